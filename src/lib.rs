@@ -1,0 +1,4 @@
+//! prov: durable provisioning.
+
+pub mod model;
+pub mod provision;

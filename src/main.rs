@@ -1,0 +1,3 @@
+//! The `prov` binary: parse, dispatch, map errors to exit codes.
+
+fn main() {}

@@ -1,0 +1,84 @@
+//! Identifiers: one type a noun, all UUID version 7, so that their order is the order of creation.
+//!
+//! Making a random id is the caller's business (see [`Uuid::now_v7`]); nothing below `scheduler` makes one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// The sixteen bytes that order like the id; the form the store keys by.
+            #[must_use]
+            pub fn bytes(self) -> [u8; 16] {
+                self.0.into_bytes()
+            }
+
+            /// The id whose bytes these are.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+id! {
+    /// One task: a command with its attempts.
+    TaskId
+}
+id! {
+    /// One batch.
+    BatchId
+}
+id! {
+    /// One unit of durable work: a workflow's only task, or a batch. Equal to that task's or batch's id.
+    WorkId
+}
+id! {
+    /// One user.
+    UserId
+}
+id! {
+    /// One login, from its password check until logout; refreshed tokens stay in their session.
+    SessionId
+}
+
+impl From<TaskId> for WorkId {
+    fn from(id: TaskId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<BatchId> for WorkId {
+    fn from(id: BatchId) -> Self {
+        Self(id.0)
+    }
+}

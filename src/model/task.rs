@@ -1,0 +1,74 @@
+//! A task: one command, its attempts and what came of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{BatchId, TaskId};
+use super::name::Name;
+use super::status::TaskStatus;
+use super::time::Timestamp;
+
+/// A task as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// What it is for: `create_servers`, `delete_servers`, …
+    pub name: String,
+    /// The program and subcommand words, joined by spaces; for people. What is started is [`Launch`].
+    pub command: String,
+    /// The arguments after them.
+    pub args: Vec<String>,
+    /// Tasks that had to end before this one.
+    pub dependencies: Vec<TaskId>,
+    /// Where it is.
+    pub status: TaskStatus,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Its standard output, at most [`OUTPUT_LIMIT_BYTES`] of it.
+    pub output: Option<String>,
+    /// Why it failed: the exit status and the last words of its standard error.
+    pub error: Option<String>,
+    /// `servers/create`, … for a workflow's task.
+    pub workflow: Option<String>,
+    /// The infra it works on.
+    pub infra: Option<Name>,
+    /// The batch it belongs to.
+    pub batch_id: Option<BatchId>,
+    /// The operation of that batch.
+    pub operation_id: Option<Name>,
+    /// The attempt that runs or ran last; 0 before the first.
+    pub attempt: u32,
+    /// Attempts it may have.
+    pub max_attempts: u32,
+    /// The exit status of the last attempt; absent when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// The user who asked for it.
+    pub submitted_by: String,
+}
+
+/// How much of a task's standard output stands in its record; the log has the rest.
+pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
+
+/// What is started for an attempt: a program, never a shell line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// A name looked up on `PATH`, or a path.
+    pub program: String,
+    /// Arguments, the subcommand words first.
+    pub args: Vec<String>,
+    /// Added to the daemon's environment.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// Working directory; the workspace when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// What it reads from standard input; empty means nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdin: String,
+}

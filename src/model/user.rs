@@ -1,0 +1,74 @@
+//! Who uses prov, and in which roles.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::UserId;
+use super::time::Timestamp;
+
+/// A role; what each may do is a policy's matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Runs work on every infra.
+    Operator,
+    /// Runs work outside production.
+    Developer,
+    /// Reads tasks, batches and state.
+    Viewer,
+    /// Reads that, and audit, policies and users.
+    Auditor,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: &'static [Self] = &[Self::Admin, Self::Operator, Self::Developer, Self::Viewer, Self::Auditor];
+
+    /// The role's word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "Admin",
+            Self::Operator => "Operator",
+            Self::Developer => "Developer",
+            Self::Viewer => "Viewer",
+            Self::Auditor => "Auditor",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|role| role.as_str() == text).ok_or_else(|| UnknownRole(text.to_owned()))
+    }
+}
+
+/// A word that names no role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no role; the roles are Admin, Operator, Developer, Viewer and Auditor")]
+pub struct UnknownRole(pub String);
+
+/// A person or program that logs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Never reused.
+    pub id: UserId,
+    /// Unique, as typed at login.
+    pub username: String,
+    /// Where to reach them; may be empty.
+    pub email: String,
+    /// At least one.
+    pub roles: Vec<Role>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,7 @@
+//! The execution plane: settings → plan → servers, task services, clusters.
+//!
+//! Runs in processes of its own (`prov servers create …`), started by the daemon or by hand, so that nothing that goes
+//! wrong here takes the daemon down. Deliberately knows nothing of the daemon, its store or its API. State is what the
+//! providers say; what a provider of this machine must remember stands below `WORKSPACE/.prov/`.
+
+pub mod provider;

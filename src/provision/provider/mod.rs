@@ -1,0 +1,204 @@
+//! What makes servers: the [`Provider`] trait, and the providers by name.
+//!
+//! A provider knows servers and how to reach them. It knows nothing of task services, batches or the daemon. All calls
+//! block; a caller that wants several at once uses threads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::name::Name;
+use crate::model::plan::Plan;
+
+/// A server as somebody wants it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerSpec {
+    /// The infra it belongs to.
+    pub infra: Name,
+    /// Unique in the infra; becomes its host name.
+    pub name: Name,
+    /// Its size.
+    pub plan: Plan,
+    /// Its place.
+    pub zone: Name,
+    /// Whose work made it: `BATCH_ID/OPERATION_ID` or a task's id; empty when made by hand. A repeated create with the
+    /// same operation finds what the first one made; a compensation deletes what carries its operation.
+    #[serde(default)]
+    pub operation: String,
+    /// Marks of the user's own.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Fields that only the provider understands; an unknown one is refused by `validate`.
+    #[serde(default)]
+    pub extra: Map<String, Value>,
+}
+
+/// A server as the provider reports it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// What was asked for when it was made.
+    #[serde(flatten)]
+    pub spec: ServerSpec,
+    /// The provider's own id.
+    pub id: String,
+    /// `local`, …
+    pub provider: String,
+    /// Whether it runs.
+    pub state: ServerState,
+    /// Where the host reaches it; absent where the provider can't give it an address.
+    pub address: Option<String>,
+    /// Whether and how the plan's limits hold: `enforced (cgroup v1)`, `not enforced: …`; never a pretence.
+    pub limits: String,
+    /// What its user should know, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Whether a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerState {
+    /// It runs.
+    Running,
+    /// It is there and doesn't run; its disk is kept.
+    Stopped,
+    /// It is being made or unmade, or the making was cut short.
+    Incomplete,
+}
+
+/// A command to run inside a server.
+#[derive(Clone, Debug, Default)]
+pub struct Exec<'a> {
+    /// Program and arguments; no shell sees them.
+    pub argv: Vec<String>,
+    /// The whole environment besides `PATH`, `HOME`, `USER` and `LANG`.
+    pub env: Vec<(String, String)>,
+    /// What it reads from standard input.
+    pub stdin: &'a [u8],
+    /// When it is ended with everything it started; `None` waits for ever.
+    pub deadline: Option<Instant>,
+}
+
+/// What came of an [`Exec`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecResult {
+    /// The exit status; 128 + signal where a signal ended it.
+    pub status: i32,
+    /// Standard output, at most 1 MiB (the end of it).
+    pub stdout: Vec<u8>,
+    /// Standard error, at most 1 MiB (the end of it).
+    pub stderr: Vec<u8>,
+    /// Whether the deadline ended it.
+    pub timed_out: bool,
+}
+
+/// Why a provider could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// The request itself is wrong; trying again is no use.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// This host or account lacks something the provider needs.
+    #[error("{what}")]
+    Unavailable {
+        /// What is missing.
+        what: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A server of that name is there and differs from what was asked.
+    #[error("server {name} exists with another {field}: it has {actual}, asked for {wanted}")]
+    Conflict {
+        /// The server.
+        name: Name,
+        /// The field that differs.
+        field: &'static str,
+        /// What it has.
+        actual: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// No such server.
+    #[error("there is no server {0}")]
+    NotFound(Name),
+    /// A call failed.
+    #[error("{attempt}")]
+    Failed {
+        /// What was attempted on what.
+        attempt: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What makes servers. Every call is idempotent: repeated after a crash it ends in the same state.
+pub trait Provider: Send + Sync {
+    /// The provider's name: `local`, …
+    fn name(&self) -> &'static str;
+
+    /// Checks a wanted server without touching anything.
+    ///
+    /// # Errors
+    /// [`ProviderError::Invalid`] names the field.
+    fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError>;
+
+    /// The servers of `infra`, those that a crash left incomplete included, ordered by name.
+    ///
+    /// # Errors
+    /// When the provider can't be asked.
+    fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError>;
+
+    /// Makes the server, or finds the one that an earlier call with the same spec made and starts it if need be.
+    ///
+    /// # Errors
+    /// [`ProviderError::Conflict`] where a different server has the name.
+    fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError>;
+
+    /// Waits until commands can run in the server.
+    ///
+    /// # Errors
+    /// When that does not come about within `limit`.
+    fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError>;
+
+    /// Deletes the server with all it holds. That there is none counts as done.
+    ///
+    /// # Errors
+    /// When something of it is left; the error names what.
+    fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError>;
+
+    /// Runs a command in the server, as its root.
+    ///
+    /// # Errors
+    /// When it can't be started; a status other than 0 is no error here.
+    fn exec(&self, infra: &Name, name: &Name, exec: &Exec<'_>) -> Result<ExecResult, ProviderError>;
+}
+
+/// The providers that can be named in settings and batches.
+pub const KNOWN: &[&str] = &["local", "upcloud", "aws"];
+
+/// The provider called `name`, for the workspace at `workspace`.
+///
+/// # Errors
+/// [`ProviderError::Invalid`] for an unknown name, [`ProviderError::Unavailable`] for one that this build lacks.
+pub fn by_name(name: &str, workspace: &Path) -> Result<Box<dyn Provider>, ProviderError> {
+    let _ = workspace;
+    match name {
+        "upcloud" | "aws" => Err(ProviderError::Unavailable {
+            what: format!("this version of prov can't reach the provider {name} yet"),
+            hint: Some("use the provider `local`".to_owned()),
+        }),
+        _ => Err(ProviderError::Invalid {
+            what: format!("there is no provider {name:?}"),
+            hint: Some(format!("the providers are {}", KNOWN.join(", "))),
+        }),
+    }
+}
