@@ -1,4 +1,5 @@
 //! prov: durable provisioning.
 
+pub mod api;
 pub mod model;
 pub mod provision;

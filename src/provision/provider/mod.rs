@@ -182,8 +182,7 @@ pub trait Provider: Send + Sync {
     fn exec(&self, infra: &Name, name: &Name, exec: &Exec<'_>) -> Result<ExecResult, ProviderError>;
 }
 
-/// The providers that can be named in settings and batches.
-pub const KNOWN: &[&str] = &["local", "upcloud", "aws"];
+pub use crate::model::batch::PROVIDERS as KNOWN;
 
 /// The provider called `name`, for the workspace at `workspace`.
 ///

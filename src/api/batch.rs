@@ -1,0 +1,182 @@
+//! Batches on the wire: the request with all its checks that need no other knowledge, and the answers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::batch::BatchSpec;
+use crate::model::id::{BatchId, TaskId};
+use crate::model::name::Name;
+use crate::model::status::{BatchStatus, OperationStatus};
+use crate::model::time::Timestamp;
+
+use super::list::Page;
+use super::read::{Problem, Problems, boolean};
+
+mod request;
+
+/// Body of `POST /batch/execute` and `POST /batch/validate`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchRequest {
+    /// What to run.
+    pub spec: BatchSpec,
+    /// Validate and answer the plan, run nothing.
+    pub check_mode: bool,
+    /// Where the caller would like the state kept: `redb`, `surrealdb` or `filesystem`.
+    pub storage_backend: String,
+}
+
+impl BatchRequest {
+    /// Reads a body. Whether the graph holds together is the engine's to say.
+    ///
+    /// # Errors
+    /// Every problem of it.
+    pub fn read(body: &Value) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::default();
+        let read = problems.object(body, String::new()).and_then(|object| request::batch(&object));
+        problems.finish(read)
+    }
+}
+
+/// Reads the body of `POST /batch/operations/{id}/cancel`: whether what was done is undone.
+///
+/// # Errors
+/// Every problem of it.
+pub fn read_cancel(body: &Value) -> Result<bool, Vec<Problem>> {
+    let problems = Problems::default();
+    let read = problems.object(body, String::new()).map(|object| {
+        let rollback = object.optional("rollback", boolean).unwrap_or(false);
+        object.no_more();
+        rollback
+    });
+    problems.finish(read)
+}
+
+/// A batch with its operations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchView {
+    /// What stands in lists.
+    #[serde(flatten)]
+    pub summary: BatchSummary,
+    /// Every operation, in the order given.
+    pub operations: Vec<OperationView>,
+}
+
+/// A batch without its operations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchSummary {
+    /// Its id.
+    pub batch_id: BatchId,
+    /// What people call it.
+    pub name: String,
+    /// The version of its description.
+    pub version: String,
+    /// Where it is.
+    pub status: BatchStatus,
+    /// The infra its servers belong to.
+    pub infra: Name,
+    /// Operations at once.
+    pub parallel_limit: u32,
+    /// Whether failure undoes.
+    pub rollback_enabled: bool,
+    /// Operations in all.
+    pub operations_total: u32,
+    /// Operations that are Completed.
+    pub operations_completed: u32,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first operation started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Whether someone asked for its end.
+    pub cancel_requested: bool,
+    /// Why it failed: the operation and its error.
+    pub error: Option<String>,
+    /// What is neither done nor undone, once it has ended.
+    pub left: Vec<LeftBehind>,
+    /// The user who asked for it.
+    pub submitted_by: String,
+}
+
+/// An operation of a batch as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationView {
+    /// Unique in the batch.
+    pub id: Name,
+    /// `server_batch`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The provider, where it has one.
+    pub provider: Option<Name>,
+    /// Where it is.
+    pub status: OperationStatus,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// The task that does it, once there is one.
+    pub task_id: Option<TaskId>,
+    /// The task that undoes it, once there is one.
+    pub rollback_task_id: Option<TaskId>,
+    /// The attempt that runs or ran last; 0 before the first.
+    pub attempt: u32,
+    /// Attempts it may have.
+    pub max_attempts: u32,
+    /// When its first attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Something that is neither done nor undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftBehind {
+    /// The operation.
+    pub operation_id: Name,
+    /// What may be left, and why, in a sentence.
+    pub what: String,
+}
+
+/// What a batch would do: the answer of `check_mode` and of `POST /batch/validate`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchPlan {
+    /// What people call it.
+    pub name: String,
+    /// Always true; an invalid batch is answered with 400 and the list of problems.
+    pub valid: bool,
+    /// Operations by the earliest moment they can start; the first wave waits for nothing.
+    pub waves: Vec<Vec<Name>>,
+    /// What each operation would do.
+    pub operations: Vec<PlannedOperation>,
+}
+
+/// What one operation would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedOperation {
+    /// The operation.
+    pub id: Name,
+    /// `server_batch`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The provider, where it has one.
+    pub provider: Option<Name>,
+    /// The command that would run.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// What undoes it; absent when nothing does.
+    pub compensation: Option<String>,
+}
+
+/// The query of a batch list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BatchQuery {
+    /// Only those in this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<BatchStatus>,
+    /// Which part.
+    #[serde(flatten)]
+    pub page: Page,
+}

@@ -1,0 +1,13 @@
+//! The wire contract: what requests and responses look like, the error codes, and the one table of operations.
+//!
+//! Server and client meet only here. Owns shapes and the rules that a body alone can break; knows no axum, no store, and
+//! nothing of what is true at the moment.
+
+pub mod auth;
+pub mod batch;
+pub mod envelope;
+pub mod list;
+pub mod operations;
+pub mod read;
+pub mod task;
+pub mod workflow;

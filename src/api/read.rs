@@ -1,0 +1,267 @@
+//! Reading a JSON body by hand, so that all of its problems are answered at once, each with its JSON pointer.
+//!
+//! serde stops at the first fault and forgets where it was; here every field is asked for by name, faults collect in
+//! [`Problems`], and what nobody asked for is refused with the nearest known name.
+
+use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One thing wrong with a body or query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where: a JSON pointer (RFC 6901), or `?name` for a query parameter.
+    pub pointer: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    /// Notes a fault.
+    pub fn push(&self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.0.borrow_mut().push(Problem { pointer: pointer.into(), message: message.into() });
+    }
+
+    /// `value` when nothing was wrong.
+    ///
+    /// # Errors
+    /// All the faults, in the order found.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        let problems = self.0.into_inner();
+        match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            _ => Err(problems),
+        }
+    }
+
+    /// The whole of `value` as an object.
+    pub fn object<'a>(&'a self, value: &'a Value, pointer: String) -> Option<Object<'a>> {
+        if let Value::Object(map) = value {
+            return Some(Object { map, pointer, known: RefCell::default(), problems: self });
+        }
+        self.push(pointer, format!("must be an object, not {}", kind(value)));
+        None
+    }
+}
+
+/// An object being read.
+#[derive(Debug)]
+pub struct Object<'a> {
+    map: &'a Map<String, Value>,
+    /// Where it stands in the body.
+    pub pointer: String,
+    known: RefCell<Vec<&'static str>>,
+    problems: &'a Problems,
+}
+
+/// How one value is read; the error completes the sentence "must be …".
+pub type Read<T> = fn(&Value) -> Result<T, String>;
+
+impl<'a> Object<'a> {
+    /// The pointer of a member.
+    #[must_use]
+    pub fn at(&self, field: &str) -> String {
+        format!("{}/{}", self.pointer, field.replace('~', "~0").replace('/', "~1"))
+    }
+
+    /// Notes a fault of a member.
+    pub fn fault(&self, field: &str, message: impl Into<String>) {
+        self.problems.push(self.at(field), message);
+    }
+
+    /// Notes a fault at a path below this object, such as `taskservs/3`.
+    pub fn fault_at(&self, path: &str, message: impl Into<String>) {
+        self.problems.push(format!("{}/{path}", self.pointer), message);
+    }
+
+    /// A value at a path below this object, such as `taskservs/3`, as an object.
+    pub fn child(&self, path: &str, value: &'a Value) -> Option<Object<'a>> {
+        self.problems.object(value, format!("{}/{path}", self.pointer))
+    }
+
+    /// A member that may be absent or null.
+    pub fn optional<T>(&self, field: &'static str, read: Read<T>) -> Option<T> {
+        match self.raw(field)? {
+            Value::Null => None,
+            value => read(value).map_err(|message| self.fault(field, message)).ok(),
+        }
+    }
+
+    /// A member that must be there.
+    pub fn required<T>(&self, field: &'static str, read: Read<T>) -> Option<T> {
+        if self.is_absent(field) {
+            self.fault(field, "is required");
+            return None;
+        }
+        self.optional(field, read)
+    }
+
+    /// Whether a member is missing or null.
+    pub fn is_absent(&self, field: &'static str) -> bool {
+        self.raw(field).is_none_or(Value::is_null)
+    }
+
+    /// The member as it is, marked as known.
+    pub fn raw(&self, field: &'static str) -> Option<&'a Value> {
+        self.known.borrow_mut().push(field);
+        self.map.get(field)
+    }
+
+    /// A list of objects that must be there and not be empty.
+    pub fn objects(&self, field: &'static str) -> Option<Vec<Object<'a>>> {
+        let items = match self.raw(field) {
+            Some(Value::Array(items)) if !items.is_empty() => items,
+            Some(Value::Array(_)) => {
+                self.fault(field, "needs at least one entry");
+                return None;
+            }
+            None | Some(Value::Null) => {
+                self.fault(field, "is required");
+                return None;
+            }
+            Some(other) => {
+                self.fault(field, format!("must be a list, not {}", kind(other)));
+                return None;
+            }
+        };
+        let at = self.at(field);
+        Some(items.iter().enumerate().filter_map(|(i, item)| self.problems.object(item, format!("{at}/{i}"))).collect())
+    }
+
+    /// A member that is an object.
+    pub fn object(&self, field: &'static str) -> Option<Object<'a>> {
+        match self.raw(field)? {
+            Value::Null => None,
+            value => self.problems.object(value, self.at(field)),
+        }
+    }
+
+    /// The members nobody asked for so far.
+    #[must_use]
+    pub fn rest(&self) -> Map<String, Value> {
+        let known = self.known.borrow();
+        let unknown = self.map.iter().filter(|(key, _)| !known.contains(&key.as_str()));
+        unknown.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Refuses the members nobody asked for.
+    pub fn no_more(&self) {
+        for field in self.rest().keys() {
+            let shown: String = field.chars().take(80).collect();
+            self.fault(&shown, unknown("field", &shown, &self.known.borrow()));
+        }
+    }
+}
+
+/// A sentence about an unknown word, with the nearest known one.
+#[must_use]
+pub fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+    match nearest(given, known) {
+        Some(near) => format!("unknown {what} `{given}`; did you mean `{near}`?"),
+        None => format!("unknown {what} `{given}`; known: {}", known.join(", ")),
+    }
+}
+
+/// The known word nearest to `given`, when one is near.
+#[must_use]
+pub fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
+    let scored = known.iter().map(|word| (strsim::jaro_winkler(given, word), *word));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
+}
+
+/// What kind of value this is, with its article.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A string.
+pub fn text(value: &Value) -> Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("must be a string, not {}", kind(value)))
+}
+
+/// A string of 1 to 256 characters without control characters, for people to read.
+pub fn label(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    if text.trim().is_empty() || text.chars().count() > 256 || text.chars().any(char::is_control) {
+        return Err("must be 1 to 256 characters without control characters".to_owned());
+    }
+    Ok(text)
+}
+
+/// A boolean.
+pub fn boolean(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
+}
+
+/// A list of strings.
+pub fn texts(value: &Value) -> Result<Vec<String>, String> {
+    let items = value.as_array().ok_or_else(|| format!("must be a list of strings, not {}", kind(value)))?;
+    items.iter().map(text).collect()
+}
+
+/// A whole number of at least 1.
+pub fn positive(value: &Value) -> Result<u32, String> {
+    let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= 1);
+    number.ok_or_else(|| format!("must be a whole number from 1 to {}", u32::MAX))
+}
+
+/// A whole number of seconds, at most a year.
+pub fn seconds(value: &Value) -> Result<u64, String> {
+    const YEAR: u64 = 366 * 24 * 3600;
+    value.as_u64().filter(|n| *n <= YEAR).ok_or_else(|| format!("must be a whole number of seconds from 0 to {YEAR}"))
+}
+
+/// Anything that parses from its text.
+pub fn parsed<T>(value: &Value) -> Result<T, String>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text(value)?.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// A relative path inside the workspace.
+pub fn path(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    crate::model::name::relative_path(&text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// An object, as it is.
+pub fn map(value: &Value) -> Result<Map<String, Value>, String> {
+    value.as_object().cloned().ok_or_else(|| format!("must be an object, not {}", kind(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn all_problems_come_at_once_with_their_pointers() {
+        let body = json!({"name": 3, "rolback_enabled": true, "a/b": 1});
+        let problems = Problems::default();
+        let object = problems.object(&body, String::new()).unwrap();
+        object.required("name", text);
+        object.optional("rollback_enabled", boolean);
+        object.required("infra", text);
+        object.no_more();
+        let found = problems.finish(Some(())).unwrap_err();
+        let pointers: Vec<_> = found.iter().map(|p| p.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/name", "/infra", "/a~1b", "/rolback_enabled"]);
+        assert!(found[3].message.contains("did you mean `rollback_enabled`?"), "{}", found[3].message);
+    }
+}
