@@ -1,5 +1,7 @@
 //! prov: durable provisioning.
 
 pub mod api;
+pub mod engine;
 pub mod model;
 pub mod provision;
+pub mod store;

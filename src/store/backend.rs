@@ -1,0 +1,89 @@
+//! What a storage engine must do to stand behind [`super::Store`].
+
+use super::change::{Refused, Transaction};
+use super::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, SessionRecord, UserRecord, WorkRecord,
+};
+use crate::api::list::{Listed, Page};
+use crate::api::task::TaskFilter;
+use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::status::BatchStatus;
+use crate::model::task::Task;
+use crate::model::time::Timestamp;
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the store open.
+    #[error("the store {0} is in use by another process")]
+    Locked(String),
+    /// The store was written by a newer prov.
+    #[error("the store has format {found}, this program knows formats up to {known}")]
+    Newer {
+        /// The store's format.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
+    },
+    /// A record can't be read.
+    #[error("the {kind} record {key} is damaged: {cause}")]
+    Damaged {
+        /// What kind of record.
+        kind: &'static str,
+        /// Which one.
+        key: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The engine or the disk failed.
+    #[error("the store failed to {attempt}: {cause}")]
+    Failed {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why it failed.
+        cause: String,
+    },
+}
+
+/// A storage engine: applies transactions durably, and reads what is committed.
+pub trait Backend: Send + Sync + 'static {
+    /// Applies the transactions in order, each all or nothing, and makes them durable together. The answer has a verdict
+    /// for each.
+    ///
+    /// # Errors
+    /// When nothing of the whole could be made durable.
+    fn apply(&self, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError>;
+
+    /// One task.
+    fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
+    /// Tasks, newest first.
+    fn tasks(&self, filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError>;
+    /// The unchanging part of a unit of work.
+    fn work(&self, id: WorkId) -> Result<Option<WorkRecord>, StoreError>;
+    /// Everything not yet ended, oldest first.
+    fn live(&self) -> Result<Vec<(WorkId, LiveRecord)>, StoreError>;
+    /// What happened to a unit of work, in order.
+    fn events(&self, work: WorkId) -> Result<Vec<LoggedEvent>, StoreError>;
+    /// One batch.
+    fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError>;
+    /// The operations of a batch, in the order given.
+    fn operations(&self, batch: BatchId) -> Result<Vec<OperationRecord>, StoreError>;
+    /// Batches, newest first.
+    fn batches(&self, status: Option<BatchStatus>, page: Page) -> Result<Listed<BatchRecord>, StoreError>;
+    /// What an idempotency key stands for.
+    fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError>;
+    /// Keys remembered before `before`, at most `limit`.
+    fn remembered_before(&self, before: Timestamp, limit: usize) -> Result<Vec<(Timestamp, String)>, StoreError>;
+    /// One user.
+    fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError>;
+    /// The user who logs in by this name.
+    fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
+    /// Whether there is any user.
+    fn has_users(&self) -> Result<bool, StoreError>;
+    /// One session.
+    fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
+    /// The sessions of a user.
+    fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRecord>, StoreError>;
+    /// A fact about the daemon itself, by name.
+    fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+}

@@ -1,0 +1,74 @@
+//! Transactions: what is written, and what it relies on.
+
+use super::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, SessionRecord, UserRecord, WorkRecord,
+};
+use crate::model::id::{SessionId, WorkId};
+use crate::model::task::Task;
+use crate::model::time::Timestamp;
+
+/// Changes that happen together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    /// What must hold, checked first.
+    pub preconditions: Vec<Precondition>,
+    /// What is written, in order.
+    pub changes: Vec<Change>,
+}
+
+impl Transaction {
+    /// A transaction without preconditions.
+    #[must_use]
+    pub fn of(changes: Vec<Change>) -> Self {
+        Self { preconditions: Vec::new(), changes }
+    }
+}
+
+/// One write.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A unit of work, once, when it is accepted.
+    PutWork(WorkId, Box<WorkRecord>),
+    /// The work is not ended, and whose it is.
+    PutLive(WorkId, LiveRecord),
+    /// The work has ended.
+    RemoveLive(WorkId),
+    /// What happened to a unit of work; its place in the order of all events is given by the store.
+    Append(LoggedEvent),
+    /// A task as it now stands.
+    PutTask(Box<Task>),
+    /// A batch as it now stands.
+    PutBatch(Box<BatchRecord>),
+    /// An operation as it now stands.
+    PutOperation(Box<OperationRecord>),
+    /// What an idempotency key stands for.
+    Remember(String, Remembered),
+    /// An idempotency key has had its day.
+    Forget(Timestamp, String),
+    /// A user as they now stand.
+    PutUser(Box<UserRecord>),
+    /// A session as it now stands.
+    PutSession(Box<SessionRecord>),
+    /// A session is over and forgotten.
+    RemoveSession(SessionId),
+    /// A fact about the daemon itself.
+    PutMeta(String, Vec<u8>),
+}
+
+/// What a transaction relies on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The idempotency key stands for nothing.
+    KeyUnused(String),
+    /// Nobody logs in by this name.
+    UsernameFree(String),
+    /// The session is at this generation: nobody refreshed it meanwhile.
+    SessionGeneration(SessionId, u64),
+    /// The work is live and owned by this epoch.
+    Owned(WorkId, u64),
+}
+
+/// A precondition did not hold; nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the transaction relied on something that is not so: {0:?}")]
+pub struct Refused(pub Precondition);

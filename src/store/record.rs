@@ -1,0 +1,181 @@
+//! The records on disk. Only grow: a field added later has a default, so that what an older prov wrote is read for ever.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::batch::LeftBehind;
+use crate::engine::Event;
+use crate::model::batch::BatchSpec;
+use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::name::Name;
+use crate::model::status::{BatchStatus, OperationStatus};
+use crate::model::task::Launch;
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+
+/// The unchanging part of a unit of work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkRecord {
+    /// What it is.
+    pub kind: WorkKind,
+    /// The user who asked for it.
+    pub submitted_by: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// What a unit of work is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WorkKind {
+    /// A single task.
+    Workflow {
+        /// What is started.
+        launch: Launch,
+        /// How long it may take.
+        timeout_seconds: u64,
+    },
+    /// A graph of operations.
+    Batch {
+        /// As it was accepted.
+        spec: BatchSpec,
+    },
+}
+
+/// Whose a unit of live work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRecord {
+    /// The boot that owns it.
+    pub epoch: u64,
+}
+
+/// An event with its place and time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoggedEvent {
+    /// The work it happened to.
+    pub work: WorkId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A batch as it stands; its description is in its [`WorkRecord`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchRecord {
+    /// Its id.
+    pub id: BatchId,
+    /// What people call it.
+    pub name: String,
+    /// The version of its description.
+    pub version: String,
+    /// Where it is.
+    pub status: BatchStatus,
+    /// The infra its servers belong to.
+    pub infra: Name,
+    /// Operations at once.
+    pub parallel_limit: u32,
+    /// Whether failure undoes.
+    pub rollback_enabled: bool,
+    /// Operations in all.
+    pub total: u32,
+    /// Operations that are Completed.
+    pub completed: u32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first operation started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Whether someone asked for its end.
+    pub cancel_requested: bool,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What is neither done nor undone.
+    pub left: Vec<LeftBehind>,
+    /// Remarks made when it was accepted.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// The user who asked for it.
+    pub submitted_by: String,
+}
+
+/// An operation as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationRecord {
+    /// Its batch.
+    pub batch: BatchId,
+    /// Its index in the batch.
+    pub index: u32,
+    /// Its id in the batch.
+    pub id: Name,
+    /// `server_batch`, …
+    pub kind: String,
+    /// The provider, where it has one.
+    pub provider: Option<Name>,
+    /// Where it is.
+    pub status: OperationStatus,
+    /// The task that does it.
+    pub task: Option<TaskId>,
+    /// The task that undoes it.
+    pub undo_task: Option<TaskId>,
+    /// The attempt that runs or ran last.
+    pub attempt: u32,
+    /// Attempts it may have.
+    pub max_attempts: u32,
+    /// When its first attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// What an idempotency key stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// SHA-256 of the request it came with.
+    pub digest: [u8; 32],
+    /// The id that was answered.
+    pub id: uuid::Uuid,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A user with what proves them. `Debug` shows no hash.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// Who they are.
+    pub user: User,
+    /// Argon2id, as a PHC string.
+    pub password_hash: String,
+}
+
+impl std::fmt::Debug for UserRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserRecord").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A login that can be refreshed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Its id; refresh tokens name it.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Counts refreshes; a transaction that relies on it can't race another.
+    pub generation: u64,
+    /// SHA-256 of the refresh token that is good.
+    pub refresh_hash: [u8; 32],
+    /// SHA-256 of those already spent; one of them used again ends the session.
+    pub spent: Vec<[u8; 32]>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When the refresh token stops being good.
+    pub expires_at: Timestamp,
+    /// When it was ended, by logout or for reuse.
+    pub revoked_at: Option<Timestamp>,
+    /// Whether a second factor was given.
+    pub mfa: bool,
+}

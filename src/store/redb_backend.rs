@@ -1,0 +1,255 @@
+//! The redb engine: opening and checking the file, applying transactions, reading.
+
+use std::path::Path;
+
+use redb::backends::InMemoryBackend;
+use redb::{
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
+use serde::de::DeserializeOwned;
+
+use super::backend::{Backend, StoreError};
+use super::change::{Refused, Transaction};
+use super::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, SessionRecord, UserRecord, WorkRecord,
+};
+use super::{index, tables};
+use crate::api::list::{Listed, Page};
+use crate::api::task::TaskFilter;
+use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::status::BatchStatus;
+use crate::model::task::Task;
+use crate::model::time::Timestamp;
+
+mod apply;
+mod page;
+
+/// The format this program writes; a store of another is migrated or refused.
+const FORMAT: u32 = 1;
+/// The version byte before every record's JSON.
+pub(super) const RECORD_VERSION: u8 = 1;
+
+/// redb in a file or in memory.
+pub struct RedbBackend {
+    database: Database,
+}
+
+/// Turns any of redb's errors into ours, saying what was attempted.
+fn failed<E: std::fmt::Display>(attempt: &'static str) -> impl FnOnce(E) -> StoreError {
+    move |error| StoreError::Failed { attempt, cause: error.to_string() }
+}
+
+impl RedbBackend {
+    /// Opens the file, or makes it.
+    pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let opened = Builder::new().set_cache_size(cache_bytes).create(path);
+        let database = opened.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(path.display().to_string()),
+            other => StoreError::Failed { attempt: "open its file", cause: other.to_string() },
+        })?;
+        Self::prepare(database)
+    }
+
+    /// An empty store in memory.
+    pub(super) fn in_memory() -> Result<Self, StoreError> {
+        Self::prepare(Builder::new().create_with_backend(InMemoryBackend::new()).map_err(failed("start in memory"))?)
+    }
+
+    /// Checks the format and makes every table, so that no read meets one that no write made.
+    fn prepare(database: Database) -> Result<Self, StoreError> {
+        let backend = Self { database };
+        let transaction = backend.database.begin_write().map_err(failed("begin a transaction"))?;
+        {
+            let mut meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
+            let stored = meta.get("format").map_err(failed("read the format"))?.map(|value| value.value().to_vec());
+            match stored.as_deref().map(<[u8; 4]>::try_from) {
+                None => {
+                    meta.insert("format", &FORMAT.to_be_bytes()[..]).map_err(failed("write the format"))?;
+                }
+                Some(Ok(bytes)) if u32::from_be_bytes(bytes) > FORMAT => {
+                    return Err(StoreError::Newer { found: u32::from_be_bytes(bytes), known: FORMAT });
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) => {
+                    let cause = "it is not four bytes long".to_owned();
+                    return Err(StoreError::Damaged { kind: "meta", key: "format".to_owned(), cause });
+                }
+            }
+        }
+        make_tables(&transaction)?;
+        transaction.commit().map_err(failed("make its tables"))?;
+        Ok(backend)
+    }
+
+    fn begin(&self) -> Result<ReadTransaction, StoreError> {
+        self.database.begin_read().map_err(failed("begin a read"))
+    }
+
+    fn one<T: DeserializeOwned>(&self, table: Bytes, kind: &'static str, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let transaction = self.begin()?;
+        let table = transaction.open_table(table).map_err(failed("open a table"))?;
+        let value = table.get(key).map_err(failed("read"))?;
+        value.map(|value| decode(kind, key, value.value())).transpose()
+    }
+
+    /// Every record whose key starts with `prefix`, in order.
+    fn all<T: DeserializeOwned>(
+        &self,
+        table: Bytes,
+        kind: &'static str,
+        prefix: &[u8],
+    ) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+        let transaction = self.begin()?;
+        let table = transaction.open_table(table).map_err(failed("open a table"))?;
+        let mut found = Vec::new();
+        for entry in table.range(prefix..).map_err(failed("read"))? {
+            let (key, value) = entry.map_err(failed("read"))?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            found.push((key.value().to_vec(), decode(kind, key.value(), value.value())?));
+        }
+        Ok(found)
+    }
+}
+
+type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    let bytes = [
+        tables::WORKS,
+        tables::LIVE,
+        tables::EVENTS,
+        tables::TASKS,
+        tables::BATCHES,
+        tables::OPERATIONS,
+        tables::REMEMBERED,
+        tables::USERS,
+        tables::USERNAMES,
+        tables::SESSIONS,
+    ];
+    for table in bytes {
+        transaction.open_table(table).map_err(failed("make a table"))?;
+    }
+    for table in [tables::INDEX, tables::REMEMBERED_AT, tables::SESSIONS_OF] {
+        transaction.open_table(table).map_err(failed("make a table"))?;
+    }
+    transaction.open_table(tables::SEQUENCE).map_err(failed("make a table"))?;
+    transaction.open_table(tables::COUNTS).map_err(failed("make a table"))?;
+    Ok(())
+}
+
+fn decode<T: DeserializeOwned>(kind: &'static str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+    let damaged = |cause: String| StoreError::Damaged { kind, key: hex(key), cause };
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, json)) => serde_json::from_slice(json).map_err(|error| damaged(error.to_string())),
+        Some((version, _)) => Err(damaged(format!("it has version {version}"))),
+        None => Err(damaged("it is empty".to_owned())),
+    }
+}
+
+fn hex(key: &[u8]) -> String {
+    use std::fmt::Write as _;
+    key.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl Backend for RedbBackend {
+    fn apply(&self, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError> {
+        apply::apply(&self.database, transactions)
+    }
+
+    fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.one(tables::TASKS, "task", &id.bytes())
+    }
+
+    fn tasks(&self, filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError> {
+        page::page(&self.begin()?, tables::TASKS, "task", &index::of_filter(filter), page)
+    }
+
+    fn work(&self, id: WorkId) -> Result<Option<WorkRecord>, StoreError> {
+        self.one(tables::WORKS, "work", &id.bytes())
+    }
+
+    fn live(&self) -> Result<Vec<(WorkId, LiveRecord)>, StoreError> {
+        let found = self.all(tables::LIVE, "live", b"")?;
+        let id = |key: Vec<u8>| key.try_into().map(WorkId::from_bytes).ok();
+        Ok(found.into_iter().filter_map(|(key, record)| Some((id(key)?, record))).collect())
+    }
+
+    fn events(&self, work: WorkId) -> Result<Vec<LoggedEvent>, StoreError> {
+        Ok(self.all(tables::EVENTS, "event", &work.bytes())?.into_iter().map(|(_, event)| event).collect())
+    }
+
+    fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError> {
+        self.one(tables::BATCHES, "batch", &id.bytes())
+    }
+
+    fn operations(&self, batch: BatchId) -> Result<Vec<OperationRecord>, StoreError> {
+        Ok(self.all(tables::OPERATIONS, "operation", &batch.bytes())?.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn batches(&self, status: Option<BatchStatus>, page: Page) -> Result<Listed<BatchRecord>, StoreError> {
+        page::page(&self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], page)
+    }
+
+    fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError> {
+        self.one(tables::REMEMBERED, "idempotency", key.as_bytes())
+    }
+
+    fn remembered_before(&self, before: Timestamp, limit: usize) -> Result<Vec<(Timestamp, String)>, StoreError> {
+        let transaction = self.begin()?;
+        let table = transaction.open_table(tables::REMEMBERED_AT).map_err(failed("open a table"))?;
+        let end = before.0.to_be_bytes();
+        let mut found = Vec::new();
+        for entry in table.range(..&end[..]).map_err(failed("read"))?.take(limit) {
+            let key = entry.map_err(failed("read"))?.0;
+            let Some((time, name)) = key.value().split_first_chunk::<8>() else { continue };
+            found.push((Timestamp(i64::from_be_bytes(*time)), String::from_utf8_lossy(name).into_owned()));
+        }
+        Ok(found)
+    }
+
+    fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
+        self.one(tables::USERS, "user", &id.bytes())
+    }
+
+    fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
+        let transaction = self.begin()?;
+        let names = transaction.open_table(tables::USERNAMES).map_err(failed("open a table"))?;
+        let Some(id) = names.get(username.as_bytes()).map_err(failed("read"))? else { return Ok(None) };
+        self.one(tables::USERS, "user", id.value())
+    }
+
+    fn has_users(&self) -> Result<bool, StoreError> {
+        let transaction = self.begin()?;
+        let users = transaction.open_table(tables::USERS).map_err(failed("open a table"))?;
+        Ok(users.first().map_err(failed("read"))?.is_some())
+    }
+
+    fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.one(tables::SESSIONS, "session", &id.bytes())
+    }
+
+    fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRecord>, StoreError> {
+        let transaction = self.begin()?;
+        let table = transaction.open_table(tables::SESSIONS_OF).map_err(failed("open a table"))?;
+        let prefix = user.bytes();
+        let mut found = Vec::new();
+        for entry in table.range(&prefix[..]..).map_err(failed("read"))? {
+            let key = entry.map_err(failed("read"))?.0;
+            let Some(session) = key.value().strip_prefix(&prefix[..]) else { break };
+            found.extend(self.one(tables::SESSIONS, "session", session)?);
+        }
+        Ok(found)
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let transaction = self.begin()?;
+        let meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
+        Ok(meta.get(name).map_err(failed("read"))?.map(|value| value.value().to_vec()))
+    }
+}

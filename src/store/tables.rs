@@ -1,0 +1,39 @@
+//! The tables, with the layout of their keys and values. Values are one version byte and JSON.
+
+use redb::TableDefinition;
+
+type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type Keys = TableDefinition<'static, &'static [u8], ()>;
+
+/// name → bytes: `format` (u32, big-endian), `epoch` (u64, big-endian), …
+pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta_v1");
+/// work id → `WorkRecord`
+pub(super) const WORKS: Bytes = TableDefinition::new("works_v1");
+/// work id → `LiveRecord`; only what has not ended
+pub(super) const LIVE: Bytes = TableDefinition::new("live_v1");
+/// work id + sequence (u64, big-endian) → `LoggedEvent`
+pub(super) const EVENTS: Bytes = TableDefinition::new("events_v1");
+/// sequence → work id: the order of all events
+pub(super) const SEQUENCE: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("sequence_v1");
+/// task id → `Task`
+pub(super) const TASKS: Bytes = TableDefinition::new("tasks_v1");
+/// batch id → `BatchRecord`
+pub(super) const BATCHES: Bytes = TableDefinition::new("batches_v1");
+/// batch id + index (u32, big-endian) → `OperationRecord`
+pub(super) const OPERATIONS: Bytes = TableDefinition::new("operations_v1");
+/// see `index.rs`
+pub(super) const INDEX: Keys = TableDefinition::new("index_v1");
+/// an index's prefix → how many keys it has
+pub(super) const COUNTS: TableDefinition<'static, &'static [u8], u64> = TableDefinition::new("counts_v1");
+/// idempotency key → `Remembered`
+pub(super) const REMEMBERED: Bytes = TableDefinition::new("remembered_v1");
+/// time (i64 milliseconds, big-endian) + idempotency key
+pub(super) const REMEMBERED_AT: Keys = TableDefinition::new("remembered_at_v1");
+/// user id → `UserRecord`
+pub(super) const USERS: Bytes = TableDefinition::new("users_v1");
+/// user name → user id
+pub(super) const USERNAMES: Bytes = TableDefinition::new("usernames_v1");
+/// session id → `SessionRecord`
+pub(super) const SESSIONS: Bytes = TableDefinition::new("sessions_v1");
+/// user id + session id
+pub(super) const SESSIONS_OF: Keys = TableDefinition::new("sessions_of_v1");
