@@ -1,1 +1,5 @@
 //! The one test binary.
+
+#![allow(clippy::unwrap_used)]
+
+mod settings;

@@ -5,3 +5,6 @@
 //! providers say; what a provider of this machine must remember stands below `WORKSPACE/.prov/`.
 
 pub mod provider;
+pub mod report;
+pub mod settings;
+pub mod workspace;

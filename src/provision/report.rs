@@ -1,0 +1,115 @@
+//! Where the execution plane says what it is doing.
+//!
+//! People read lines on standard error; the daemon, where one started this process, reads JSON lines from the file
+//! named by `PROV_EVENTS`. Knows nothing of what is being done. Losing a report never fails the work.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+/// The environment variable that names the file for events.
+pub const EVENTS_VARIABLE: &str = "PROV_EVENTS";
+
+/// Says what is going on; shared between threads.
+#[derive(Debug)]
+pub struct Reporter {
+    events: Option<Mutex<File>>,
+    quiet: bool,
+}
+
+/// A line of the events file.
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+    step: &'a str,
+}
+
+impl Reporter {
+    /// The reporter of this process: events go where `PROV_EVENTS` says, lines to standard error unless `quiet`.
+    #[must_use]
+    pub fn from_env(quiet: bool) -> Self {
+        let path = std::env::var_os(EVENTS_VARIABLE).filter(|path| !path.is_empty());
+        Self::new(path.as_deref().map(Path::new), quiet)
+    }
+
+    /// A reporter that appends its events to `events`; a file that can't be opened is said once and done without.
+    #[must_use]
+    pub fn new(events: Option<&Path>, quiet: bool) -> Self {
+        let open = |path: &Path| match OpenOptions::new().append(true).create(true).open(path) {
+            Ok(file) => Some(Mutex::new(file)),
+            Err(error) => {
+                eprintln!("warning: can't report progress to {}: {error}", path.display());
+                None
+            }
+        };
+        Self { events: events.and_then(open), quiet }
+    }
+
+    /// Says nothing to anybody.
+    #[must_use]
+    pub const fn silent() -> Self {
+        Self { events: None, quiet: true }
+    }
+
+    /// Tells people.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Tells people and the daemon what is being done now.
+    pub fn step(&self, step: &str) {
+        self.say(step);
+        self.event(&Event { progress: None, step });
+    }
+
+    /// Tells people what is done now, and the daemon how far the whole is: `done` of `total`.
+    pub fn progress(&self, done: usize, total: usize, step: &str) {
+        self.say(step);
+        // A count of servers is far below the 2^52 that a double holds exactly.
+        #[allow(clippy::cast_precision_loss)]
+        let progress = if total == 0 { 1.0 } else { done.min(total) as f64 / total as f64 };
+        self.event(&Event { progress: Some(progress), step });
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let Some(events) = &self.events else { return };
+        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        line.push(b'\n');
+        // One write a line: the reader never sees half of one. A full disk must not end the work.
+        let _ = events.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_lines_of_json_appended_to_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events");
+        std::fs::write(&path, "{\"step\":\"before\"}\n").unwrap();
+        let reporter = Reporter::new(Some(&path), true);
+        reporter.step("server \"web\"\nready");
+        reporter.progress(1, 4, "made web-1");
+        reporter.progress(0, 0, "nothing to do");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[1], serde_json::json!({"step": "server \"web\"\nready"}));
+        assert_eq!(lines[2], serde_json::json!({"progress": 0.25, "step": "made web-1"}));
+        assert_eq!(lines[3]["progress"], 1.0);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_done_without() {
+        let reporter = Reporter::new(Some(Path::new("/nonexistent/events")), true);
+        reporter.progress(1, 2, "still fine");
+    }
+}

@@ -1,0 +1,189 @@
+//! Reading a value field by field without stopping at the first thing that is wrong.
+//!
+//! Owns how a field of a certain kind is taken out of a record and what is said when it is not of that kind. Knows no
+//! particular field; those are in [`super::check`].
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use super::locate::Target;
+use super::problem::ValuePath;
+
+/// Something that is wrong with a value, before its place in the file is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The value at fault.
+    pub path: ValuePath,
+    /// Whether its key or its value is at fault.
+    pub target: Target,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Everything that was found to be wrong so far.
+#[derive(Debug, Default)]
+pub struct Checker {
+    findings: Vec<Finding>,
+}
+
+/// A record and where it stands.
+#[derive(Clone, Debug)]
+pub struct Record<'v> {
+    /// Its fields.
+    pub fields: &'v Map<String, Value>,
+    /// Its place.
+    pub path: ValuePath,
+}
+
+impl Checker {
+    /// What was found.
+    #[must_use]
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    /// Says that the value at `path` is wrong.
+    pub fn wrong(&mut self, path: &ValuePath, message: impl Display, hint: Option<String>) {
+        let message = message.to_string();
+        self.findings.push(Finding { path: path.clone(), target: Target::Value, message, hint });
+    }
+
+    /// The value as a record.
+    pub fn record<'v>(&mut self, value: &'v Value, path: &ValuePath) -> Option<Record<'v>> {
+        let fields = value.as_object();
+        if fields.is_none() {
+            self.wrong(path, format_args!("must be a record, not {}", kind(value)), None);
+        }
+        fields.map(|fields| Record { fields, path: path.clone() })
+    }
+
+    /// Refuses the fields of `record` that `known` doesn't list.
+    pub fn only(&mut self, record: &Record<'_>, known: &[&str]) {
+        for key in record.fields.keys().filter(|key| !known.contains(&key.as_str())) {
+            self.unknown(record, key, known);
+        }
+    }
+
+    /// Refuses the field `key`, naming the nearest of `known`.
+    pub fn unknown(&mut self, record: &Record<'_>, key: &str, known: &[&str]) {
+        let hint = match nearest(key, known) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("the fields are {}", known.join(", ")),
+        };
+        let shown: String = key.chars().take(80).collect();
+        self.findings.push(Finding {
+            path: record.path.key(key),
+            target: Target::Key,
+            message: format!("there is no field {shown:?}"),
+            hint: Some(hint),
+        });
+    }
+
+    /// The field `key` as text; absent and null are the same.
+    pub fn text<'v>(&mut self, record: &Record<'v>, key: &str) -> Option<&'v str> {
+        let value = record.fields.get(key).filter(|value| !value.is_null())?;
+        if value.as_str().is_none() {
+            self.wrong(&record.path.key(key), format_args!("must be text, not {}", kind(value)), None);
+        }
+        value.as_str()
+    }
+
+    /// The field `key` as what its text names: a name, a plan.
+    pub fn parsed<T>(&mut self, record: &Record<'_>, key: &str) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.text(record, key)?;
+        self.parse(text, &record.path.key(key))
+    }
+
+    /// What `text`, which stands at `path`, names.
+    pub fn parse<T>(&mut self, text: &str, path: &ValuePath) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        text.parse().map_err(|error| self.wrong(path, error, None)).ok()
+    }
+
+    /// Says that `record` lacks the field `key`, unless something is there (and was wrong, and said so).
+    pub fn missing(&mut self, record: &Record<'_>, key: &str, hint: &str) {
+        if record.fields.get(key).is_none_or(Value::is_null) {
+            self.wrong(&record.path, format_args!("the field `{key}` is missing"), Some(hint.to_owned()));
+        }
+    }
+
+    /// The elements of the array in the field `key`, each with its place; none where the field is absent.
+    pub fn elements<'v>(&mut self, record: &Record<'v>, key: &str) -> Vec<(&'v Value, ValuePath)> {
+        let path = record.path.key(key);
+        match record.fields.get(key) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(elements)) => {
+                elements.iter().enumerate().map(|(index, element)| (element, path.index(index))).collect()
+            }
+            Some(other) => {
+                self.wrong(&path, format_args!("must be an array, not {}", kind(other)), None);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The record in the field `key`; `None` where it is absent.
+    pub fn child<'v>(&mut self, record: &Record<'v>, key: &str) -> Option<Record<'v>> {
+        let value = record.fields.get(key).filter(|value| !value.is_null())?;
+        self.record(value, &record.path.key(key))
+    }
+
+    /// The field `key` as texts by name.
+    pub fn texts(&mut self, record: &Record<'_>, key: &str) -> BTreeMap<String, String> {
+        let Some(child) = self.child(record, key) else { return BTreeMap::new() };
+        let keys = child.fields.keys();
+        keys.filter_map(|key| self.text(&child, key).map(|text| (key.clone(), text.to_owned()))).collect()
+    }
+}
+
+/// The one of `known` that `word` is most likely a misspelling of.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    /// Beyond this a word is not a misspelling, and comparing it would only take time.
+    const MAX_CHARS: usize = 64;
+    if word.len() > MAX_CHARS {
+        return None;
+    }
+    let closeness = |candidate: &&&str| strsim::damerau_levenshtein(word, candidate);
+    let best = known.iter().min_by_key(closeness)?;
+    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    (closeness(&best) <= allowed).then_some(best)
+}
+
+/// What a value is, for a message.
+#[must_use]
+pub const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "a record",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_known_name_is_near() {
+        let known = ["name", "plan", "zone", "taskservs"];
+        assert_eq!(nearest("plna", &known), Some("plan"));
+        assert_eq!(nearest("taskserv", &known), Some("taskservs"));
+        assert_eq!(nearest("zones", &known), Some("zone"));
+        assert_eq!(nearest("ports", &known), None);
+        assert_eq!(nearest(&"plan".repeat(1000), &known), None);
+    }
+}

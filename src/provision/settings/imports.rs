@@ -1,0 +1,132 @@
+//! Where the imports of a Nickel file lead, found without evaluating it.
+//!
+//! The fallback for kernels without Landlock. It knows no grammar: wherever the word `import` stands before a text, in
+//! a comment too, that text is taken for a path. So it may refuse a harmless comment, and never misses an import.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::problem::{Problem, excerpt};
+
+/// Files that one evaluation may import.
+const MAX_FILES: usize = 1_000;
+
+/// The imports of `file`, and of the files it imports, that lead out of `root`.
+#[must_use]
+pub fn leaving(root: &Path, file: &Path) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut waiting = vec![root.join(file)];
+    let mut seen = BTreeSet::new();
+    while let Some(path) = waiting.pop() {
+        // Neither a missing file nor one that is no text is an import that leads anywhere; evaluation will say so.
+        let (Ok(real), Ok(text)) = (path.canonicalize(), std::fs::read_to_string(&path)) else { continue };
+        if !seen.insert(real) || seen.len() > MAX_FILES {
+            continue;
+        }
+        for import in imports(&text) {
+            match target(root, &path, &import) {
+                Ok(next) => waiting.extend(next),
+                Err(message) => problems.push(problem(root, &path, &text, import.offset, message)),
+            }
+        }
+    }
+    problems
+}
+
+/// A text after the word `import`.
+#[derive(Debug, PartialEq, Eq)]
+struct Import<'t> {
+    offset: usize,
+    /// The path; `None` where the text is written in a way that only evaluation can read.
+    path: Option<&'t str>,
+}
+
+fn imports(text: &str) -> Vec<Import<'_>> {
+    const WORD: &str = "import";
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\'');
+    let mut found = Vec::new();
+    for (offset, _) in text.match_indices(WORD) {
+        let rest = &text[offset + WORD.len()..];
+        if text[..offset].chars().next_back().is_some_and(is_word) || rest.chars().next().is_some_and(is_word) {
+            continue;
+        }
+        let rest = skip_blank(rest);
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let path = quoted.split_once('"').map(|(path, _)| path).filter(|path| !path.contains(['\\', '%']));
+            found.push(Import { offset, path });
+        } else if rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '-' || c == '_').starts_with('%') {
+            found.push(Import { offset, path: None });
+        }
+    }
+    found
+}
+
+/// `text` from the first character that is neither white space nor part of a comment.
+fn skip_blank(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        let Some(comment) = text.strip_prefix('#') else { return text };
+        text = comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest);
+    }
+}
+
+/// The file that `import` of `importer` leads to, `None` where there is none, or why it is refused.
+fn target(root: &Path, importer: &Path, import: &Import<'_>) -> Result<Option<PathBuf>, String> {
+    let Some(path) = import.path else { return Err("the path of an import must be a plain text".to_owned()) };
+    let joined = importer.parent().unwrap_or(root).join(path);
+    match joined.canonicalize() {
+        Ok(real) if real.starts_with(root) => Ok(Some(real)),
+        Err(_) if !Path::new(path).is_absolute() => Ok(None),
+        Ok(_) | Err(_) => Err(super::outside(path)),
+    }
+}
+
+fn problem(root: &Path, file: &Path, text: &str, offset: usize, message: String) -> Problem {
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let position = (before.matches('\n').count() + 1, text[line_start..offset].chars().count() + 1);
+    Problem {
+        file: file.strip_prefix(root).unwrap_or(file).display().to_string(),
+        position: Some(position),
+        message,
+        excerpt: excerpt(text, position),
+        ..Problem::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_an_import_is_seen() {
+        let paths = |text| imports(text).iter().map(|import| import.path.map(str::to_owned)).collect::<Vec<_>>();
+        assert_eq!(paths("(import\"a\").x + import # c\n # d\n \"b\" as 'Text"), [Some("a".into()), Some("b".into())]);
+        assert_eq!(paths("import m%\"/etc/passwd\"%"), [None]);
+        assert_eq!(paths("import \"a%{b}\" import \"\\u{2f}\""), [None, None]);
+        assert_eq!(paths("important \"x\" my_import \"y\" { import = 1 } import foo"), []);
+        assert_eq!(paths("# import \"old\""), [Some("old".into())]);
+    }
+
+    #[test]
+    fn what_leads_out_is_found_through_files_links_and_dots() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("ws");
+        fs::create_dir_all(root.join("infra/a")).unwrap();
+        fs::write(root.parent().unwrap().join("x.ncl"), "{}").unwrap();
+        fs::write(root.join("common.ncl"), "import \"../x.ncl\"").unwrap();
+        symlink("/etc/passwd", root.join("infra/a/link")).unwrap();
+        let file = Path::new("infra/a/config.ncl");
+        fs::write(root.join(file), "{\n  a = import \"../../common.ncl\",\n  b = import \"link\" as 'Text,\n  c = import \"/etc/none\",\n  d = import \"config.ncl\",\n}").unwrap();
+        let mut places: Vec<String> = leaving(&root, file).iter().map(ToString::to_string).collect();
+        places.sort();
+        let first = "common.ncl:1:1: the import \"../x.ncl\" leads out of the workspace";
+        assert!(places[0].starts_with(first), "{places:?}");
+        assert!(places[1].starts_with("infra/a/config.ncl:3:7: the import \"link\" leads out"), "{places:?}");
+        assert!(places[2].starts_with("infra/a/config.ncl:4:7: the import \"/etc/none\" leads out"), "{places:?}");
+        assert_eq!(places.len(), 3);
+    }
+}
