@@ -4,7 +4,11 @@
 //! wrong here takes the daemon down. Deliberately knows nothing of the daemon, its store or its API. State is what the
 //! providers say; what a provider of this machine must remember stands below `WORKSPACE/.prov/`.
 
+pub mod lock;
+pub mod operation;
+pub mod plan;
 pub mod provider;
 pub mod report;
+pub mod servers;
 pub mod settings;
 pub mod workspace;

@@ -1,0 +1,194 @@
+//! An infra's servers over all its providers: list them, plan, carry the plan out.
+//!
+//! Start at [`Servers`]. What is wanted comes from settings or from an operation of a batch ([`wanted`]); what has to
+//! change is [`super::plan`]'s decision; [`apply`] does it, several servers at once. Knows no particular provider, and
+//! asks nobody for leave: the command line does that before it calls [`Servers::apply`].
+
+mod apply;
+#[cfg(test)]
+mod fake;
+mod outcome;
+pub mod wanted;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use super::plan::{Changes, Wanted};
+use super::provider::{self, Provider, ProviderError, Server};
+use super::report::Reporter;
+use super::workspace::Workspace;
+use crate::model::name::Name;
+
+pub use self::apply::Options;
+pub use self::outcome::{Failure, Outcome};
+
+/// The servers of one infra.
+pub struct Servers<'a> {
+    workspace: &'a Workspace,
+    infra: Name,
+    providers: BTreeMap<String, Box<dyn Provider>>,
+    reporter: &'a Reporter,
+}
+
+/// Why something with servers could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ServersError {
+    /// A provider can't be had.
+    #[error("the provider {name} can't be used")]
+    Provider {
+        /// The provider.
+        name: String,
+        /// Why.
+        source: Box<ProviderError>,
+    },
+    /// A provider can't say what servers it has.
+    #[error("can't list the servers of {infra} at {provider}")]
+    List {
+        /// The infra.
+        infra: Name,
+        /// The provider.
+        provider: String,
+        /// Why.
+        source: Box<ProviderError>,
+    },
+    /// What is wanted is wrong; everything that the providers found is listed.
+    #[error("{} wrong:{}", counted(problems.len(), "server is", "servers are"), list(problems))]
+    Invalid {
+        /// What is wrong, one line a server.
+        problems: Vec<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Some servers were done and some were not.
+    #[error("{0}")]
+    Incomplete(Box<Outcome>),
+}
+
+impl ServersError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Provider { source, .. } | Self::List { source, .. } => provider_hint(source),
+            Self::Invalid { hint, .. } => hint.clone(),
+            Self::Incomplete(outcome) => outcome.hint(),
+        }
+    }
+
+    /// Whether the request itself is at fault.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        match self {
+            Self::Invalid { .. } => true,
+            Self::Provider { source, .. } | Self::List { source, .. } => {
+                matches!(**source, ProviderError::Invalid { .. })
+            }
+            Self::Incomplete(_) => false,
+        }
+    }
+}
+
+impl<'a> Servers<'a> {
+    /// The servers of `infra` at the providers named, each once.
+    ///
+    /// # Errors
+    /// [`ServersError::Provider`] for a provider that this host can't use.
+    pub fn open<'n>(
+        workspace: &'a Workspace,
+        infra: &Name,
+        providers: impl IntoIterator<Item = &'n str>,
+        reporter: &'a Reporter,
+    ) -> Result<Self, ServersError> {
+        let mut opened = BTreeMap::new();
+        for name in providers {
+            if !opened.contains_key(name) {
+                let provider = provider::by_name(name, workspace.root());
+                let failed = |source| ServersError::Provider { name: name.to_owned(), source: Box::new(source) };
+                opened.insert(name.to_owned(), provider.map_err(failed)?);
+            }
+        }
+        Ok(Self { workspace, infra: infra.clone(), providers: opened, reporter })
+    }
+
+    /// The servers that are there, by name.
+    ///
+    /// # Errors
+    /// [`ServersError::List`] where a provider can't say.
+    pub fn list(&self) -> Result<Vec<Server>, ServersError> {
+        let mut servers = Vec::new();
+        for (name, provider) in &self.providers {
+            servers.extend(self.listed(name, provider.as_ref())?);
+        }
+        servers.sort_by(|a: &Server, b: &Server| a.spec.name.cmp(&b.spec.name));
+        Ok(servers)
+    }
+
+    fn listed(&self, name: &str, provider: &dyn Provider) -> Result<Vec<Server>, ServersError> {
+        provider.list(&self.infra).map_err(|source| ServersError::List {
+            infra: self.infra.clone(),
+            provider: name.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Asks the providers whether they could make what is wanted; touches nothing.
+    ///
+    /// # Errors
+    /// [`ServersError::Invalid`] with everything that is wrong.
+    pub fn validate(&self, wanted: &[Wanted]) -> Result<(), ServersError> {
+        let mut problems = Vec::new();
+        let mut hint = None;
+        for wanted in wanted {
+            if let Err(error) = self.provider(wanted.provider.as_str()).and_then(|p| p.validate(&wanted.spec)) {
+                problems.push(format!("{}: {}", wanted.spec.name, chain(&error)));
+                hint = hint.or_else(|| provider_hint(&error));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ServersError::Invalid { problems, hint }) }
+    }
+
+    /// What has to change for what is there to become what is wanted.
+    ///
+    /// # Errors
+    /// [`ServersError::List`].
+    pub fn plan(&self, wanted: &[Wanted], prune: bool) -> Result<Changes, ServersError> {
+        Ok(Changes::between(&self.infra, wanted, &self.list()?, prune))
+    }
+
+    fn provider(&self, name: &str) -> Result<&dyn Provider, ProviderError> {
+        self.providers.get(name).map(AsRef::as_ref).ok_or_else(|| ProviderError::Invalid {
+            what: format!("the provider {name:?} is not among those of {}", self.infra),
+            hint: None,
+        })
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn provider_hint(error: &ProviderError) -> Option<String> {
+    match error {
+        ProviderError::Invalid { hint, .. } | ProviderError::Unavailable { hint, .. } => hint.clone(),
+        ProviderError::Conflict { .. } => Some("see what would change with --check".to_owned()),
+        ProviderError::NotFound(_) | ProviderError::Failed { .. } => None,
+    }
+}
+
+fn list(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| ["\n  ", line.as_str()]).collect()
+}
+
+/// `1 server`, `2 servers`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
