@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod engine;
+pub mod exec;
 pub mod model;
 pub mod provision;
+pub mod scheduler;
 pub mod store;

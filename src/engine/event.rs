@@ -47,11 +47,15 @@ pub enum Event {
     Succeeded {
         /// Which operation.
         operation: u32,
+        /// Do or undo.
+        direction: Direction,
     },
     /// The attempt failed; there will be another.
     AttemptFailed {
         /// Which operation.
         operation: u32,
+        /// Do or undo.
+        direction: Direction,
         /// Why.
         error: String,
         /// When the next attempt is due.
@@ -61,6 +65,8 @@ pub enum Event {
     Failed {
         /// Which operation.
         operation: u32,
+        /// Do or undo.
+        direction: Direction,
         /// Why.
         error: String,
     },

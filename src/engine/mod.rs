@@ -13,15 +13,29 @@
 //!
 //! Deliberately absent: what an operation is for, how it is run, and what a record looks like.
 
+pub mod admission;
+pub mod advance;
 pub mod event;
 pub mod graph;
-
+pub mod live;
+pub mod react;
 pub mod retry;
 pub mod shape;
+mod unwind;
+pub mod work;
 
 pub use event::{Command, Direction, Event, Outcome};
-
+pub use live::{Attempt, Engine, Step};
 pub use shape::{Compensation, OperationShape, Shape};
+pub use work::{Phase, Work};
+
+/// What comes from outside with every call: the time, and new ids.
+pub struct Inputs<'a> {
+    /// The present time.
+    pub now: crate::model::time::Timestamp,
+    /// Makes the id of a new task.
+    pub new_task: &'a mut dyn FnMut() -> crate::model::id::TaskId,
+}
 
 /// An operation's index, as it is written.
 pub(crate) fn index(index: usize) -> u32 {

@@ -64,8 +64,6 @@ pub enum Precondition {
     UsernameFree(String),
     /// The session is at this generation: nobody refreshed it meanwhile.
     SessionGeneration(SessionId, u64),
-    /// The work is live and owned by this epoch.
-    Owned(WorkId, u64),
 }
 
 /// A precondition did not hold; nothing was written.

@@ -6,12 +6,11 @@ use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 use serde::Serialize;
 
 use super::{Bytes, RECORD_VERSION, decode, failed};
-use crate::model::id::WorkId;
 use crate::model::task::Task;
 use crate::store::backend::StoreError;
 use crate::store::change::{Change, Precondition, Refused, Transaction};
 use crate::store::index::{self, Prefix};
-use crate::store::record::{BatchRecord, LiveRecord, LoggedEvent, SessionRecord, UserRecord};
+use crate::store::record::{BatchRecord, LoggedEvent, SessionRecord, UserRecord};
 use crate::store::tables;
 
 /// Applies the transactions and commits them together.
@@ -111,15 +110,7 @@ impl<'t> Tables<'t> {
                 let session = value.map(|value| decode::<SessionRecord>("session", &key, value.value())).transpose()?;
                 session.is_some_and(|session| session.generation == *generation)
             }
-            Precondition::Owned(work, epoch) => self.owner(*work)? == Some(*epoch),
         })
-    }
-
-    fn owner(&self, work: WorkId) -> Result<Option<u64>, StoreError> {
-        let key = work.bytes();
-        let value = self.live.get(&key[..]).map_err(failed("read"))?;
-        let live = value.map(|value| decode::<LiveRecord>("live", &key, value.value())).transpose()?;
-        Ok(live.map(|live| live.epoch))
     }
 
     fn change(&mut self, change: &Change) -> Result<(), StoreError> {

@@ -1,0 +1,432 @@
+//! The state of one unit of work, and how events change it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::event::{Direction, Event};
+use super::shape::{Compensation, Shape};
+use super::unwind;
+use crate::model::batch::DependencyKind;
+use crate::model::id::{TaskId, WorkId};
+use crate::model::status::{BatchStatus, OperationStatus};
+use crate::model::time::Timestamp;
+
+/// Where the work as a whole is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Operations start as their dependencies allow.
+    Forward,
+    /// None starts any more; what runs comes to rest.
+    Halted {
+        /// Whether compensations follow.
+        unwind: bool,
+    },
+    /// Compensations run.
+    Unwinding,
+    /// Nothing happens unless somebody asks for it.
+    Ended(BatchStatus),
+}
+
+/// Where one operation is between being idle and its next result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing of it runs or is meant to.
+    Idle,
+    /// It may start as soon as there is a slot.
+    Intended {
+        /// Do or undo.
+        direction: Direction,
+        /// Its slot was given; from now on it may run. Not durable: after a crash the supervisor tells.
+        launched: bool,
+    },
+    /// Its process runs.
+    Running {
+        /// Do or undo.
+        direction: Direction,
+        /// When its time is up.
+        deadline: Timestamp,
+    },
+    /// It waits for its next attempt.
+    Delayed {
+        /// Do or undo.
+        direction: Direction,
+        /// When that is due.
+        until: Timestamp,
+    },
+}
+
+/// The state of one operation.
+// The flags are independent facts, not a state in disguise: the state is `status` and `stage`.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperationState {
+    /// The status word.
+    pub status: OperationStatus,
+    /// What came of doing it, while it is undone.
+    pub done: OperationStatus,
+    /// Where it is on its way.
+    pub stage: Stage,
+    /// The attempt of the present direction, counted from 1; 0 before the first.
+    pub attempt: u32,
+    /// The task that does it.
+    pub task: Option<TaskId>,
+    /// The task that undoes it.
+    pub undo_task: Option<TaskId>,
+    /// Whether it ever started.
+    pub started: bool,
+    /// Whether its compensation succeeded.
+    pub undone: bool,
+    /// Whether somebody asked for its end.
+    pub stop_requested: bool,
+    /// Why it last failed.
+    pub error: Option<String>,
+    /// Dependencies that are not yet satisfied.
+    pub(super) unmet: u32,
+    /// A hard dependency can't be satisfied any more.
+    pub(super) doomed: bool,
+    /// While unwinding: dependents that are not yet settled.
+    pub(super) blockers: u32,
+}
+
+/// One unit of work: its shape and its state.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Its id.
+    pub id: WorkId,
+    /// What doesn't change.
+    pub shape: Arc<Shape>,
+    /// Where it is as a whole.
+    pub phase: Phase,
+    /// Each operation, in the order of the shape.
+    pub operations: Vec<OperationState>,
+    /// Why it was halted.
+    pub reason: Option<String>,
+    /// Whether somebody asked for its end.
+    pub cancel_requested: bool,
+    /// Operations that can be intended now.
+    pub(super) ready: BTreeSet<u32>,
+    /// Operations that will have to be skipped.
+    pub(super) doomed: BTreeSet<u32>,
+    /// Operations that are intended or running.
+    pub(super) active: BTreeSet<u32>,
+    /// Operations that wait for another attempt.
+    pub(super) delayed: BTreeSet<u32>,
+    /// Operations in status Pending.
+    pub(super) pending: usize,
+}
+
+impl Work {
+    /// Work that nothing has happened to.
+    #[must_use]
+    pub fn new(id: WorkId, shape: Arc<Shape>) -> Self {
+        let fresh = OperationState {
+            status: OperationStatus::Pending,
+            done: OperationStatus::Pending,
+            stage: Stage::Idle,
+            attempt: 0,
+            task: None,
+            undo_task: None,
+            started: false,
+            undone: false,
+            stop_requested: false,
+            error: None,
+            unmet: 0,
+            doomed: false,
+            blockers: 0,
+        };
+        let mut work = Self {
+            id,
+            phase: Phase::Forward,
+            operations: vec![fresh; shape.operations.len()],
+            reason: None,
+            cancel_requested: false,
+            ready: BTreeSet::new(),
+            doomed: BTreeSet::new(),
+            active: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            pending: 0,
+            shape,
+        };
+        work.count();
+        work
+    }
+
+    /// The state of an operation; an index that is none of this work's is an error of the caller.
+    #[must_use]
+    pub fn operation(&self, index: u32) -> &OperationState {
+        &self.operations[index as usize]
+    }
+
+    pub(super) fn operation_mut(&mut self, index: u32) -> &mut OperationState {
+        &mut self.operations[index as usize]
+    }
+
+    /// The batch's status word.
+    #[must_use]
+    pub fn status(&self) -> BatchStatus {
+        match self.phase {
+            Phase::Ended(status) => status,
+            Phase::Unwinding => BatchStatus::RollingBack,
+            Phase::Forward | Phase::Halted { .. } => {
+                let fresh = |state: &OperationState| !state.started && state.status == OperationStatus::Pending;
+                if self.operations.iter().all(fresh) { BatchStatus::Pending } else { BatchStatus::Running }
+            }
+        }
+    }
+
+    /// Whether an operation must be undone before its batch counts as rolled back.
+    #[must_use]
+    pub fn needs_undo(&self, index: u32) -> bool {
+        let state = self.operation(index);
+        if state.undone {
+            return false;
+        }
+        match self.shape.operations[index as usize].compensation {
+            Compensation::None => false,
+            Compensation::WhenCompleted => state.done == OperationStatus::Completed,
+            Compensation::WhenStarted => state.started && state.done != OperationStatus::Pending,
+        }
+    }
+
+    /// Changes the state by what happened. Live work, recovery and tests call nothing else to change it.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Accepted => {}
+            Event::Intended { operation, direction, attempt, task } => {
+                self.intend(*operation, *direction, *attempt, *task);
+            }
+            Event::Started { operation, deadline, .. } => self.start(*operation, *deadline),
+            Event::Succeeded { operation, direction } => self.succeed(*operation, *direction),
+            Event::AttemptFailed { operation, direction, error, again_at } => {
+                self.fail_attempt(*operation, *direction, error, *again_at);
+            }
+            Event::Failed { operation, direction, error } => self.fail(*operation, *direction, error),
+            Event::Stopped { operation } => self.settle(*operation, OperationStatus::Cancelled),
+            Event::Withdrawn { operation } => self.withdraw(*operation),
+            Event::Skipped { operation } => self.settle(*operation, OperationStatus::Skipped),
+            Event::CancelRequested { operation, .. } => self.request_cancel(*operation),
+            Event::Halted { unwind, reason } => {
+                self.phase = Phase::Halted { unwind: *unwind };
+                self.reason.get_or_insert_with(|| reason.clone());
+            }
+            Event::Unwinding => {
+                self.phase = Phase::Unwinding;
+                unwind::begin(self);
+            }
+            Event::Ended { status } => self.phase = Phase::Ended(*status),
+            Event::Retried => self.retry(),
+        }
+    }
+
+    fn intend(&mut self, index: u32, direction: Direction, attempt: u32, task: TaskId) {
+        self.ready.remove(&index);
+        self.delayed.remove(&index);
+        self.active.insert(index);
+        let state = self.operation_mut(index);
+        state.stage = Stage::Intended { direction, launched: false };
+        state.attempt = attempt;
+        match direction {
+            Direction::Do => state.task = Some(task),
+            Direction::Undo => state.undo_task = Some(task),
+        }
+    }
+
+    fn start(&mut self, index: u32, deadline: Timestamp) {
+        let state = self.operation_mut(index);
+        let Some(direction) = state.direction() else { return };
+        state.stage = Stage::Running { direction, deadline };
+        match direction {
+            Direction::Do => {
+                state.started = true;
+                if state.status == OperationStatus::Pending {
+                    state.status = OperationStatus::Running;
+                    self.pending -= 1;
+                }
+            }
+            Direction::Undo => state.status = OperationStatus::RollingBack,
+        }
+    }
+
+    fn succeed(&mut self, index: u32, direction: Direction) {
+        match direction {
+            Direction::Do => self.settle(index, OperationStatus::Completed),
+            Direction::Undo => {
+                self.rest(index);
+                let state = self.operation_mut(index);
+                state.undone = true;
+                let was_done = state.done == OperationStatus::Completed;
+                state.status = if was_done { OperationStatus::RolledBack } else { state.done };
+                unwind::settled(self, index);
+            }
+        }
+    }
+
+    fn fail_attempt(&mut self, index: u32, direction: Direction, error: &str, until: Timestamp) {
+        self.active.remove(&index);
+        self.delayed.insert(index);
+        let state = self.operation_mut(index);
+        state.error = Some(error.to_owned());
+        state.stage = Stage::Delayed { direction, until };
+    }
+
+    fn fail(&mut self, index: u32, direction: Direction, error: &str) {
+        self.operation_mut(index).error = Some(error.to_owned());
+        if direction == Direction::Undo {
+            self.rest(index);
+            self.operation_mut(index).status = OperationStatus::RollbackFailed;
+        } else {
+            self.settle(index, OperationStatus::Failed);
+        }
+    }
+
+    fn withdraw(&mut self, index: u32) {
+        self.rest(index);
+        let state = self.operation_mut(index);
+        state.attempt = state.attempt.saturating_sub(1);
+        if state.status == OperationStatus::Pending && matches!(self.phase, Phase::Forward) {
+            self.ready.insert(index);
+        }
+    }
+
+    fn request_cancel(&mut self, operation: Option<u32>) {
+        if let Some(index) = operation {
+            self.operation_mut(index).stop_requested = true;
+            return;
+        }
+        self.cancel_requested = true;
+        for index in self.active.iter().chain(&self.delayed) {
+            self.operations[*index as usize].stop_requested = true;
+        }
+    }
+
+    /// Nothing of the operation runs or is meant to.
+    fn rest(&mut self, index: u32) {
+        self.active.remove(&index);
+        self.delayed.remove(&index);
+        self.ready.remove(&index);
+        self.operation_mut(index).stage = Stage::Idle;
+    }
+
+    /// The operation has come to the end of being done; tells those that wait for it.
+    fn settle(&mut self, index: u32, status: OperationStatus) {
+        self.rest(index);
+        self.doomed.remove(&index);
+        let state = self.operation_mut(index);
+        if state.status == OperationStatus::Pending {
+            self.pending -= 1;
+        }
+        let state = self.operation_mut(index);
+        state.status = status;
+        state.done = status;
+        let shape = Arc::clone(&self.shape);
+        for (dependent, kind) in &shape.operations[index as usize].dependents {
+            let waiting = &mut self.operations[*dependent as usize];
+            if *kind == DependencyKind::Hard && status != OperationStatus::Completed {
+                waiting.doomed = true;
+            } else {
+                waiting.unmet -= 1;
+            }
+            self.sort_pending(*dependent);
+        }
+    }
+
+    /// Puts a pending, idle operation into the set it belongs to.
+    fn sort_pending(&mut self, index: u32) {
+        let state = &self.operations[index as usize];
+        if state.status != OperationStatus::Pending || state.stage != Stage::Idle {
+            return;
+        }
+        if state.doomed {
+            self.doomed.insert(index);
+        } else if state.unmet == 0 {
+            self.ready.insert(index);
+        }
+    }
+
+    /// Derives everything derived from the status words.
+    fn count(&mut self) {
+        let shape = Arc::clone(&self.shape);
+        let satisfied = |work: &Self, dependency: u32, kind: DependencyKind| match work.operation(dependency).status {
+            OperationStatus::Completed => Some(true),
+            OperationStatus::Pending | OperationStatus::Running => Some(false),
+            _ if kind == DependencyKind::Hard => None,
+            _ => Some(true),
+        };
+        (self.ready, self.doomed, self.active, self.delayed) = Default::default();
+        self.pending = self.operations.iter().filter(|state| state.status == OperationStatus::Pending).count();
+        for (index, operation) in shape.operations.iter().enumerate() {
+            let states = operation.dependencies.iter().map(|(dependency, kind)| satisfied(self, *dependency, *kind));
+            let states: Vec<_> = states.collect();
+            let state = &mut self.operations[index];
+            state.doomed = states.iter().any(Option::is_none);
+            state.unmet = super::index(states.iter().filter(|met| **met == Some(false)).count());
+            self.sort_pending(super::index(index));
+        }
+    }
+
+    /// Goes on from what failed: stuck compensations when a rollback failed, else everything that isn't done.
+    fn retry(&mut self) {
+        let rolling_back = self.phase == Phase::Ended(BatchStatus::RollbackFailed);
+        self.reason = None;
+        self.cancel_requested = false;
+        for state in &mut self.operations {
+            state.stop_requested = false;
+            state.stage = Stage::Idle;
+            if rolling_back || state.status == OperationStatus::Completed {
+                continue;
+            }
+            *state = OperationState {
+                status: OperationStatus::Pending,
+                done: OperationStatus::Pending,
+                attempt: 0,
+                task: None,
+                undo_task: None,
+                started: false,
+                undone: false,
+                error: None,
+                ..state.clone()
+            };
+        }
+        self.count();
+        if rolling_back {
+            self.phase = Phase::Unwinding;
+            unwind::begin(self);
+        } else {
+            self.phase = Phase::Forward;
+        }
+    }
+}
+
+impl OperationState {
+    /// Whether it is being done or undone; `None` when idle.
+    #[must_use]
+    pub fn direction(&self) -> Option<Direction> {
+        match self.stage {
+            Stage::Idle => None,
+            Stage::Intended { direction, .. } | Stage::Running { direction, .. } | Stage::Delayed { direction, .. } => {
+                Some(direction)
+            }
+        }
+    }
+
+    /// Whether its process may be running.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        matches!(self.stage, Stage::Running { .. } | Stage::Intended { launched: true, .. })
+    }
+
+    /// The task of the present direction.
+    #[must_use]
+    pub fn current_task(&self) -> Option<TaskId> {
+        self.direction().and_then(|direction| self.task_of(direction))
+    }
+
+    /// The task of a direction.
+    #[must_use]
+    pub fn task_of(&self, direction: Direction) -> Option<TaskId> {
+        match direction {
+            Direction::Do => self.task,
+            Direction::Undo => self.undo_task,
+        }
+    }
+}

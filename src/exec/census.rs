@@ -1,0 +1,69 @@
+//! Which processes belong to a task: its process group and session, and every process that carries its mark in the
+//! environment, wherever it moved.
+//!
+//! The mark is `PROV_TASK_ID`, inherited by whatever the task starts. What clears its environment *and* leaves the session
+//! is no longer the task's: so a server of the `local` provider outlives the command that made it.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::model::id::TaskId;
+
+/// The variable that marks a task's processes.
+pub const MARK: &str = "PROV_TASK_ID";
+
+/// The living processes of the task whose first process is `leader`; zombies don't count.
+#[must_use]
+pub fn members(task: TaskId, leader: i32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let mark = format!("{MARK}={task}");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| belongs(*pid, leader, mark.as_bytes())).collect()
+}
+
+fn belongs(pid: i32, leader: i32, mark: &[u8]) -> bool {
+    let Some(stat) = stat(pid) else { return false };
+    if stat.state == 'Z' || stat.state == 'X' {
+        return false;
+    }
+    if leader > 0 && (stat.group == leader || stat.session == leader) {
+        return true;
+    }
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
+}
+
+/// A process as `/proc/PID/stat` shows it (proc(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// `R`, `S`, `Z` …
+    pub state: char,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// When it started, in clock ticks since boot: with the pid, it names the process for good.
+    pub start: u64,
+}
+
+/// The process, if there is one.
+#[must_use]
+pub fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything; the last parenthesis ends it.
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split_ascii_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// Sends a signal to each process; one that is gone is no error.
+pub fn signal(pids: &[i32], signal: Signal) {
+    for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+        let _ = kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,312 @@
+//! The daemon's side of the supervisor: starts it, speaks with it, and when it is gone reads what it left.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream as StdUnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+
+use super::census;
+use super::journal::{self, Trace};
+use super::wire::{Key, Report, Request, Spawn};
+
+/// The socket's name below the supervisor's directory.
+pub(super) const SOCKET: &str = "socket";
+/// How long a new supervisor may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why the supervisor could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// Its directory can't be used.
+    #[error("can't use {path}")]
+    Directory {
+        /// The directory or file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It can't be started.
+    #[error("can't start the supervisor")]
+    Start(#[source] io::Error),
+    /// It was started and doesn't listen.
+    #[error("the supervisor was started and did not listen within {} s; see {log}", START_LIMIT.as_secs())]
+    Silent {
+        /// Its log.
+        log: String,
+    },
+}
+
+/// Where the supervisor keeps what.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Socket, journal and log of the supervisor.
+    pub directory: PathBuf,
+    /// Output of tasks.
+    pub logs: PathBuf,
+    /// Bytes each stream of a task may keep.
+    pub log_limit: u64,
+}
+
+/// A handle to the supervisor: requests go in, reports come out of the channel given to [`Executor::start`].
+#[derive(Clone, Debug)]
+pub struct Executor {
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Executor {
+    /// Connects to the supervisor that runs, or starts one. Reports of everything it knows come first, then `Known`; the
+    /// same again whenever the supervisor had to be replaced.
+    ///
+    /// # Errors
+    /// When there is none and none can be started.
+    pub async fn start(places: Places, reports: mpsc::UnboundedSender<Report>) -> Result<Self, ExecError> {
+        let directory = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ExecError::Directory { path: path.display().to_string(), source }
+        };
+        fs::create_dir_all(&places.directory).map_err(directory(&places.directory))?;
+        fs::create_dir_all(&places.logs).map_err(directory(&places.logs))?;
+        let stream = connect(&places, &reports).await?;
+        let (requests, queue) = mpsc::unbounded_channel();
+        tokio::spawn(converse(places, stream, queue, reports));
+        Ok(Self { requests })
+    }
+
+    /// Starts an attempt.
+    pub fn spawn(&self, spawn: Spawn) {
+        self.send(Request::Spawn(Box::new(spawn)));
+    }
+
+    /// Ends an attempt with all it started.
+    pub fn end(&self, key: Key, grace: Duration) {
+        self.send(Request::End { key, grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) });
+    }
+
+    /// The result of the attempt is on disk.
+    pub fn forget(&self, key: Key) {
+        self.send(Request::Forget { key });
+    }
+
+    /// The supervisor may exit once nothing runs.
+    pub fn retire(&self) {
+        self.send(Request::Retire);
+    }
+
+    fn send(&self, request: Request) {
+        // The conversation only ends with the daemon, and then nobody waits for an answer.
+        let _ = self.requests.send(request);
+    }
+}
+
+/// Carries requests and reports; when the supervisor is gone, says what is known and goes on with a new one.
+async fn converse(
+    places: Places,
+    stream: UnixStream,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    reports: mpsc::UnboundedSender<Report>,
+) {
+    let mut stream = Some(stream);
+    loop {
+        let Some(connected) = stream.take() else {
+            match connect(&places, &reports).await {
+                Ok(connected) => stream = Some(connected),
+                Err(error) => {
+                    tracing::error!(%error, "the supervisor is gone and can't be replaced; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+            continue;
+        };
+        let (read, write) = connected.into_split();
+        let reading = tokio::spawn(hear(read, reports.clone()));
+        if !speak(write, &mut requests, &reading).await {
+            return;
+        }
+        reading.abort();
+        tracing::warn!("the supervisor is gone; reading its journal");
+    }
+}
+
+/// Sends requests until the supervisor is gone (`true`) or the daemon ends (`false`).
+async fn speak(
+    write: OwnedWriteHalf,
+    requests: &mut mpsc::UnboundedReceiver<Request>,
+    reading: &tokio::task::JoinHandle<()>,
+) -> bool {
+    let mut write = BufWriter::new(write);
+    let mut line = Vec::new();
+    let mut pulse = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            request = requests.recv() => {
+                let Some(mut request) = request else { return false };
+                loop {
+                    line.clear();
+                    serde_json::to_writer(&mut line, &request).expect("a request has no map with keys that aren't text");
+                    line.push(b'\n');
+                    if write.write_all(&line).await.is_err() {
+                        return true;
+                    }
+                    match requests.try_recv() {
+                        Ok(next) => request = next,
+                        Err(_) => break,
+                    }
+                }
+                if write.flush().await.is_err() {
+                    return true;
+                }
+            }
+            _ = pulse.tick() => {
+                if reading.is_finished() {
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+async fn hear(read: OwnedReadHalf, reports: mpsc::UnboundedSender<Report>) {
+    let mut lines = BufReader::with_capacity(64 * 1024, read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(report) => {
+                if reports.send(report).is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the supervisor said something unknown"),
+        }
+    }
+}
+
+/// A connection to the running supervisor; when there is none, what its journal says is reported first, then a new one is
+/// started.
+async fn connect(places: &Places, reports: &mpsc::UnboundedSender<Report>) -> Result<UnixStream, ExecError> {
+    if let Some(stream) = reach(&places.directory) {
+        return Ok(stream);
+    }
+    let directory = places.directory.clone();
+    let traces = tokio::task::spawn_blocking(move || journal::read(&directory))
+        .await
+        .unwrap_or_else(|e| Err(io::Error::other(e)));
+    let unreadable =
+        |source| ExecError::Directory { path: journal::path(&places.directory).display().to_string(), source };
+    for (key, trace) in traces.map_err(unreadable)? {
+        let told = tokio::task::spawn_blocking(move || tell(key, trace)).await.unwrap_or_default();
+        for report in told {
+            let _ = reports.send(report);
+        }
+    }
+    launch(places)?;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        if let Some(stream) = reach(&places.directory) {
+            return Ok(stream);
+        }
+        if Instant::now() > deadline {
+            return Err(ExecError::Silent { log: places.directory.join("log").display().to_string() });
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// What a dead supervisor's journal says of an attempt, as reports. What still runs of it is ended, because nobody could
+/// learn its exit status any more.
+fn tell(key: Key, trace: Trace) -> Vec<Report> {
+    match trace {
+        Trace::Exited { started, at, ending } => {
+            vec![Report::Started { key, pid: 0, at: started }, Report::Exited { key, at, ending }]
+        }
+        Trace::Begun { at } => {
+            let ended = end_all(key, 0);
+            let what = format!("the supervisor was killed while it started this; {}", remains(ended));
+            vec![Report::Lost { key, at, what }]
+        }
+        Trace::Started { at, this_boot: false, .. } => {
+            let what = "the machine went down while it ran".to_owned();
+            vec![Report::Started { key, pid: 0, at }, Report::Lost { key, at, what }]
+        }
+        Trace::Started { at, pid, start, .. } => {
+            let same = census::stat(pid).is_some_and(|stat| stat.start == start);
+            let ended = end_all(key, if same { pid } else { 0 });
+            let what =
+                format!("the supervisor was killed while it ran, so its exit status is not known; {}", remains(ended));
+            vec![Report::Started { key, pid, at }, Report::Lost { key, at, what }]
+        }
+    }
+}
+
+fn remains(ended: usize) -> String {
+    match ended {
+        0 => "nothing of it was left".to_owned(),
+        1 => "one process of it was left and has been ended".to_owned(),
+        many => format!("{many} processes of it were left and have been ended"),
+    }
+}
+
+fn end_all(key: Key, leader: i32) -> usize {
+    let mut ended = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let members = census::members(key.task, leader);
+        if members.is_empty() {
+            break;
+        }
+        census::signal(&members, Signal::KILL);
+        ended.extend(members);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ended.len()
+}
+
+fn reach(directory: &Path) -> Option<UnixStream> {
+    let stream = short_path(directory, |path| StdUnixStream::connect(path)).ok()?;
+    stream.set_nonblocking(true).ok()?;
+    UnixStream::from_std(stream).ok()
+}
+
+/// The supervisor's listening socket, at a place that was left by a dead one or by nobody.
+pub(super) fn listen(directory: &Path) -> io::Result<UnixListener> {
+    let _ = fs::remove_file(directory.join(SOCKET));
+    short_path(directory, |path| UnixListener::bind(path))
+}
+
+/// Calls `with` with a path to the socket that is short whatever the directory: a socket's path has at most 107 bytes.
+fn short_path<T>(directory: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let directory = File::open(directory)?;
+    with(Path::new(&format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd())))
+}
+
+/// Starts a supervisor in a session of its own, so that nothing sent to the daemon's terminal or group reaches it.
+fn launch(places: &Places) -> Result<(), ExecError> {
+    let log_path = places.directory.join("log");
+    let directory = |source| ExecError::Directory { path: log_path.display().to_string(), source };
+    let log = File::create(&log_path).map_err(directory)?;
+    let program = std::env::current_exe().map_err(ExecError::Start)?;
+    let mut command = Command::new(program);
+    command
+        .args(["internal", "supervisor"])
+        .args([&places.directory, &places.logs])
+        .arg(places.log_limit.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    // SAFETY: setsid is async-signal-safe and touches no memory.
+    unsafe {
+        command.pre_exec(|| rustix::process::setsid().map(drop).map_err(io::Error::from));
+    }
+    let mut child = command.spawn().map_err(ExecError::Start)?;
+    // It outlives this process as a rule; if it doesn't, somebody must take its exit status.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}

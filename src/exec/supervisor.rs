@@ -1,0 +1,392 @@
+//! The supervisor process: one thread, one epoll, no async runtime, so that it stays small.
+//!
+//! It outlives the daemon. Without a daemon it keeps its children and their results; when nothing runs and nobody has
+//! connected for [`IDLE`], it exits. It is the subreaper of everything its children leave behind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::process::Signal;
+
+use super::child::{Child, EndRequest, is_transient};
+use super::journal::{Entry, Journal};
+use super::wire::{Ending, Key, Report, Request, Spawn};
+use super::{census, executor};
+use crate::model::time::Timestamp;
+
+/// How long a supervisor without work waits for a daemon.
+const IDLE: Duration = Duration::from_secs(20);
+/// How often processes that are being ended are looked at.
+const ENDING_TICK: Duration = Duration::from_millis(20);
+/// The journal is started over above this size, once nothing in it is needed.
+const JOURNAL_BYTES: u64 = 256 * 1024;
+/// Reads a turn for one stream, so that a process that floods its output holds up nobody else.
+const READS_A_TURN: usize = 4;
+
+const LISTENER: u64 = 0;
+const DAEMON: u64 = 1;
+const SIGNALS: u64 = 2;
+/// Streams have `FIRST_STREAM + 2 × pid`, plus one for standard error.
+const FIRST_STREAM: u64 = 16;
+
+struct Supervisor {
+    epoll: OwnedFd,
+    signals: OwnedFd,
+    listener: UnixListener,
+    daemon: Option<Daemon>,
+    directory: PathBuf,
+    logs: PathBuf,
+    log_limit: u64,
+    journal: Journal,
+    journal_bytes: u64,
+    children: HashMap<i32, Child>,
+    pids: HashMap<Key, i32>,
+    /// Results that the daemon has not yet said it has.
+    results: BTreeMap<Key, (Report, Report)>,
+    retiring: bool,
+    alone_since: Instant,
+    buffer: Vec<u8>,
+}
+
+/// The connected daemon.
+struct Daemon {
+    stream: UnixStream,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+/// Runs the supervisor until it is told to retire or has nothing to do.
+///
+/// `directory` holds the socket and the journal, `logs` the output of tasks, of which each stream keeps `log_limit`
+/// bytes.
+///
+/// # Errors
+/// When it can't set itself up.
+pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
+    rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let signals = signal_fd()?;
+    let listener = executor::listen(directory)?;
+    listener.set_nonblocking(true)?;
+    let add = |fd: std::os::fd::BorrowedFd<'_>, token| {
+        epoll::add(&epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
+    };
+    add(listener.as_fd(), LISTENER)?;
+    add(signals.as_fd(), SIGNALS)?;
+    let mut supervisor = Supervisor {
+        signals,
+        listener,
+        daemon: None,
+        journal: Journal::create(directory)?,
+        journal_bytes: 0,
+        directory: directory.to_owned(),
+        logs: logs.to_owned(),
+        log_limit,
+        children: HashMap::new(),
+        pids: HashMap::new(),
+        results: BTreeMap::new(),
+        retiring: false,
+        alone_since: Instant::now(),
+        buffer: vec![0; 64 * 1024],
+        epoll,
+    };
+    supervisor.serve()
+}
+
+/// A descriptor that becomes readable when a child ends. The signals that a terminal or a service manager sends are left
+/// to their default, which ends the supervisor.
+fn signal_fd() -> io::Result<OwnedFd> {
+    // SAFETY: `set` is initialised by sigemptyset before use, and outlives the calls that borrow it.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        if libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
+    }
+}
+
+impl Supervisor {
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(256);
+        loop {
+            events.clear();
+            let timeout = self.timeout();
+            let timeout = rustix::event::Timespec {
+                tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: timeout.subsec_nanos().into(),
+            };
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let mut reap = false;
+            for event in &events {
+                match event.data.u64() {
+                    LISTENER => self.connect(),
+                    DAEMON => self.hear(),
+                    SIGNALS => reap = true,
+                    token => self.stream(token),
+                }
+            }
+            if reap {
+                self.reap();
+            }
+            self.end_what_lingers();
+            self.flush();
+            if self.is_over() {
+                let _ = fs::remove_file(self.directory.join(executor::SOCKET));
+                return Ok(());
+            }
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        if self.children.values().any(|child| child.ending.is_some()) { ENDING_TICK } else { Duration::from_secs(5) }
+    }
+
+    fn is_over(&self) -> bool {
+        let idle = self.daemon.is_none() && self.alone_since.elapsed() > IDLE;
+        self.children.is_empty() && ((self.retiring && self.results.is_empty()) || idle)
+    }
+
+    /// A daemon connects; it takes the place of the one before.
+    fn connect(&mut self) {
+        let Ok((stream, _)) = self.listener.accept() else { return };
+        if stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let added = epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(DAEMON), epoll::EventFlags::IN);
+        if added.is_err() {
+            return;
+        }
+        self.retiring = false;
+        self.daemon = Some(Daemon { stream, input: Vec::new(), output: Vec::new() });
+        let results = self.results.values().flat_map(|(started, ended)| [started.clone(), ended.clone()]);
+        let running = self.children.values().map(Child::started);
+        let known: Vec<Report> = results.chain(running).chain([Report::Known]).collect();
+        for report in &known {
+            self.tell(report);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.daemon = None;
+        self.alone_since = Instant::now();
+    }
+
+    fn tell(&mut self, report: &Report) {
+        if let Some(daemon) = &mut self.daemon {
+            serde_json::to_writer(&mut daemon.output, report).expect("a report has no map with keys that aren't text");
+            daemon.output.push(b'\n');
+        }
+    }
+
+    /// Sends what is waiting. The daemon reads all the time, so a full socket is waited for.
+    fn flush(&mut self) {
+        if let Err(error) = self.journal.write() {
+            eprintln!("prov supervisor: can't write the journal: {error}");
+        }
+        let Some(daemon) = &mut self.daemon else { return };
+        if daemon.output.is_empty() {
+            return;
+        }
+        let sent = daemon.stream.set_nonblocking(false).and_then(|()| {
+            daemon.stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+            daemon.stream.write_all(&daemon.output)?;
+            daemon.stream.set_nonblocking(true)
+        });
+        daemon.output.clear();
+        if sent.is_err() {
+            self.disconnect();
+        }
+    }
+
+    /// Reads requests and carries them out in order.
+    fn hear(&mut self) {
+        let mut requests = Vec::new();
+        let mut open = true;
+        if let Some(daemon) = &mut self.daemon {
+            loop {
+                match io::Read::read(&mut daemon.stream, &mut self.buffer) {
+                    Ok(0) => open = false,
+                    Ok(count) => {
+                        daemon.input.extend_from_slice(&self.buffer[..count]);
+                        continue;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => open = false,
+                }
+                break;
+            }
+            let end = daemon.input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let whole: Vec<u8> = daemon.input.drain(..end).collect();
+            requests.extend(whole.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()));
+        }
+        for request in requests {
+            self.carry_out(request);
+        }
+        if !open {
+            self.disconnect();
+        }
+    }
+
+    fn carry_out(&mut self, request: Request) {
+        match request {
+            Request::Spawn(spawn) => self.spawn(&spawn),
+            Request::End { key, grace_ms } => self.end(key, Duration::from_millis(grace_ms)),
+            Request::Forget { key } => {
+                self.results.remove(&key);
+                if self.results.is_empty() && self.children.is_empty() && self.journal_bytes > JOURNAL_BYTES {
+                    self.journal_bytes = 0;
+                    if let Err(error) = self.journal.clear() {
+                        eprintln!("prov supervisor: can't start the journal over: {error}");
+                    }
+                }
+            }
+            Request::Retire => self.retiring = true,
+        }
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        self.journal_bytes += 120;
+        self.journal.note(entry);
+    }
+
+    fn spawn(&mut self, spawn: &Spawn) {
+        let key = spawn.key;
+        if self.pids.contains_key(&key) || self.results.contains_key(&key) {
+            return;
+        }
+        let at = Timestamp::now();
+        self.note(&Entry::Begin { key, at });
+        // What is about to start must be written down before it can start.
+        let started = self.journal.write().and_then(|()| Child::start(spawn, &self.logs, self.log_limit, at));
+        match started.and_then(|child| self.watch(&child).map(|()| child)) {
+            Ok(child) => {
+                let start = census::stat(child.pid).map_or(0, |stat| stat.start);
+                self.note(&Entry::Started { key, pid: child.pid, start });
+                self.tell(&child.started());
+                self.pids.insert(key, child.pid);
+                self.children.insert(child.pid, child);
+            }
+            Err(error) => {
+                self.note(&Entry::Refused { key });
+                let what = format!("can't start {:?} in {:?}: {error}", spawn.program, spawn.cwd);
+                self.tell(&Report::Refused { key, at, error: what, transient: is_transient(&error) });
+            }
+        }
+    }
+
+    fn watch(&self, child: &Child) -> io::Result<()> {
+        let first = FIRST_STREAM + 2 * u64::from(child.pid.unsigned_abs());
+        for (pipe, token) in [(&child.out, first), (&child.err, first + 1)] {
+            if let Some(pipe) = pipe {
+                epoll::add(&self.epoll, pipe.fd(), epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A stream has something to read, or has ended.
+    fn stream(&mut self, token: u64) {
+        let Ok(pid) = i32::try_from((token - FIRST_STREAM) / 2) else { return };
+        let Some(child) = self.children.get_mut(&pid) else { return };
+        let pipe = if token.is_multiple_of(2) { &mut child.out } else { &mut child.err };
+        if let Some(open) = pipe
+            && !open.pump(&mut self.buffer, READS_A_TURN)
+        {
+            // Ended: the pipe stays for its count, but is looked at no more.
+            let _ = epoll::delete(&self.epoll, open.fd());
+        }
+    }
+
+    fn end(&mut self, key: Key, grace: Duration) {
+        let Some(child) = self.pids.get(&key).and_then(|pid| self.children.get_mut(pid)) else { return };
+        if child.ending.is_some() {
+            return;
+        }
+        child.ending = Some(EndRequest { deadline: Instant::now() + grace, signalled: BTreeSet::new() });
+        child.signal(Signal::TERM);
+    }
+
+    /// Takes the exit status of every process that has ended, ours and what ours left behind.
+    fn reap(&mut self) {
+        let mut drained = [0u8; 512];
+        while rustix::io::read(&self.signals, &mut drained).is_ok_and(|count| count > 0) {}
+        while let Some((pid, mut ending)) = wait_any() {
+            let Some(child) = self.children.get_mut(&pid) else { continue };
+            let (out, err) = child.close_streams(&mut self.buffer);
+            (ending.stdout_bytes, ending.stderr_bytes) = (out, err);
+            child.exit = Some((Timestamp::now(), ending));
+            if child.ending.is_none() {
+                self.report(pid);
+            }
+        }
+    }
+
+    /// Processes on which the end was asked are looked at until nothing of them is left.
+    fn end_what_lingers(&mut self) {
+        let now = Instant::now();
+        let mut over = Vec::new();
+        for child in self.children.values_mut() {
+            let Some(ending) = &child.ending else { continue };
+            let left = if now >= ending.deadline {
+                child.signal(Signal::KILL)
+            } else {
+                census::members(child.key.task, child.pid).len()
+            };
+            if left == 0 && child.exit.is_some() {
+                over.push(child.pid);
+            }
+        }
+        for pid in over {
+            self.report(pid);
+        }
+    }
+
+    /// The attempt is over: writes it down, keeps it until the daemon has it, says so.
+    fn report(&mut self, pid: i32) {
+        let Some(child) = self.children.remove(&pid) else { return };
+        let (at, mut ending) = child.exit.clone().unwrap_or((Timestamp::now(), Ending::default()));
+        ending.ended =
+            child.ending.as_ref().map_or(0, |ending| u32::try_from(ending.signalled.len()).unwrap_or(u32::MAX));
+        self.pids.remove(&child.key);
+        self.note(&Entry::Exited { key: child.key, at, ending: ending.clone() });
+        let report = Report::Exited { key: child.key, at, ending };
+        self.tell(&report);
+        self.results.insert(child.key, (child.started(), report));
+    }
+}
+
+/// The next process that has ended, with how it ended and what it used.
+fn wait_any() -> Option<(i32, Ending)> {
+    let mut status = 0;
+    // SAFETY: rusage is plain data for which zero is valid; both pointers outlive the call.
+    let (pid, usage) = unsafe {
+        let mut usage = std::mem::zeroed::<libc::rusage>();
+        (libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage), usage)
+    };
+    if pid <= 0 {
+        return None;
+    }
+    let milliseconds = |time: libc::timeval| u64::try_from(time.tv_sec * 1000 + time.tv_usec / 1000).unwrap_or(0);
+    let ending = Ending {
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
+        max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+        ..Ending::default()
+    };
+    Some((pid, ending))
+}

@@ -1,0 +1,181 @@
+//! The driver that makes the engine's decisions durable and carries them out.
+//!
+//! One actor owns all live work. It receives (requests, reports of the supervisor, timers, finished commits), lets the
+//! engine decide, queues what happened for the store, and acts only on what is committed: intents become starts, ends
+//! become answers. While a commit is under way it goes on deciding; what piles up meanwhile is the next commit.
+//!
+//! Deliberately knows nothing of who may ask for what ([`crate::app`]) and of how records are kept ([`crate::store`]).
+
+mod actor;
+pub mod clock;
+pub mod command;
+mod outbox;
+mod recover;
+mod report;
+mod rows;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::engine::react::NotNow;
+use crate::exec::{ExecError, Places};
+use crate::model::id::WorkId;
+use crate::model::task::Task;
+use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkRecord};
+use crate::store::{Refused, Store, StoreError};
+
+use clock::Clock;
+
+/// How the scheduler works.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Attempts at once; 0 accepts work and runs none.
+    pub max_parallel: usize,
+    /// What runs the work.
+    pub program: command::Program,
+    /// Where tasks work unless they say otherwise.
+    pub workspace: PathBuf,
+    /// Where the supervisor keeps what.
+    pub places: Places,
+    /// How long a process may take to end by itself when asked to.
+    pub grace: Duration,
+}
+
+/// New work, as it is to be accepted.
+#[derive(Debug)]
+pub struct Submission {
+    /// Its id.
+    pub id: WorkId,
+    /// What doesn't change.
+    pub work: WorkRecord,
+    /// How it is shown at first.
+    pub rows: Rows,
+    /// The idempotency key it came with.
+    pub remember: Option<(String, Remembered)>,
+}
+
+/// How work is shown.
+#[derive(Debug)]
+pub enum Rows {
+    /// As a task.
+    Workflow(Box<Task>),
+    /// As a batch with its operations.
+    Batch(Box<BatchRecord>, Vec<OperationRecord>),
+}
+
+/// Why the scheduler did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// The idempotency key was used meanwhile.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The state of the work doesn't allow it.
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
+    /// There is no such work.
+    #[error("there is no work {0}")]
+    Unknown(WorkId),
+    /// The store can't write at the moment.
+    #[error("the store can't write: {0}")]
+    Unavailable(String),
+    /// The daemon is ending.
+    #[error("the daemon is ending")]
+    Ending,
+    /// A record can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the scheduler can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Recorded work can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no supervisor.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The store refuses to write.
+    #[error("the store can't write: {0}")]
+    Unwritable(String),
+}
+
+pub(crate) enum Request {
+    Submit(Box<Submission>, oneshot::Sender<Result<(), ScheduleError>>),
+    Cancel { work: WorkId, operation: Option<u32>, rollback: bool, reply: oneshot::Sender<Result<(), ScheduleError>> },
+    Retry { work: WorkId, reply: oneshot::Sender<Result<(), ScheduleError>> },
+    Drain { cancel: bool, reply: oneshot::Sender<()> },
+}
+
+/// Requests the actor has room for; beyond that, callers wait.
+const QUEUE: usize = 4096;
+
+/// A handle to the scheduler; cheap to clone.
+#[derive(Clone)]
+pub struct Scheduler {
+    requests: mpsc::Sender<Request>,
+    changes: watch::Receiver<u64>,
+}
+
+impl Scheduler {
+    /// Takes up the work that the store has, and starts.
+    ///
+    /// # Errors
+    /// When the recorded work can't be read or there is no supervisor.
+    pub async fn start(config: Config, store: Store, clock: Clock) -> Result<Self, StartError> {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let (changed, changes) = watch::channel(0);
+        let actor = recover::recover(config, store, clock, changed).await?;
+        tokio::spawn(actor.run(queue));
+        Ok(Self { requests, changes })
+    }
+
+    /// Accepts work; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When the idempotency key is taken, or the store can't write; then nothing was accepted.
+    pub async fn submit(&self, submission: Submission) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::Submit(Box::new(submission), reply)).await
+    }
+
+    /// Asks for the end of work, or of one of its operations; the request is on disk when this returns.
+    ///
+    /// # Errors
+    /// When the work has ended or is being rolled back.
+    pub async fn cancel(&self, work: WorkId, operation: Option<u32>, rollback: bool) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::Cancel { work, operation, rollback, reply }).await
+    }
+
+    /// Goes on with ended work from what failed.
+    ///
+    /// # Errors
+    /// When it hasn't ended, or nothing of it failed.
+    pub async fn retry(&self, work: WorkId) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::Retry { work, reply }).await
+    }
+
+    /// Starts nothing more, and returns once nothing runs. With `cancel`, what runs is cancelled.
+    pub async fn drain(&self, cancel: bool) {
+        let (reply, done) = oneshot::channel();
+        if self.requests.send(Request::Drain { cancel, reply }).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    /// Counts commits that changed tasks or batches: whoever waits for one looks again when this changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<(), ScheduleError>>) -> Request,
+    ) -> Result<(), ScheduleError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| ScheduleError::Ending)?;
+        answer.await.unwrap_or(Err(ScheduleError::Ending))
+    }
+}
