@@ -68,7 +68,9 @@ fn exited(work: &Work, operation: u32, attempt: u32, at: Timestamp, outcome: &Ou
         return Reaction::default();
     }
     let error = match outcome {
-        Outcome::Success => return Reaction { events: vec![Event::Succeeded { operation, direction }], signals: Vec::new() },
+        Outcome::Success => {
+            return Reaction { events: vec![Event::Succeeded { operation, direction }], signals: Vec::new() };
+        }
         Outcome::Signalled(_) if deadline.is_some_and(|deadline| at >= deadline) && !state.stop_requested => {
             format!(
                 "it took longer than {} s and was ended",
@@ -134,7 +136,11 @@ pub(super) fn give_up(work: &Work, operation: u32) -> Event {
     if work.cancel_requested || state.stop_requested {
         return Event::Stopped { operation };
     }
-    Event::Failed { operation, direction: Direction::Do, error: state.error.clone().unwrap_or_else(|| "it was not tried again".to_owned()) }
+    Event::Failed {
+        operation,
+        direction: Direction::Do,
+        error: state.error.clone().unwrap_or_else(|| "it was not tried again".to_owned()),
+    }
 }
 
 fn cancel(work: &Work, rollback: bool) -> Result<Reaction, NotNow> {

@@ -41,7 +41,10 @@ pub(super) struct Actor {
     pub(super) spoken_of: HashSet<Key>,
     pub(super) group: Group,
     pub(super) changed: watch::Sender<u64>,
-    pub(super) draining: Option<oneshot::Sender<()>>,
+    /// Nothing is started any more.
+    pub(super) draining: bool,
+    /// Who waits until nothing runs.
+    pub(super) drained: Option<oneshot::Sender<()>>,
     /// Nothing is started before this.
     pub(super) paused_until: Option<Timestamp>,
 }
@@ -88,6 +91,9 @@ impl Actor {
             if !group_under_way {
                 group_under_way = self.flush(&commits, &mut stalled);
             }
+            if self.draining && self.launched.is_empty() && !group_under_way {
+                self.drained.take().map(|reply| reply.send(()));
+            }
         }
     }
 
@@ -126,7 +132,7 @@ impl Actor {
 
     /// New work is a commit of its own, because it can be refused on its own.
     fn submit(&mut self, submission: Submission, reply: Reply, commits: &Commits) {
-        if self.draining.is_some() {
+        if self.draining {
             let _ = reply.send(Err(ScheduleError::Ending));
             return;
         }
@@ -135,7 +141,8 @@ impl Actor {
         let now = self.clock.now();
         let only_task = matches!(rows, Rows::Workflow(_)).then_some(TaskId(id.0));
         let step = self.engine.accept(id, shape, &mut inputs(now, &mut new_task(only_task)));
-        let mut changes = vec![Change::PutWork(id, Box::new(work.clone())), Change::PutLive(id, LiveRecord { epoch: self.epoch })];
+        let mut changes =
+            vec![Change::PutWork(id, Box::new(work.clone())), Change::PutLive(id, LiveRecord { epoch: self.epoch })];
         let preconditions = remember.iter().map(|(key, _)| Precondition::KeyUnused(key.clone())).collect();
         changes.extend(remember.map(|(key, remembered)| Change::Remember(key, remembered)));
         let others = self.rows.take_changes();
@@ -169,7 +176,7 @@ impl Actor {
     }
 
     fn retry(&mut self, work: WorkId, reply: Reply) {
-        if self.draining.is_some() {
+        if self.draining {
             let _ = reply.send(Err(ScheduleError::Ending));
             return;
         }
@@ -193,7 +200,7 @@ impl Actor {
     }
 
     fn drain(&mut self, cancel: bool, reply: oneshot::Sender<()>) {
-        self.draining = Some(reply);
+        (self.draining, self.drained) = (true, Some(reply));
         if cancel {
             let running: HashSet<WorkId> = self.launched.values().map(|attempt| attempt.work).collect();
             for work in running {
@@ -203,7 +210,7 @@ impl Actor {
         }
     }
 
-    fn hear(&mut self, told: Told) {
+    pub(super) fn hear(&mut self, told: Told) {
         match told {
             Told::Started { key, at } => {
                 self.spoken_of.insert(key);
@@ -326,25 +333,12 @@ impl Actor {
 
     /// Fills the free slots.
     fn launch(&mut self) {
-        if self.paused_until.is_some() || self.draining.is_some() {
-            self.finish_drain();
+        if self.paused_until.is_some() || self.draining {
             return;
         }
         while let Some(attempt) = self.engine.next_launch() {
             self.launched.insert(key_of(&attempt), attempt);
             self.spawn(attempt);
-        }
-    }
-
-    fn finish_drain(&mut self) {
-        if self.launched.is_empty()
-            && self.group.is_empty()
-            && let Some(reply) = self.draining.take_if(|_| true)
-        {
-            let _ = reply.send(());
-            // Draining goes on: nothing may start between this answer and the end of the process.
-            let (never, _) = oneshot::channel();
-            self.draining = Some(never);
         }
     }
 

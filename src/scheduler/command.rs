@@ -87,7 +87,13 @@ fn own(name: &str, command: &str, args: &[String]) -> CommandLine {
 
 /// What is started for an operation: its command with the operation on standard input, and who it is in its environment.
 #[must_use]
-pub fn launch(program: &Program, id: BatchId, batch: &BatchSpec, operation: &Operation, direction: Direction) -> Option<Launch> {
+pub fn launch(
+    program: &Program,
+    id: BatchId,
+    batch: &BatchSpec,
+    operation: &Operation,
+    direction: Direction,
+) -> Option<Launch> {
     let mut launch = line(program, batch, operation, direction)?.launch();
     if let Payload::Command { env, cwd, .. } = &operation.payload {
         launch.env = env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -126,8 +126,8 @@ impl Scheduler {
     /// When the recorded work can't be read or there is no supervisor.
     pub async fn start(config: Config, store: Store, clock: Clock) -> Result<Self, StartError> {
         let (requests, queue) = mpsc::channel(QUEUE);
-        let (changed, changes) = watch::channel(0);
-        let actor = recover::recover(config, store, clock, changed).await?;
+        let (announce, changes) = watch::channel(0);
+        let actor = recover::recover(config, store, clock, announce).await?;
         tokio::spawn(actor.run(queue));
         Ok(Self { requests, changes })
     }

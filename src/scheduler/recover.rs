@@ -74,7 +74,12 @@ pub(super) fn launch(config: &Config, work: Option<&WorkRecord>, attempt: &Attem
 }
 
 /// An actor that has taken up everything live.
-pub(super) async fn recover(config: Config, store: Store, clock: Clock, changed: watch::Sender<u64>) -> Result<Actor, StartError> {
+pub(super) async fn recover(
+    config: Config,
+    store: Store,
+    clock: Clock,
+    changed: watch::Sender<u64>,
+) -> Result<Actor, StartError> {
     let epoch = next_epoch(&store).await?;
     let live = store.read(|reads| {
         let ids = reads.live()?;
@@ -95,7 +100,8 @@ pub(super) async fn recover(config: Config, store: Store, clock: Clock, changed:
         spoken_of: HashSet::new(),
         group: Group::default(),
         changed,
-        draining: None,
+        draining: false,
+        drained: None,
         paused_until: None,
         config,
         store,
@@ -145,11 +151,13 @@ impl Actor {
     fn reconcile(&mut self, works: &[WorkId], known: Vec<Told>) {
         let begun: HashSet<Key> = known.iter().filter_map(key).collect();
         let mut lost = Vec::new();
-        for attempt in works.iter().flat_map(|id| self.engine.unsettled(*id)) {
+        let unsettled: Vec<Attempt> = works.iter().flat_map(|id| self.engine.unsettled(*id)).collect();
+        for attempt in unsettled {
             let key = key_of(&attempt);
-            let runs = self.engine.work(attempt.work).is_some_and(|work| {
-                matches!(work.operation(attempt.operation).stage, Stage::Running { .. })
-            });
+            let runs = self
+                .engine
+                .work(attempt.work)
+                .is_some_and(|work| matches!(work.operation(attempt.operation).stage, Stage::Running { .. }));
             if begun.contains(&key) || runs {
                 self.engine.adopt(attempt);
                 self.launched.insert(key, attempt);

@@ -23,7 +23,11 @@ pub(super) enum Told {
 }
 
 /// Reads the log files of what has ended, off the actor's thread, and passes everything on in order.
-pub(super) async fn relay(mut reports: mpsc::UnboundedReceiver<Report>, logs: std::path::PathBuf, told: mpsc::UnboundedSender<Told>) {
+pub(super) async fn relay(
+    mut reports: mpsc::UnboundedReceiver<Report>,
+    logs: std::path::PathBuf,
+    told: mpsc::UnboundedSender<Told>,
+) {
     while let Some(report) = reports.recv().await {
         let message = match report {
             Report::Exited { key, at, ending } if ending.stdout_bytes > 0 || ending.stderr_bytes > 0 => {
@@ -45,7 +49,9 @@ fn tell(logs: &Path, report: Report) -> Told {
         Report::Started { key, at, .. } => Told::Started { key, at },
         Report::Refused { key, at, error, transient } => Told::Refused { key, transient, at, error },
         Report::Exited { key, at, ending } => exited(logs, key, at, &ending),
-        Report::Lost { key, at, what } => Told::Exited { key, at, outcome: Outcome::Lost(what), code: None, output: None },
+        Report::Lost { key, at, what } => {
+            Told::Exited { key, at, outcome: Outcome::Lost(what), code: None, output: None }
+        }
         Report::Known => Told::Known,
     }
 }
@@ -62,7 +68,11 @@ fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Told {
     let outcome = match (ending.code, ending.signal) {
         (Some(0), _) => Outcome::Success,
         (code, signal) => {
-            let words = if ending.stderr_bytes > 0 { read(Stream::Err, ending.stderr_bytes, LAST_WORDS_BYTES) } else { String::new() };
+            let words = if ending.stderr_bytes > 0 {
+                read(Stream::Err, ending.stderr_bytes, LAST_WORDS_BYTES)
+            } else {
+                String::new()
+            };
             let how = code.map_or_else(
                 || format!("ended by {}", signal.map_or("a signal".to_owned(), name)),
                 |code| format!("exit status {code}"),

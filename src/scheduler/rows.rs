@@ -45,10 +45,6 @@ impl LiveRows {
         self.tasks.get_mut(&id)
     }
 
-    pub(super) fn operations(&self, work: WorkId) -> Option<&[OperationRecord]> {
-        self.batches.get(&work).map(|(_, operations)| &operations[..])
-    }
-
     pub(super) fn batch(&self, work: WorkId) -> Option<&BatchRecord> {
         self.batches.get(&work).map(|(batch, _)| batch)
     }
@@ -60,11 +56,9 @@ impl LiveRows {
                 if let Some(row) = self.task_mut(*task) {
                     row.attempt = *attempt;
                 }
-                self.operation(work, *operation, |row| {
-                    match direction {
-                        Direction::Do => (row.task, row.attempt) = (Some(*task), *attempt),
-                        Direction::Undo => row.undo_task = Some(*task),
-                    };
+                self.operation(work, *operation, |row| match direction {
+                    Direction::Do => (row.task, row.attempt) = (Some(*task), *attempt),
+                    Direction::Undo => row.undo_task = Some(*task),
                 });
             }
             Event::Started { operation, at, .. } => self.started(work, *operation, *at),
@@ -133,7 +127,14 @@ impl LiveRows {
     }
 
     /// An operation is done or undone, or won't be.
-    fn ended(&mut self, work: &Work, at: (u32, Direction), status: TaskStatus, error: Option<&String>, time: Timestamp) {
+    fn ended(
+        &mut self,
+        work: &Work,
+        at: (u32, Direction),
+        status: TaskStatus,
+        error: Option<&String>,
+        time: Timestamp,
+    ) {
         let (index, direction) = at;
         if let Some(row) = work.operation(index).task_of(direction).and_then(|task| self.task_mut(task)) {
             row.status = status;
@@ -166,13 +167,16 @@ impl LiveRows {
     fn work_ended(&mut self, work: &Work, status: BatchStatus, at: Timestamp) {
         let Some((_, operations)) = self.batches.get(&work.id) else { return };
         let left = left_behind(work, operations);
-        let failed = |row: &&OperationRecord| row.status == OperationStatus::Failed || row.status == OperationStatus::Cancelled;
+        let failed =
+            |row: &&OperationRecord| row.status == OperationStatus::Failed || row.status == OperationStatus::Cancelled;
         let first = operations.iter().filter(failed).min_by_key(|row| row.completed_at);
         let error = match (status, first) {
             (BatchStatus::Completed, _) => None,
-            (_, Some(row)) => {
-                Some(format!("operation {}: {}", row.id, row.error.as_deref().or(work.reason.as_deref()).unwrap_or("was cancelled")))
-            }
+            (_, Some(row)) => Some(format!(
+                "operation {}: {}",
+                row.id,
+                row.error.as_deref().or(work.reason.as_deref()).unwrap_or("was cancelled")
+            )),
             (_, None) => work.reason.clone(),
         };
         self.whole(work, |batch| {
@@ -237,7 +241,9 @@ fn left_behind(work: &Work, operations: &[OperationRecord]) -> Vec<LeftBehind> {
         let state = work.operation(index);
         let error = state.error.as_deref().unwrap_or("no reason is known");
         let what = match state.status {
-            OperationStatus::RollbackFailed => format!("what {} made may still be there: its rollback failed: {error}", row.id),
+            OperationStatus::RollbackFailed => {
+                format!("what {} made may still be there: its rollback failed: {error}", row.id)
+            }
             OperationStatus::Completed if rolled_back && work.needs_undo(index) => {
                 format!("{} was not rolled back, because the rollback of something that depends on it failed", row.id)
             }
