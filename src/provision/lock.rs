@@ -70,7 +70,7 @@ impl ServerLocks {
         reporter: &Reporter,
         patience: Duration,
     ) -> Result<Self, LockError> {
-        let dir = workspace.state_dir().join("locks").join(infra.as_str());
+        let dir = locks_dir(workspace).join(infra.as_str());
         let mut names: Vec<&Name> = names.into_iter().collect();
         // Everybody locks in the same order, so nobody waits in a circle.
         names.sort();
@@ -88,6 +88,21 @@ impl ServerLocks {
         }
         Ok(Self { _files: files })
     }
+}
+
+/// The infras in whose servers work was ever done, by name: more than the workspace describes, since batches may name
+/// any.
+#[must_use]
+pub fn known_infras(workspace: &Workspace) -> Vec<Name> {
+    let entries = std::fs::read_dir(locks_dir(workspace)).into_iter().flatten().flatten();
+    let mut names: Vec<Name> =
+        entries.filter_map(|entry| Name::new(entry.file_name().into_string().ok()?).ok()).collect();
+    names.sort();
+    names
+}
+
+fn locks_dir(workspace: &Workspace) -> PathBuf {
+    workspace.state_dir().join("locks")
 }
 
 fn wait(
@@ -141,5 +156,6 @@ mod tests {
         drop(acquire(&["c"]).unwrap());
         drop(held);
         drop(acquire(&["a", "b", "c"]).unwrap());
+        assert_eq!(known_infras(&workspace), std::slice::from_ref(&infra));
     }
 }

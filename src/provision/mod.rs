@@ -9,6 +9,7 @@ pub mod operation;
 pub mod plan;
 pub mod provider;
 pub mod report;
+pub mod scaffold;
 pub mod servers;
 pub mod settings;
 pub mod workspace;

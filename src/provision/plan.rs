@@ -27,6 +27,17 @@ pub struct Wanted {
     pub spec: ServerSpec,
 }
 
+/// What becomes of servers that are there and not wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// They are not spoken of: what is wanted is only a part of the infra.
+    Ignore,
+    /// They are shown and left alone.
+    Leave,
+    /// They are deleted, unless a batch or a cluster made them.
+    Prune,
+}
+
 /// What happens to one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -136,14 +147,14 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// What makes `actual` become `wanted`; with `prune`, servers that the settings no longer declare are deleted.
+    /// What makes `actual` become `wanted`.
     #[must_use]
-    pub fn between(infra: &Name, wanted: &[Wanted], actual: &[Server], prune: bool) -> Self {
+    pub fn between(infra: &Name, wanted: &[Wanted], actual: &[Server], others: Others) -> Self {
         let there: BTreeMap<&Name, &Server> = actual.iter().map(|server| (&server.spec.name, server)).collect();
         let names: BTreeSet<&Name> = wanted.iter().map(|wanted| &wanted.spec.name).collect();
         let toward = wanted.iter().map(|wanted| toward(wanted, there.get(&wanted.spec.name).copied()));
-        let others = there.values().filter(|server| !names.contains(&server.spec.name));
-        let changes = toward.chain(others.map(|server| undeclared(server, prune))).collect();
+        let rest = there.values().filter(|server| others != Others::Ignore && !names.contains(&server.spec.name));
+        let changes = toward.chain(rest.map(|server| undeclared(server, others == Others::Prune))).collect();
         Self { infra: infra.clone(), changes }
     }
 
@@ -319,7 +330,7 @@ mod tests {
         let mut new = wanted("a", 2);
         new.spec.zone = name("de-fra1");
         new.spec.extra.insert("ports".to_owned(), serde_json::json!([80]));
-        let changes = Changes::between(&name("i"), &[new], &[made(&old, ServerState::Running)], false);
+        let changes = Changes::between(&name("i"), &[new], &[made(&old, ServerState::Running)], Others::Leave);
         assert_eq!(changes.changes[0].action, Action::Replace);
         let shown: Vec<String> = changes.changes[0].differences.iter().map(ToString::to_string).collect();
         let expected = [
@@ -340,7 +351,8 @@ mod tests {
             (ServerState::Stopped, Action::Start),
             (ServerState::Incomplete, Action::Create),
         ] {
-            let changes = Changes::between(&name("i"), std::slice::from_ref(&want), &[made(&want, state)], false);
+            let changes =
+                Changes::between(&name("i"), std::slice::from_ref(&want), &[made(&want, state)], Others::Leave);
             assert_eq!(changes.changes[0].action, action);
         }
     }
@@ -350,7 +362,7 @@ mod tests {
         let want = wanted("a", 1);
         let mut server = made(&want, ServerState::Running);
         server.spec.operation = "batch/operation".to_owned();
-        assert!(!Changes::between(&name("i"), &[want], &[server], false).any());
+        assert!(!Changes::between(&name("i"), &[want], &[server], Others::Leave).any());
     }
 
     #[test]
@@ -361,16 +373,21 @@ mod tests {
         let mut of_cluster = made(&wanted("of-cluster", 1), ServerState::Running);
         of_cluster.spec.labels.insert(CLUSTER_LABEL.to_owned(), "etcd".to_owned());
         let actual = [plain, of_batch, of_cluster];
-        assert!(!Changes::between(&name("i"), &[], &actual, false).any());
-        let changes = Changes::between(&name("i"), &[], &actual, true);
+        assert!(!Changes::between(&name("i"), &[], &actual, Others::Leave).any());
+        let changes = Changes::between(&name("i"), &[], &actual, Others::Prune);
         let deleted: Vec<&str> = changes.of(Action::Delete).map(|change| change.server.as_str()).collect();
         assert_eq!(deleted, ["plain"]);
         assert_eq!(changes.sentence(), "Plan for i: 1 to delete, 2 to leave");
+        assert!(Changes::between(&name("i"), &[], &actual, Others::Ignore).changes.is_empty());
     }
 
     fn servers() -> impl Strategy<Value = Vec<Wanted>> {
         let servers = btree_map("[a-e]", 1_u32..3, 0..6);
         servers.prop_map(|servers| servers.iter().map(|(name, cpus)| wanted(name, *cpus)).collect())
+    }
+
+    fn others() -> impl Strategy<Value = Others> {
+        prop_oneof![Just(Others::Leave), Just(Others::Prune)]
     }
 
     /// The servers after `changes` were carried out.
@@ -388,20 +405,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn carrying_out_a_plan_leaves_nothing_to_change(wants in servers(), has in servers(), prune: bool) {
+        fn carrying_out_a_plan_leaves_nothing_to_change(wants in servers(), has in servers(), others in others()) {
             let actual: Vec<Server> = has.iter().map(|want| made(want, ServerState::Running)).collect();
-            let changes = Changes::between(&name("i"), &wants, &actual, prune);
+            let changes = Changes::between(&name("i"), &wants, &actual, others);
             let after = applied(&changes);
-            prop_assert!(!Changes::between(&name("i"), &wants, &after, prune).any());
+            prop_assert!(!Changes::between(&name("i"), &wants, &after, others).any());
             for want in &wants {
                 prop_assert!(after.iter().any(|server| server.spec == want.spec));
             }
         }
 
         #[test]
-        fn every_server_gets_exactly_one_change(wants in servers(), has in servers(), prune: bool) {
+        fn every_server_gets_exactly_one_change(wants in servers(), has in servers(), others in others()) {
             let actual: Vec<Server> = has.iter().map(|want| made(want, ServerState::Stopped)).collect();
-            let changes = Changes::between(&name("i"), &wants, &actual, prune);
+            let changes = Changes::between(&name("i"), &wants, &actual, others);
             let named: Vec<&Name> = changes.changes.iter().map(|change| &change.server).collect();
             let distinct: BTreeSet<&Name> = named.iter().copied().collect();
             let all: BTreeSet<&Name> = wants.iter().chain(&has).map(|want| &want.spec.name).collect();
@@ -413,7 +430,7 @@ mod tests {
         #[test]
         fn without_prune_nothing_is_deleted(wants in servers(), has in servers()) {
             let actual: Vec<Server> = has.iter().map(|want| made(want, ServerState::Running)).collect();
-            let changes = Changes::between(&name("i"), &wants, &actual, false);
+            let changes = Changes::between(&name("i"), &wants, &actual, Others::Leave);
             prop_assert_eq!(changes.of(Action::Delete).count(), 0);
         }
     }

@@ -93,3 +93,13 @@ fn a_file_that_is_too_large_is_refused_unread() {
     let text = format!("# {}\n", "x".repeat(17 << 20));
     assert_eq!(said("config.yaml", &text), "infra/a/config.yaml is refused: it is larger than 16384 KiB");
 }
+
+#[test]
+fn problems_that_others_found_are_shown_in_the_file() {
+    let sample = Sample::new().with("b.yaml", "name: b\noperations:\n  - id: a\n    type: magic\n");
+    let evaluator = super::evaluator(std::time::Duration::from_secs(30));
+    let document = evaluator.file(&sample.dir.path().join("b.yaml")).unwrap();
+    let error = document.invalid_at([("/operations/0/type", "no such type"), ("/infra", "is required")]);
+    let expected = "b.yaml has 2 problems\n  b.yaml:4:11: operations[0].type: no such type\n    4 |     type: magic\n      |           ^\n  b.yaml: infra: is required";
+    assert_eq!(error.to_string(), expected);
+}

@@ -2,6 +2,7 @@
 
 mod jail;
 mod messages;
+mod scaffold;
 
 use std::fs;
 use std::path::Path;

@@ -169,6 +169,7 @@ impl Progress<'_> {
 mod tests {
     use super::super::fake::{Fake, Sample, wanted};
     use super::*;
+    use crate::provision::plan::Others;
     use crate::provision::provider::ServerState;
 
     fn options() -> Options {
@@ -180,10 +181,10 @@ mod tests {
         let sample = Sample::new(Fake::default());
         let servers = sample.servers();
         let wants = [wanted("a", 1), wanted("b", 1), wanted("c", 1)];
-        let outcome = servers.apply(&servers.plan(&wants, false).unwrap(), &options()).unwrap();
+        let outcome = servers.apply(&servers.plan(&wants, Others::Leave).unwrap(), &options()).unwrap();
         assert_eq!(outcome.sentence(), "Successfully created 3 servers");
         assert!(outcome.servers().iter().all(|server| server.state == ServerState::Running));
-        let again = servers.apply(&servers.plan(&wants, false).unwrap(), &options()).unwrap();
+        let again = servers.apply(&servers.plan(&wants, Others::Leave).unwrap(), &options()).unwrap();
         assert_eq!(again.sentence(), "Nothing to do: 3 servers are as declared");
         assert_eq!(sample.fake().created(), ["a", "b", "c"]);
     }
@@ -194,13 +195,13 @@ mod tests {
         let servers = sample.servers();
         let wants = [wanted("a", 1), wanted("b", 1), wanted("c", 1)];
         let one_by_one = Options { parallel: 1, ..options() };
-        let error = servers.apply(&servers.plan(&wants, false).unwrap(), &one_by_one).unwrap_err();
+        let error = servers.apply(&servers.plan(&wants, Others::Leave).unwrap(), &one_by_one).unwrap_err();
         let expected = "1 server failed:\n  b: can't create: making it failed: no room\ncreated: a\nnot tried: c";
         assert_eq!(error.to_string(), expected);
         assert_eq!(sample.fake().created(), ["a"]);
         // The second run carries on where the first was cut short.
         sample.fake().heal();
-        let outcome = servers.apply(&servers.plan(&wants, false).unwrap(), &one_by_one).unwrap();
+        let outcome = servers.apply(&servers.plan(&wants, Others::Leave).unwrap(), &one_by_one).unwrap();
         assert_eq!(outcome.sentence(), "Successfully created 2 servers, kept 1");
     }
 
@@ -209,7 +210,7 @@ mod tests {
         let sample = Sample::new(Fake::default());
         let servers = sample.servers();
         let wants = [wanted("a", 1), wanted("b", 1), wanted("c", 1)];
-        servers.apply(&servers.plan(&wants, false).unwrap(), &options()).unwrap();
+        servers.apply(&servers.plan(&wants, Others::Leave).unwrap(), &options()).unwrap();
         sample.fake().fail("a");
         let changes = Changes::deleting(&sample.infra, &servers.list().unwrap(), |_| true);
         let error = servers.apply(&changes, &Options { parallel: 1, keep_going: true, ..options() }).unwrap_err();
@@ -221,9 +222,10 @@ mod tests {
     fn a_server_that_differs_is_replaced_and_one_that_stopped_is_started() {
         let sample = Sample::new(Fake::default());
         let servers = sample.servers();
-        servers.apply(&servers.plan(&[wanted("a", 1), wanted("b", 1)], false).unwrap(), &options()).unwrap();
+        servers.apply(&servers.plan(&[wanted("a", 1), wanted("b", 1)], Others::Leave).unwrap(), &options()).unwrap();
         sample.fake().stop("b");
-        let outcome = servers.apply(&servers.plan(&[wanted("a", 2), wanted("b", 1)], false).unwrap(), &options());
+        let outcome =
+            servers.apply(&servers.plan(&[wanted("a", 2), wanted("b", 1)], Others::Leave).unwrap(), &options());
         assert_eq!(outcome.unwrap().sentence(), "Successfully started 1 server, replaced 1");
         let plans: Vec<u32> = servers.list().unwrap().iter().map(|server| server.spec.plan.cpus).collect();
         assert_eq!(plans, [2, 1]);
@@ -233,7 +235,7 @@ mod tests {
     fn what_was_made_anew_since_the_plan_is_not_deleted() {
         let sample = Sample::new(Fake::default());
         let servers = sample.servers();
-        servers.apply(&servers.plan(&[wanted("a", 1)], false).unwrap(), &options()).unwrap();
+        servers.apply(&servers.plan(&[wanted("a", 1)], Others::Leave).unwrap(), &options()).unwrap();
         let changes = Changes::deleting(&sample.infra, &servers.list().unwrap(), |_| true);
         let fake = sample.fake();
         fake.delete(&sample.infra, &changes.changes[0].server).unwrap();

@@ -8,12 +8,13 @@ mod apply;
 #[cfg(test)]
 mod fake;
 mod outcome;
+mod prepare;
 pub mod wanted;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use super::plan::{Changes, Wanted};
+use super::plan::{Changes, Others, Wanted};
 use super::provider::{self, Provider, ProviderError, Server};
 use super::report::Reporter;
 use super::workspace::Workspace;
@@ -21,6 +22,7 @@ use crate::model::name::Name;
 
 pub use self::apply::Options;
 pub use self::outcome::{Failure, Outcome};
+pub use self::prepare::{PrepareError, Prepared, Source, existing, load};
 
 /// The servers of one infra.
 pub struct Servers<'a> {
@@ -151,8 +153,8 @@ impl<'a> Servers<'a> {
     ///
     /// # Errors
     /// [`ServersError::List`].
-    pub fn plan(&self, wanted: &[Wanted], prune: bool) -> Result<Changes, ServersError> {
-        Ok(Changes::between(&self.infra, wanted, &self.list()?, prune))
+    pub fn plan(&self, wanted: &[Wanted], others: Others) -> Result<Changes, ServersError> {
+        Ok(Changes::between(&self.infra, wanted, &self.list()?, others))
     }
 
     fn provider(&self, name: &str) -> Result<&dyn Provider, ProviderError> {

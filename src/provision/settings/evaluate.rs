@@ -17,7 +17,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use serde_json::Value;
 
 use super::checker::Finding;
-use super::problem::{Limit, Problem, SettingsError, excerpt};
+use super::locate::Target;
+use super::problem::{Limit, Problem, SettingsError, ValuePath, excerpt};
 use super::{jail, locate, parse};
 use crate::provision::workspace::Workspace;
 
@@ -84,6 +85,16 @@ impl Document {
             }
         });
         SettingsError::Invalid { file: self.file.clone(), problems: problems.collect() }
+    }
+
+    /// What is wrong with the document by JSON pointer and message, as others found it, each with its place.
+    #[must_use]
+    pub fn invalid_at<'p>(&self, problems: impl IntoIterator<Item = (&'p str, &'p str)>) -> SettingsError {
+        let finding = |(pointer, message): (&str, &str)| {
+            let path = ValuePath::from_pointer(pointer, &self.value).unwrap_or_default();
+            Finding { path, target: Target::Value, message: message.to_owned(), hint: None }
+        };
+        self.invalid(problems.into_iter().map(finding).collect())
     }
 
     fn position(&self, finding: &Finding) -> Option<(usize, usize)> {

@@ -11,6 +11,10 @@ use serde_json::Value;
 use super::parse;
 use super::problem::Problem;
 
+/// What newcomers to Nickel run into first.
+const RECURSION_HINT: &str =
+    "the fields of a record see each other: `x = x` means itself, so give the outer `x` another name";
+
 /// Evaluates `text`, the file `name` of the workspace at `root`, deeply.
 ///
 /// # Errors
@@ -64,7 +68,8 @@ fn problem(name: &str, diagnostic: &str) -> Problem {
     let excerpt: Vec<&str> = diagnostic.lines().skip(message.len()).filter(|line| !line.trim().is_empty()).collect();
     let message = message.join(" ").trim().to_owned();
     let message = leaving_import(Path::new(&file), &message).unwrap_or(message);
-    Problem { file, position, message, excerpt: excerpt.join("\n"), ..Problem::default() }
+    let hint = message.starts_with("infinite recursion").then(|| RECURSION_HINT.to_owned());
+    Problem { file, position, message, excerpt: excerpt.join("\n"), hint, ..Problem::default() }
 }
 
 fn is_source(line: &str) -> bool {
@@ -139,6 +144,12 @@ mod tests {
         );
         let problems = rendered("{ a = b.c }");
         assert!(problems[0].starts_with("infra/a/config.ncl:1:7: unbound identifier `b`"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_field_that_means_itself_is_explained() {
+        let problems = rendered("let x = 1 in { x = x }");
+        assert!(problems[0].contains("infinite recursion (the fields of a record see each other"), "{problems:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::name::Name;
 use crate::provision::workspace::WorkspaceError;
@@ -41,6 +42,25 @@ impl ValuePath {
         let mut segments = self.0.clone();
         segments.push(segment);
         Self(segments)
+    }
+
+    /// The path that the JSON pointer `pointer` (RFC 6901) means in `value`; `None` where it is none.
+    #[must_use]
+    pub fn from_pointer(pointer: &str, value: &Value) -> Option<Self> {
+        let mut path = Self::default();
+        let mut here = Some(value);
+        for token in pointer.strip_prefix('/').map_or_else(Vec::new, |rest| rest.split('/').collect()) {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            if let Some(Value::Array(elements)) = here {
+                let index: usize = token.parse().ok()?;
+                path = path.index(index);
+                here = elements.get(index);
+            } else {
+                path = path.key(&token);
+                here = here.and_then(|value| value.get(&token));
+            }
+        }
+        Some(path)
     }
 
     /// The steps from the outside in.

@@ -1,0 +1,246 @@
+//! From a request to a plan: which servers are meant, by settings, by an operation or by their names, and what would change.
+//!
+//! Touches nothing. The command line shows the plan or asks about it, then has it carried out by [`Prepared::apply`].
+
+use super::{Options, Outcome, Servers, ServersError, wanted};
+use crate::model::batch::Payload;
+use crate::model::name::Name;
+use crate::provision::operation::{self, BatchOperation, OperationError};
+use crate::provision::plan::{Changes, Others, Wanted};
+use crate::provision::provider::Server;
+use crate::provision::report::Reporter;
+use crate::provision::settings::{self, DEFAULT_PROVIDER, Settings, SettingsError, nearest};
+use crate::provision::workspace::{Workspace, WorkspaceError};
+
+/// What says which servers are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The infra's settings, in this file or in the first of the default ones that is there.
+    Settings(Option<String>),
+    /// An operation of a batch, in this file or on standard input (`-`).
+    Operation(String),
+}
+
+/// A plan and what it takes to carry it out.
+pub struct Prepared<'a> {
+    servers: Servers<'a>,
+    /// The plan.
+    pub changes: Changes,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The workspace.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The operation.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    /// The providers.
+    #[error(transparent)]
+    Servers(#[from] ServersError),
+    /// A server that was named isn't there.
+    #[error("there is no server {name} in {infra}")]
+    NoServer {
+        /// The name.
+        name: Name,
+        /// The infra.
+        infra: Name,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// An operation to undo doesn't say which batch it is part of.
+    #[error("the operation {0} can't be undone: nothing says which batch it is part of")]
+    NoBatch(Name),
+}
+
+impl PrepareError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings(error) => error.hint(),
+            Self::Workspace(error) => error.hint(),
+            Self::Operation(_) => None,
+            Self::Servers(error) => error.hint(),
+            Self::NoServer { hint, .. } => hint.clone(),
+            Self::NoBatch(_) => Some("give its JSON a \"batch_id\"".to_owned()),
+        }
+    }
+
+    /// Whether something that was asked for is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Settings(error) => error.is_not_found(),
+            Self::Workspace(error) => error.is_not_found(),
+            Self::NoServer { .. } => true,
+            Self::Operation(_) | Self::Servers(_) | Self::NoBatch(_) => false,
+        }
+    }
+
+    /// Whether the request or a file is at fault, rather than this host or a provider.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        match self {
+            Self::Settings(error) => error.is_invalid_file(),
+            Self::Servers(error) => error.is_invalid(),
+            Self::Operation(_) | Self::NoBatch(_) => true,
+            Self::Workspace(error) => matches!(error, WorkspaceError::Leaves { .. } | WorkspaceError::Path(_)),
+            Self::NoServer { .. } => false,
+        }
+    }
+}
+
+impl<'a> Prepared<'a> {
+    /// What it takes for the servers that `source` describes to be there.
+    ///
+    /// # Errors
+    /// [`PrepareError`].
+    pub fn create(
+        workspace: &'a Workspace,
+        infra: &Name,
+        source: &Source,
+        prune: bool,
+        reporter: &'a Reporter,
+    ) -> Result<Self, PrepareError> {
+        let (wanted, others) = match source {
+            Source::Settings(file) => {
+                let settings = load(workspace, infra, file.as_deref())?;
+                let others = if prune { Others::Prune } else { Others::Leave };
+                (wanted::by_settings(&settings, &operation::identity()), others)
+            }
+            Source::Operation(from) => (wanted::by_operation(infra, &BatchOperation::read(from)?)?, Others::Ignore),
+        };
+        let providers = providers_of(&wanted, others);
+        let servers = Servers::open(workspace, infra, providers, reporter)?;
+        servers.validate(&wanted)?;
+        let changes = servers.plan(&wanted, others)?;
+        Ok(Self { servers, changes })
+    }
+
+    /// What it takes for the servers that `source` means to be gone.
+    ///
+    /// # Errors
+    /// [`PrepareError`]; a server of the settings or of an operation that isn't there is none.
+    pub fn delete(
+        workspace: &'a Workspace,
+        infra: &Name,
+        source: &Source,
+        reporter: &'a Reporter,
+    ) -> Result<Self, PrepareError> {
+        match source {
+            Source::Settings(file) => {
+                let settings = load(workspace, infra, file.as_deref())?;
+                let servers = Servers::open(workspace, infra, providers(Some(&settings)), reporter)?;
+                let is_declared =
+                    |server: &Server| settings.servers.iter().any(|declared| declared.name == server.spec.name);
+                let changes = Changes::deleting(infra, &servers.list()?, is_declared);
+                Ok(Self { servers, changes })
+            }
+            Source::Operation(from) => Self::undo(workspace, infra, &BatchOperation::read(from)?, reporter),
+        }
+    }
+
+    /// The deletion of exactly those servers that `operation` made.
+    fn undo(
+        workspace: &'a Workspace,
+        infra: &Name,
+        operation: &BatchOperation,
+        reporter: &'a Reporter,
+    ) -> Result<Self, PrepareError> {
+        if !matches!(operation.payload(), Payload::ServerBatch { .. }) {
+            return Err(operation.not_a("server_batch").into());
+        }
+        let identity = operation.identity();
+        // Without it every server that was made by hand would be meant.
+        if !identity.contains('/') {
+            return Err(PrepareError::NoBatch(operation.operation.id.clone()));
+        }
+        let provider = operation.operation.provider.as_ref().map_or(DEFAULT_PROVIDER, Name::as_str);
+        let servers = Servers::open(workspace, infra, [provider], reporter)?;
+        let changes = Changes::deleting(infra, &servers.list()?, |server| server.spec.operation == identity);
+        Ok(Self { servers, changes })
+    }
+
+    /// What it takes for the servers called `names` to be gone, whoever made them.
+    ///
+    /// # Errors
+    /// [`PrepareError::NoServer`] where one of them isn't there: a person who names a server means one.
+    pub fn delete_named(
+        workspace: &'a Workspace,
+        infra: &Name,
+        names: &[Name],
+        reporter: &'a Reporter,
+    ) -> Result<Self, PrepareError> {
+        let servers = existing(workspace, infra, reporter)?;
+        let there = servers.list()?;
+        let known: Vec<&str> = there.iter().map(|server| server.spec.name.as_str()).collect();
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let hint = match nearest(name.as_str(), &known) {
+                Some(nearest) => Some(format!("did you mean {nearest}?")),
+                None => Some(format!("see what there is: prov servers list --infra {infra}")),
+            };
+            return Err(PrepareError::NoServer { name: name.clone(), infra: infra.clone(), hint });
+        }
+        let changes = Changes::deleting(infra, &there, |server| names.contains(&server.spec.name));
+        Ok(Self { servers, changes })
+    }
+
+    /// Carries the plan out.
+    ///
+    /// # Errors
+    /// [`ServersError::Incomplete`].
+    pub fn apply(&self, options: &Options) -> Result<Outcome, ServersError> {
+        self.servers.apply(&self.changes, options)
+    }
+}
+
+/// The settings of `infra`, from `file` or from the first of the default files that is there.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn load(workspace: &Workspace, infra: &Name, file: Option<&str>) -> Result<Settings, SettingsError> {
+    match file {
+        Some(file) => settings::load(workspace, infra, file),
+        None => settings::load(workspace, infra, settings::default_file(workspace, infra)?),
+    }
+}
+
+/// The servers of `infra` wherever they may be: at the providers of its settings, or, where it has none because batches
+/// alone made it, at the default one. Settings that are wrong are said so and done without.
+///
+/// # Errors
+/// [`ServersError::Provider`].
+pub fn existing<'a>(
+    workspace: &'a Workspace,
+    infra: &Name,
+    reporter: &'a Reporter,
+) -> Result<Servers<'a>, ServersError> {
+    let settings = match load(workspace, infra, None) {
+        Ok(settings) => Some(settings),
+        Err(error) => {
+            if !error.is_not_found() {
+                reporter.say(&format!("warning: {error}"));
+            }
+            None
+        }
+    };
+    Servers::open(workspace, infra, providers(settings.as_ref()), reporter)
+}
+
+/// The default provider, where batches may have made servers, and those of the settings.
+fn providers(settings: Option<&Settings>) -> Vec<&str> {
+    let of_servers = settings.into_iter().flat_map(|settings| &settings.servers);
+    [DEFAULT_PROVIDER].into_iter().chain(of_servers.map(|server| server.provider.as_str())).collect()
+}
+
+fn providers_of(wanted: &[Wanted], others: Others) -> Vec<&str> {
+    let of_wanted = wanted.iter().map(|wanted| wanted.provider.as_str());
+    let default = (others != Others::Ignore).then_some(DEFAULT_PROVIDER);
+    of_wanted.chain(default).collect()
+}
