@@ -217,8 +217,14 @@ fn cluster(checker: &mut Checker, element: &Value, path: &ValuePath, defaults: &
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use proptest::sample::select;
     use serde_json::json;
 
+    use super::super::locate;
     use super::*;
 
     fn infra() -> Name {
@@ -314,5 +320,43 @@ mod tests {
         let value = json!({"provider": "upcloud", "servers": [{"name": "a", "plan": "1xCPU-1 GB"}]});
         assert_eq!(messages(&value), ["servers[0]: the field `zone` is missing (write it here or under `defaults`)"]);
         assert_eq!(messages(&json!([])), [": must be a record, not an array"]);
+    }
+
+    /// Values that look like settings here and there.
+    fn values() -> impl Strategy<Value = Value> {
+        let text = prop_oneof!["[a-z/$ ]{0,6}", Just("1xCPU-1 GB".to_owned()), Just("local".to_owned())];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.prop_map(Value::from)
+        ];
+        let fields = [INFRA_FIELDS, SERVER_FIELDS, TASKSERV_FIELDS, CLUSTER_FIELDS].concat();
+        leaf.prop_recursive(4, 48, 6, move |inner| {
+            let key = prop_oneof![4 => select(fields.clone()).prop_map(str::to_owned), 1 => "[a-z]{0,5}"];
+            let record = btree_map(key, inner.clone(), 0..6);
+            prop_oneof![vec(inner, 0..4).prop_map(Value::from), record.prop_map(|fields| fields.into_iter().collect())]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_settings_or_has_findings_that_point_into_it(value in values()) {
+            match settings(&value, &infra()) {
+                Ok(settings) => {
+                    let names: BTreeSet<&Name> = settings.servers.iter().map(|server| &server.name).collect();
+                    prop_assert_eq!(names.len(), settings.servers.len());
+                    for taskserv in settings.placed_taskservs() {
+                        prop_assert!(taskserv.servers.iter().all(|server| names.contains(server)));
+                    }
+                }
+                Err(findings) => {
+                    prop_assert!(!findings.is_empty());
+                    for finding in findings {
+                        prop_assert!(locate::at(&value, &finding.path).is_some(), "{}", finding.path);
+                    }
+                }
+            }
+        }
     }
 }

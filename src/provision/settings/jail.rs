@@ -148,3 +148,75 @@ fn limit_calls() -> Result<(), JailError> {
     let program: BpfProgram = filter.try_into()?;
     Ok(seccompiler::apply_filter(&program)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::ErrorKind;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixStream;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs `test` in a thread of its own: Landlock and seccomp bind a thread and what it starts, and nothing else here.
+    /// Resource limits bind the process, so they are left to the tests of the whole evaluation.
+    fn confined(root: &Path, test: impl FnOnce() + Send + 'static) {
+        let root = root.to_owned();
+        let confined = std::thread::spawn(move || match limit_files(&root) {
+            Ok(Reach::Workspace) => {
+                limit_calls().unwrap();
+                test();
+            }
+            Ok(Reach::Anything) => println!("skipped: this kernel has no Landlock"),
+            Err(error) => panic!("{error}"),
+        });
+        confined.join().unwrap();
+    }
+
+    #[test]
+    fn only_files_of_the_workspace_can_be_read_and_none_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("infra/a")).unwrap();
+        fs::create_dir_all(root.join(".prov/local")).unwrap();
+        for file in ["infra/a/config.ncl", "common.ncl", ".prov/local/key"] {
+            fs::write(root.join(file), "x").unwrap();
+        }
+        symlink("/etc/passwd", root.join("infra/a/out")).unwrap();
+        symlink("/etc", root.join("top")).unwrap();
+        symlink("../../common.ncl", root.join("infra/a/in")).unwrap();
+        let inside = root.clone();
+        confined(&root, move || {
+            for allowed in ["infra/a/config.ncl", "common.ncl", "infra/a/in"] {
+                assert!(fs::read(inside.join(allowed)).is_ok(), "{allowed}");
+            }
+            for refused in ["infra/a/out", "top/passwd", ".prov/local/key", "../../etc/passwd"] {
+                let error = fs::read(inside.join(refused)).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{refused}");
+            }
+            for refused in ["/etc/passwd", "/proc/self/environ", "/dev/null"] {
+                assert_eq!(File::open(refused).unwrap_err().kind(), ErrorKind::PermissionDenied, "{refused}");
+            }
+            assert!(File::create(inside.join("infra/a/new")).is_err());
+            assert!(fs::OpenOptions::new().append(true).open(inside.join("common.ncl")).is_err());
+            assert!(fs::remove_file(inside.join("common.ncl")).is_err());
+        });
+        assert!(root.join("common.ncl").exists());
+    }
+
+    #[test]
+    fn no_socket_and_no_process_can_be_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        confined(dir.path(), move || {
+            assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::PermissionDenied);
+            assert_eq!(UdpSocket::bind("127.0.0.1:0").unwrap_err().kind(), ErrorKind::PermissionDenied);
+            assert_eq!(UnixStream::pair().unwrap_err().kind(), ErrorKind::PermissionDenied);
+            assert!(Command::new("/bin/true").status().is_err());
+            assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+        });
+    }
+}

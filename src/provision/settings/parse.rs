@@ -174,6 +174,8 @@ impl Visitor<'_> for NewKey<'_> {
 mod tests {
     use std::fmt::Write as _;
 
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -238,5 +240,20 @@ mod tests {
         assert!(error_of(yaml("a: .inf")).0.contains("no finite number"));
         assert!(error_of(yaml("[1]: a")).0.contains("a text as the key"));
         assert!(yaml("a: !tag b").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_as_json_is_read_back_by_both(keys in btree_map("[a-z]{1,4}", any::<Option<i32>>(), 0..5), list in vec(".{0,8}", 0..4)) {
+            let value = json!({"keys": keys, "list": list});
+            prop_assert_eq!(json(&value.to_string()).unwrap(), value.clone());
+            prop_assert_eq!(yaml(&serde_yaml::to_string(&value).unwrap()).unwrap(), value);
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "[-{}\\[\\]:,&*!|>'\"#%@` \na-c0-9?]{0,40}") {
+            let _ = yaml(&text);
+            let _ = json(&text);
+        }
     }
 }
