@@ -34,7 +34,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
     let [root, file, seconds] = args else { return refuse("wrong number of arguments") };
     let Some(seconds) = seconds.to_str().and_then(|text| text.parse().ok()) else { return refuse("bad time limit") };
     let (root, file) = (Path::new(root), Path::new(file));
-    let reach = match jail::enter(root, Duration::from_secs(seconds)) {
+    let reach = match jail::enter(root, file, Duration::from_secs(seconds)) {
         Ok(reach) => reach,
         Err(error) => return refuse(&error.to_string()),
     };

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::jail;
 use super::problem::{Problem, excerpt};
 
 /// Files that one evaluation may import.
@@ -24,7 +25,7 @@ pub fn leaving(root: &Path, file: &Path) -> Vec<Problem> {
             continue;
         }
         for import in imports(&text) {
-            match target(root, &path, &import) {
+            match target(root, &path, file, &import) {
                 Ok(next) => waiting.extend(next),
                 Err(message) => problems.push(problem(root, &path, &text, import.offset, message)),
             }
@@ -71,11 +72,12 @@ fn skip_blank(mut text: &str) -> &str {
 }
 
 /// The file that `import` of `importer` leads to, `None` where there is none, or why it is refused.
-fn target(root: &Path, importer: &Path, import: &Import<'_>) -> Result<Option<PathBuf>, String> {
+fn target(root: &Path, importer: &Path, file: &Path, import: &Import<'_>) -> Result<Option<PathBuf>, String> {
     let Some(path) = import.path else { return Err("the path of an import must be a plain text".to_owned()) };
     let joined = importer.parent().unwrap_or(root).join(path);
+    let is_open = |real: &Path| real.strip_prefix(root).is_ok_and(|relative| !jail::is_private(relative, file));
     match joined.canonicalize() {
-        Ok(real) if real.starts_with(root) => Ok(Some(real)),
+        Ok(real) if is_open(&real) => Ok(Some(real)),
         Err(_) if !Path::new(path).is_absolute() => Ok(None),
         Ok(_) | Err(_) => Err(super::outside(path)),
     }
@@ -117,16 +119,18 @@ mod tests {
         let root = dir.path().canonicalize().unwrap().join("ws");
         fs::create_dir_all(root.join("infra/a")).unwrap();
         fs::write(root.parent().unwrap().join("x.ncl"), "{}").unwrap();
+        fs::write(root.join(".netrc"), "").unwrap();
         fs::write(root.join("common.ncl"), "import \"../x.ncl\"").unwrap();
         symlink("/etc/passwd", root.join("infra/a/link")).unwrap();
         let file = Path::new("infra/a/config.ncl");
-        fs::write(root.join(file), "{\n  a = import \"../../common.ncl\",\n  b = import \"link\" as 'Text,\n  c = import \"/etc/none\",\n  d = import \"config.ncl\",\n}").unwrap();
+        fs::write(root.join(file), "{\n  a = import \"../../common.ncl\",\n  b = import \"link\" as 'Text,\n  c = import \"/etc/none\",\n  d = import \"config.ncl\",\n  e = import \"../../.netrc\",\n}").unwrap();
         let mut places: Vec<String> = leaving(&root, file).iter().map(ToString::to_string).collect();
         places.sort();
         let first = "common.ncl:1:1: the import \"../x.ncl\" leads out of the workspace";
         assert!(places[0].starts_with(first), "{places:?}");
         assert!(places[1].starts_with("infra/a/config.ncl:3:7: the import \"link\" leads out"), "{places:?}");
         assert!(places[2].starts_with("infra/a/config.ncl:4:7: the import \"/etc/none\" leads out"), "{places:?}");
-        assert_eq!(places.len(), 3);
+        assert!(places[3].starts_with("infra/a/config.ncl:6:7: the import \"../../.netrc\" leads out"), "{places:?}");
+        assert_eq!(places.len(), 4);
     }
 }

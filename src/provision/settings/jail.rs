@@ -22,9 +22,6 @@ pub const MEMORY_BYTES: u64 = 512 << 20;
 const MAX_OPEN_FILES: u64 = 64;
 /// The newest Landlock whose restrictions are asked for; older kernels apply those that they know.
 const LANDLOCK_ABI: ABI = ABI::V6;
-/// Where the execution plane keeps what settings have no business reading.
-const PRIVATE: &str = ".prov";
-
 /// What files the process can still read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -54,15 +51,24 @@ pub enum JailError {
     Filter(#[from] seccompiler::BackendError),
 }
 
-/// Locks this process in for the rest of its life.
+/// Whether `relative`, a path inside the workspace, is none of the business of settings: what is hidden at the top is
+/// the execution plane's (`.prov`), a version control's, or a home directory's keys. The `file` itself is not private.
+#[must_use]
+pub fn is_private(relative: &Path, file: &Path) -> bool {
+    let top = |path: &Path| path.iter().next().map(std::ffi::OsStr::to_owned);
+    let is_hidden = top(relative).is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    is_hidden && top(relative) != top(file)
+}
+
+/// Locks this process, which evaluates the file `file` of the workspace at `root`, in for the rest of its life.
 ///
 /// # Errors
 /// Where a layer that this kernel has can't be put up; the process must end then.
-pub fn enter(root: &Path, time: Duration) -> Result<Reach, JailError> {
+pub fn enter(root: &Path, file: &Path, time: Duration) -> Result<Reach, JailError> {
     // Nobody is left to kill it, or to read the answer, when the process that asked is gone.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     limit_resources(time)?;
-    let reach = limit_files(root)?;
+    let reach = limit_files(root, file)?;
     limit_calls()?;
     Ok(reach)
 }
@@ -85,19 +91,20 @@ fn limit_resources(time: Duration) -> Result<(), JailError> {
     Ok(())
 }
 
-/// Allows reading below each entry of the workspace except the private one. A symbolic link among them gets no rule:
+/// Allows reading below each entry of the workspace that isn't private. A symbolic link among them gets no rule:
 /// where it leads inside, the rule of its target holds.
-fn limit_files(root: &Path) -> Result<Reach, JailError> {
+fn limit_files(root: &Path, file: &Path) -> Result<Reach, JailError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK_ABI))?
         .handle_access(AccessNet::from_all(LANDLOCK_ABI))?
         .scope(Scope::from_all(LANDLOCK_ABI))?
         .create()?;
     for entry in std::fs::read_dir(root)? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name == PRIVATE) {
+        let entry = entry?;
+        if is_private(Path::new(&entry.file_name()), file) {
             continue;
         }
+        let path = entry.path();
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // What can't be opened, or is gone by now, can't be imported either.
         let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { continue };
@@ -164,7 +171,7 @@ mod tests {
     /// Resource limits bind the process, so they are left to the tests of the whole evaluation.
     fn confined(root: &Path, test: impl FnOnce() + Send + 'static) {
         let root = root.to_owned();
-        let confined = std::thread::spawn(move || match limit_files(&root) {
+        let confined = std::thread::spawn(move || match limit_files(&root, Path::new("infra/a/config.ncl")) {
             Ok(Reach::Workspace) => {
                 limit_calls().unwrap();
                 test();
@@ -181,7 +188,7 @@ mod tests {
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("infra/a")).unwrap();
         fs::create_dir_all(root.join(".prov/local")).unwrap();
-        for file in ["infra/a/config.ncl", "common.ncl", ".prov/local/key"] {
+        for file in ["infra/a/config.ncl", "common.ncl", ".prov/local/key", ".netrc"] {
             fs::write(root.join(file), "x").unwrap();
         }
         symlink("/etc/passwd", root.join("infra/a/out")).unwrap();
@@ -192,7 +199,7 @@ mod tests {
             for allowed in ["infra/a/config.ncl", "common.ncl", "infra/a/in"] {
                 assert!(fs::read(inside.join(allowed)).is_ok(), "{allowed}");
             }
-            for refused in ["infra/a/out", "top/passwd", ".prov/local/key", "../../etc/passwd"] {
+            for refused in ["infra/a/out", "top/passwd", ".prov/local/key", ".netrc", "../../etc/passwd"] {
                 let error = fs::read(inside.join(refused)).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{refused}");
             }
@@ -204,6 +211,14 @@ mod tests {
             assert!(fs::remove_file(inside.join("common.ncl")).is_err());
         });
         assert!(root.join("common.ncl").exists());
+    }
+
+    #[test]
+    fn what_is_hidden_at_the_top_is_private_but_not_the_file_itself() {
+        let file = Path::new(".hidden/demo.ncl");
+        assert!(is_private(Path::new(".prov/x"), file) && is_private(Path::new(".ssh"), file));
+        assert!(!is_private(Path::new(".hidden/other.ncl"), file));
+        assert!(!is_private(Path::new("infra/.x"), file) && !is_private(Path::new(""), file));
     }
 
     #[test]

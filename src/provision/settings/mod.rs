@@ -165,7 +165,9 @@ pub fn load_document(file: &Path) -> Result<Document, SettingsError> {
 
 /// What is said of an import that the evaluation may not follow.
 fn outside(path: &str) -> String {
-    format!("the import {path:?} leads out of the workspace; settings can import only what is in it")
+    format!(
+        "the import {path:?} leads out of the workspace; settings can import only what is in it, hidden files aside"
+    )
 }
 
 /// `value` with every field whose name tells of a secret covered, for showing to people.
