@@ -1,9 +1,12 @@
 //! prov: durable provisioning.
 
 pub mod api;
+pub mod app;
+pub mod auth;
 pub mod engine;
 pub mod exec;
 pub mod model;
 pub mod provision;
 pub mod scheduler;
+pub mod server;
 pub mod store;

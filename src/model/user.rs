@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::UserId;
+use super::id::{SessionId, UserId};
 use super::time::Timestamp;
 
 /// A role; what each may do is a policy's matter.
@@ -71,4 +71,27 @@ pub struct User {
     pub roles: Vec<Role>,
     /// When the account was made.
     pub created_at: Timestamp,
+}
+
+/// A login that can be refreshed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id; refresh tokens name it.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Counts refreshes; a transaction that relies on it can't race another.
+    pub generation: u64,
+    /// SHA-256 of the refresh token that is good.
+    pub refresh_hash: [u8; 32],
+    /// SHA-256 of those already spent; one of them used again ends the session.
+    pub spent: Vec<[u8; 32]>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When the refresh token stops being good.
+    pub expires_at: Timestamp,
+    /// When it was ended, by logout or for reuse.
+    pub revoked_at: Option<Timestamp>,
+    /// Whether a second factor was given.
+    pub mfa: bool,
 }

@@ -1,15 +1,14 @@
 //! What a storage engine must do to stand behind [`super::Store`].
 
 use super::change::{Refused, Transaction};
-use super::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, SessionRecord, UserRecord, WorkRecord,
-};
+use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
+use crate::model::user::Session;
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +80,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether there is any user.
     fn has_users(&self) -> Result<bool, StoreError>;
     /// One session.
-    fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
+    fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
     /// The sessions of a user.
-    fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRecord>, StoreError>;
+    fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
     /// A fact about the daemon itself, by name.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }

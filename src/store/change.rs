@@ -1,11 +1,10 @@
 //! Transactions: what is written, and what it relies on.
 
-use super::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, SessionRecord, UserRecord, WorkRecord,
-};
+use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
 use crate::model::id::{SessionId, WorkId};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
+use crate::model::user::Session;
 
 /// Changes that happen together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +47,7 @@ pub enum Change {
     /// A user as they now stand.
     PutUser(Box<UserRecord>),
     /// A session as it now stands.
-    PutSession(Box<SessionRecord>),
+    PutSession(Box<Session>),
     /// A session is over and forgotten.
     RemoveSession(SessionId),
     /// A fact about the daemon itself.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::batch::LeftBehind;
 use crate::engine::Event;
 use crate::model::batch::BatchSpec;
-use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::model::task::Launch;
@@ -155,27 +155,4 @@ impl std::fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserRecord").field("user", &self.user).finish_non_exhaustive()
     }
-}
-
-/// A login that can be refreshed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionRecord {
-    /// Its id; refresh tokens name it.
-    pub id: SessionId,
-    /// Whose it is.
-    pub user: UserId,
-    /// Counts refreshes; a transaction that relies on it can't race another.
-    pub generation: u64,
-    /// SHA-256 of the refresh token that is good.
-    pub refresh_hash: [u8; 32],
-    /// SHA-256 of those already spent; one of them used again ends the session.
-    pub spent: Vec<[u8; 32]>,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When the refresh token stops being good.
-    pub expires_at: Timestamp,
-    /// When it was ended, by logout or for reuse.
-    pub revoked_at: Option<Timestamp>,
-    /// Whether a second factor was given.
-    pub mfa: bool,
 }

@@ -11,9 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, StoreError};
 use super::change::{Refused, Transaction};
-use super::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, SessionRecord, UserRecord, WorkRecord,
-};
+use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
 use super::{index, tables};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
@@ -21,6 +19,7 @@ use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
+use crate::model::user::Session;
 
 mod apply;
 mod page;
@@ -230,11 +229,11 @@ impl Backend for RedbBackend {
         Ok(users.first().map_err(failed("read"))?.is_some())
     }
 
-    fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+    fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         self.one(tables::SESSIONS, "session", &id.bytes())
     }
 
-    fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRecord>, StoreError> {
+    fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
         let transaction = self.begin()?;
         let table = transaction.open_table(tables::SESSIONS_OF).map_err(failed("open a table"))?;
         let prefix = user.bytes();

@@ -33,7 +33,7 @@ pub(super) const REMEMBERED_AT: Keys = TableDefinition::new("remembered_at_v1");
 pub(super) const USERS: Bytes = TableDefinition::new("users_v1");
 /// user name → user id
 pub(super) const USERNAMES: Bytes = TableDefinition::new("usernames_v1");
-/// session id → `SessionRecord`
+/// session id → `Session`
 pub(super) const SESSIONS: Bytes = TableDefinition::new("sessions_v1");
 /// user id + session id
 pub(super) const SESSIONS_OF: Keys = TableDefinition::new("sessions_of_v1");

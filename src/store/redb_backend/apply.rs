@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::{Bytes, RECORD_VERSION, decode, failed};
 use crate::model::task::Task;
+use crate::model::user::Session;
 use crate::store::backend::StoreError;
 use crate::store::change::{Change, Precondition, Refused, Transaction};
 use crate::store::index::{self, Prefix};
-use crate::store::record::{BatchRecord, LoggedEvent, SessionRecord, UserRecord};
+use crate::store::record::{BatchRecord, LoggedEvent, UserRecord};
 use crate::store::tables;
 
 /// Applies the transactions and commits them together.
@@ -107,7 +108,7 @@ impl<'t> Tables<'t> {
             Precondition::SessionGeneration(id, generation) => {
                 let key = id.bytes();
                 let value = self.sessions.get(&key[..]).map_err(failed("read"))?;
-                let session = value.map(|value| decode::<SessionRecord>("session", &key, value.value())).transpose()?;
+                let session = value.map(|value| decode::<Session>("session", &key, value.value())).transpose()?;
                 session.is_some_and(|session| session.generation == *generation)
             }
         })
@@ -211,7 +212,7 @@ impl<'t> Tables<'t> {
 
     fn remove_session(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
         let old = self.sessions.remove(&id[..]).map_err(failed("write"))?;
-        let old = old.map(|value| decode::<SessionRecord>("session", &id, value.value())).transpose()?;
+        let old = old.map(|value| decode::<Session>("session", &id, value.value())).transpose()?;
         if let Some(session) = old {
             let of = [session.user.bytes(), session.id.bytes()].concat();
             self.sessions_of.remove(&of[..]).map_err(failed("write"))?;

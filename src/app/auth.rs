@@ -1,0 +1,170 @@
+//! Login, refresh, logout, and the check of every token.
+
+use uuid::Uuid;
+
+use super::App;
+use super::context::{Caller, Context, Permit};
+use super::error::Error;
+use super::limit::Quota;
+use crate::api::auth::{LoginRequest, TokenPair, UserView, Verified};
+use crate::auth::password;
+use crate::auth::session::{self, Worth};
+use crate::auth::token::ACCESS_LIFETIME;
+use crate::model::id::SessionId;
+use crate::model::time::Timestamp;
+use crate::model::user::{Session, User};
+use crate::store::{Change, Precondition, Transaction};
+
+/// One text for every reason, so that an answer doesn't tell whether a user exists.
+const WRONG_LOGIN: Error = Error::Unauthenticated("wrong user name or password");
+const WRONG_REFRESH: Error = Error::Unauthenticated("the refresh token is not valid; log in again");
+
+impl App {
+    /// A token pair for a name and its password.
+    ///
+    /// # Errors
+    /// When they don't match, or too many attempts failed.
+    pub async fn auth_login(&self, caller: &Caller, request: LoginRequest) -> Result<TokenPair, Error> {
+        let resources = self.guarded.open(&Permit::public("auth_login"));
+        self.limits.before_login(caller.address, &request.username)?;
+        let name = request.username.clone();
+        let record = resources.store.read(move |reads| reads.user_by_name(&name)).await?;
+        let hash = record.as_ref().map(|record| record.password_hash.clone());
+        let permit = self.password_checks.acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
+        let LoginRequest { username, password, .. } = request;
+        let checked = tokio::task::spawn_blocking(move || password::verify(&password, hash.as_deref())).await;
+        drop(permit);
+        let matches = checked.map_err(|error| Error::Internal(Box::new(error)))?;
+        let Some(record) = record.filter(|_| matches) else {
+            self.limits.login_failed(caller.address, &username);
+            tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
+            return Err(WRONG_LOGIN);
+        };
+        self.limits.login_succeeded(&username);
+        let now = self.clock.now();
+        let (session, refresh) = session::begin(SessionId(Uuid::now_v7()), record.user.id, false, now)?;
+        resources.store.commit(Transaction::of(vec![Change::PutSession(Box::new(session.clone()))])).await?;
+        self.sessions.set(session.id, true);
+        tracing::info!(user = username, address = %caller.address, request_id = caller.request_id, "logged in");
+        self.pair(&record.user, &session, refresh, now)
+    }
+
+    /// A new pair for a refresh token, which is spent by this.
+    ///
+    /// # Errors
+    /// When the token isn't good; one that was spent before ends its session.
+    pub async fn auth_refresh(&self, caller: &Caller, token: &str) -> Result<TokenPair, Error> {
+        let resources = self.guarded.open(&Permit::public("auth_refresh"));
+        let (id, hash) = session::parse(token).ok_or(WRONG_REFRESH)?;
+        let read = resources.store.read(move |reads| {
+            let Some(session) = reads.session(id)? else { return Ok(None) };
+            Ok(reads.user(session.user)?.map(|user| (session, user.user)))
+        });
+        let (current, user) = read.await?.ok_or(WRONG_REFRESH)?;
+        let now = self.clock.now();
+        match session::worth(&current, &hash, now) {
+            Worth::Good => {}
+            Worth::Nothing => return Err(WRONG_REFRESH),
+            Worth::Spent => {
+                tracing::warn!(user = user.username, address = %caller.address, session = %id, "a spent refresh token came back; its session is ended");
+                self.end_session(&current, now).await?;
+                return Err(WRONG_REFRESH);
+            }
+        }
+        let (next, refresh) = session::rotate(&current, now)?;
+        let transaction = Transaction {
+            preconditions: vec![Precondition::SessionGeneration(id, current.generation)],
+            changes: vec![Change::PutSession(Box::new(next.clone()))],
+        };
+        resources.store.commit(transaction).await?;
+        self.pair(&user, &next, refresh, now)
+    }
+
+    /// Ends the caller's session, or all of theirs.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn auth_logout(&self, context: &Context, all: bool) -> Result<(), Error> {
+        let resources = self.guarded.open(&context.permit("auth_logout")?);
+        let (user, this) = (context.user, context.session);
+        let sessions = resources.store.read(move |reads| reads.sessions_of(user)).await?;
+        let now = self.clock.now();
+        for session in sessions.iter().filter(|session| all || session.id == this) {
+            self.end_session(session, now).await?;
+        }
+        Ok(())
+    }
+
+    /// What the caller's token says.
+    ///
+    /// # Errors
+    /// When the user is gone.
+    pub async fn auth_verify(&self, context: &Context) -> Result<Verified, Error> {
+        let resources = self.guarded.open(&context.permit("auth_verify")?);
+        let id = context.user;
+        let user = resources.store.read(move |reads| reads.user(id)).await?;
+        let user = user.ok_or(Error::Unauthenticated("the user is gone"))?.user;
+        Ok(Verified {
+            valid: true,
+            user: view(&user),
+            session_id: context.session,
+            expires_at: context.expires_at,
+            mfa: context.mfa,
+        })
+    }
+
+    /// The public keys that tokens can be checked with.
+    #[must_use]
+    pub fn jwks(&self) -> &serde_json::Value {
+        &self.jwks
+    }
+
+    /// The context of a request with this token.
+    ///
+    /// # Errors
+    /// When the token isn't good, its session is over, or its user made too many requests.
+    pub async fn authenticate(&self, token: &str, caller: Caller) -> Result<(Context, Quota), Error> {
+        let now = self.clock.now();
+        let claims = self.tokens.check(token, now)?;
+        let id = claims.sid;
+        let live =
+            if let Some(live) = self.sessions.is_live(id) { live } else { self.look_up_session(id, now).await? };
+        if !live {
+            return Err(Error::Unauthenticated("the session is over; log in again"));
+        }
+        let context = Context::new(claims, caller);
+        let quota = self.limits.request(context.principal())?;
+        Ok((context, quota))
+    }
+
+    async fn look_up_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Error> {
+        let store = &self.guarded.open(&Permit::public("auth_login")).store;
+        let session = store.read(move |reads| reads.session(id)).await?;
+        let live = session.is_some_and(|session| session::is_live(&session, now));
+        self.sessions.set(id, live);
+        Ok(live)
+    }
+
+    async fn end_session(&self, session: &Session, now: Timestamp) -> Result<(), Error> {
+        self.sessions.set(session.id, false);
+        let store = &self.guarded.open(&Permit::public("auth_refresh")).store;
+        store.commit(Transaction::of(vec![Change::PutSession(Box::new(session::end(session, now)))])).await?;
+        Ok(())
+    }
+
+    fn pair(&self, user: &User, session: &Session, refresh_token: String, now: Timestamp) -> Result<TokenPair, Error> {
+        let (token, claims) = self.tokens.issue(user, session.id, session.mfa, now)?;
+        Ok(TokenPair {
+            token,
+            refresh_token,
+            token_type: "Bearer".to_owned(),
+            expires_in: ACCESS_LIFETIME.as_secs(),
+            expires_at: Timestamp(claims.exp * 1000),
+            user: view(user),
+        })
+    }
+}
+
+fn view(user: &User) -> UserView {
+    UserView { id: user.id, username: user.username.clone(), email: user.email.clone(), roles: user.roles.clone() }
+}

@@ -1,0 +1,87 @@
+//! Who asks: the operation context of one request.
+
+use std::net::IpAddr;
+
+use super::error::Error;
+use crate::api::operations::{self, Access};
+use crate::auth::permit;
+use crate::auth::token::Claims;
+use crate::model::id::{SessionId, UserId};
+use crate::model::time::Timestamp;
+use crate::model::user::Role;
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The address it came from.
+    pub address: IpAddr,
+    /// The request's id.
+    pub request_id: String,
+}
+
+/// Who asks, proven by a token that was checked. Only [`super::App::authenticate`] makes one.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub(super) user: UserId,
+    pub(super) username: String,
+    pub(super) roles: Vec<Role>,
+    pub(super) session: SessionId,
+    pub(super) expires_at: Timestamp,
+    pub(super) mfa: bool,
+    caller: Caller,
+}
+
+/// The right to carry out one operation; opens what the app guards.
+#[derive(Debug)]
+pub struct Permit(());
+
+impl Context {
+    pub(super) fn new(claims: Claims, caller: Caller) -> Self {
+        Self {
+            user: claims.sub,
+            username: claims.username,
+            roles: claims.roles,
+            session: claims.sid,
+            expires_at: Timestamp(claims.exp * 1000),
+            mfa: claims.mfa,
+            caller,
+        }
+    }
+
+    /// The user's name.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// Whose requests count together against the limit.
+    #[must_use]
+    pub fn principal(&self) -> UserId {
+        self.user
+    }
+
+    /// The right to carry out the operation called `id` in the table of operations.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when no role of the caller permits it, and for an id that isn't in the table.
+    pub fn permit(&self, id: &'static str) -> Result<Permit, Error> {
+        let allowed = match operations::find(id).map(|row| row.access) {
+            Some(Access::Public | Access::Authenticated) => true,
+            Some(Access::Action(_)) => permit::permits(&self.roles),
+            None => false,
+        };
+        if allowed {
+            return Ok(Permit(()));
+        }
+        tracing::info!(user = self.username, operation = id, address = %self.caller.address, request_id = self.caller.request_id, "denied");
+        Err(Error::Forbidden { operation: id })
+    }
+}
+
+impl Permit {
+    /// The right to what anybody may do: operations that the table calls public.
+    pub(super) fn public(id: &'static str) -> Self {
+        debug_assert!(operations::find(id).is_some_and(|row| row.access == Access::Public), "{id} is not public");
+        Self(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Reading a task's log and progress from the files that its process writes.
+
+use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::LogBody;
+use crate::api::task::{LogQuery, LogStream};
+use crate::exec::logs::{Stream, events_path, last, path};
+use crate::model::id::TaskId;
+use crate::model::status::TaskStatus;
+use crate::model::task::Task;
+use crate::store::Store;
+
+/// How often a growing file is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How much of a log is sent at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How much of the end of the progress file is read: several lines.
+const PROGRESS_BYTES: usize = 4096;
+
+/// The task's log as a stream; it ends with the log, or when following with the task.
+pub(super) fn read(
+    store: Store,
+    changes: watch::Receiver<u64>,
+    logs: PathBuf,
+    task: TaskId,
+    query: LogQuery,
+) -> LogBody {
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        let mut log = Log { files: files(&logs, task, query.stream), chunks: sender };
+        if let Err(error) = log.send(store, changes, task, query).await {
+            let _ = log.chunks.send(Err(error)).await;
+        }
+    });
+    ReceiverStream::new(receiver).boxed()
+}
+
+fn files(logs: &Path, task: TaskId, stream: LogStream) -> Vec<(PathBuf, u64)> {
+    let streams: &[Stream] = match stream {
+        LogStream::Stdout => &[Stream::Out],
+        LogStream::Stderr => &[Stream::Err],
+        LogStream::All => &[Stream::Out, Stream::Err],
+    };
+    streams.iter().map(|stream| (path(logs, task, *stream), 0)).collect()
+}
+
+struct Log {
+    /// Each file with how far it was sent.
+    files: Vec<(PathBuf, u64)>,
+    chunks: mpsc::Sender<std::io::Result<Vec<u8>>>,
+}
+
+impl Log {
+    async fn send(
+        &mut self,
+        store: Store,
+        mut changes: watch::Receiver<u64>,
+        task: TaskId,
+        query: LogQuery,
+    ) -> std::io::Result<()> {
+        if let Some(lines) = query.tail {
+            for (path, from) in &mut self.files {
+                *from = tail_start(path, lines).await?;
+            }
+        }
+        loop {
+            // Whether the task has ended is asked before reading, so that nothing written before its end is missed.
+            let ended = match store.read(move |reads| reads.task(task)).await {
+                Ok(task) => task.is_none_or(|task| task.status.is_terminal()),
+                Err(error) => return Err(std::io::Error::other(error)),
+            };
+            if !self.send_what_is_there().await? || !query.follow || ended {
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                result = changes.changed() => if result.is_err() { return Ok(()) },
+                () = self.chunks.closed() => return Ok(()),
+            }
+        }
+    }
+
+    /// `false` when nobody reads any more.
+    async fn send_what_is_there(&mut self) -> std::io::Result<bool> {
+        for (path, from) in &mut self.files {
+            let Some(mut file) = open(path).await? else { continue };
+            file.seek(SeekFrom::Start(*from)).await?;
+            loop {
+                let mut chunk = vec![0; CHUNK_BYTES];
+                let count = file.read(&mut chunk).await?;
+                if count == 0 {
+                    break;
+                }
+                chunk.truncate(count);
+                *from += count as u64;
+                if self.chunks.send(Ok(chunk)).await.is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+async fn open(path: &Path) -> std::io::Result<Option<File>> {
+    match File::open(path).await {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the last so many lines start; reads backwards, a chunk at a time.
+async fn tail_start(path: &Path, lines: usize) -> std::io::Result<u64> {
+    let Some(mut file) = open(path).await? else { return Ok(0) };
+    let length = file.metadata().await?.len();
+    let (mut end, mut found, mut chunk) = (length, 0, vec![0; CHUNK_BYTES]);
+    while end > 0 {
+        let start = end.saturating_sub(CHUNK_BYTES as u64);
+        file.seek(SeekFrom::Start(start)).await?;
+        let part = &mut chunk[..usize::try_from(end - start).unwrap_or(CHUNK_BYTES)];
+        file.read_exact(part).await?;
+        for (index, byte) in part.iter().enumerate().rev() {
+            let at = start + index as u64;
+            // The line break at the very end closes the last line, it doesn't start another.
+            if *byte == b'\n' && at + 1 < length {
+                found += 1;
+                if found == lines {
+                    return Ok(at + 1);
+                }
+            }
+        }
+        end = start;
+    }
+    Ok(if lines == 0 { length } else { 0 })
+}
+
+/// The progress that a running task last reported.
+pub(super) async fn progress(logs: &Path, task: TaskId) -> Option<f64> {
+    let path = events_path(logs, task);
+    let text = tokio::task::spawn_blocking(move || last(&path, 0, PROGRESS_BYTES)).await.ok()?.ok()?;
+    let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let found = lines.find_map(|line| line.get("progress").and_then(serde_json::Value::as_f64));
+    found.map(|progress| progress.clamp(0.0, 1.0))
+}
+
+/// Shows a running task's progress.
+pub(super) async fn fill_progress(logs: &Path, task: &mut Task) {
+    if task.status == TaskStatus::Running
+        && let Some(progress) = progress(logs, task.id).await
+    {
+        task.progress = progress;
+    }
+}

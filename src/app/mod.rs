@@ -1,0 +1,145 @@
+//! Use cases, one file a resource: authorise → validate → scheduler or store.
+//!
+//! Every method that needs a right takes an operation [`Context`] and asks it for a [`Permit`] by the operation's name;
+//! what the daemon owns is behind [`guard::Guarded`], which opens only to a permit. Forgetting to authorise doesn't
+//! compile. Knows no HTTP; [`Error`] says what happened, not how it is answered.
+
+mod auth;
+mod batch;
+mod bootstrap;
+mod context;
+mod error;
+mod guard;
+mod idempotency;
+mod limit;
+mod logs;
+mod sessions;
+mod task;
+mod workflow;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+pub use bootstrap::{BootstrapError, admin};
+pub use context::{Caller, Context, Permit};
+pub use error::Error;
+pub use idempotency::Idempotency;
+pub use limit::Quota;
+
+use crate::api::batch::{BatchPlan, BatchView};
+use crate::auth::keys::SigningKey;
+use crate::auth::token::{TokenError, Tokens};
+use crate::scheduler::Scheduler;
+use crate::scheduler::clock::Clock;
+use crate::scheduler::command::Program;
+use crate::store::Store;
+
+/// Password checks at once: each takes 19 MiB and a processor.
+const PASSWORD_CHECKS: usize = 2;
+
+/// What the use cases work with.
+pub struct App {
+    guarded: guard::Guarded<Resources>,
+    clock: Clock,
+    tokens: Tokens,
+    jwks: Value,
+    sessions: sessions::Sessions,
+    limits: limit::Limits,
+    password_checks: Semaphore,
+    phase: AtomicU8,
+}
+
+/// What only a permit opens.
+pub(crate) struct Resources {
+    pub(crate) store: Store,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) program: Program,
+    pub(crate) logs: PathBuf,
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Store,
+    /// What runs the work.
+    pub scheduler: Scheduler,
+    /// The program of the execution plane.
+    pub program: Program,
+    /// Where tasks' output stands.
+    pub logs: PathBuf,
+    /// The time.
+    pub clock: Clock,
+    /// What signs tokens.
+    pub key: SigningKey,
+}
+
+/// Whether the daemon takes requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// It takes them.
+    Ready = 0,
+    /// It is ending.
+    Draining = 1,
+}
+
+/// An answer with remarks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<T> {
+    /// What was asked for.
+    pub data: T,
+    /// What the caller should know although it worked.
+    pub warnings: Vec<String>,
+}
+
+/// What became of a batch that was sent to be executed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Executed {
+    /// It was accepted.
+    Started(Box<BatchView>),
+    /// In check mode: what it would do.
+    Planned(Box<BatchPlan>),
+}
+
+/// A task's log as it is read, or as it grows.
+pub type LogBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send>>;
+
+impl App {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// When the key can't sign.
+    pub fn new(parts: Parts) -> Result<Self, TokenError> {
+        Ok(Self {
+            tokens: Tokens::new(&parts.key)?,
+            jwks: parts.key.jwks(),
+            guarded: guard::Guarded::new(Resources {
+                store: parts.store,
+                scheduler: parts.scheduler,
+                program: parts.program,
+                logs: parts.logs,
+            }),
+            clock: parts.clock,
+            sessions: sessions::Sessions::default(),
+            limits: limit::Limits::default(),
+            password_checks: Semaphore::new(PASSWORD_CHECKS),
+            phase: AtomicU8::new(Phase::Ready as u8),
+        })
+    }
+
+    /// Whether requests are taken.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        if self.phase.load(Ordering::Acquire) == Phase::Ready as u8 { Phase::Ready } else { Phase::Draining }
+    }
+
+    /// From now on new work is refused.
+    pub fn begin_draining(&self) {
+        self.phase.store(Phase::Draining as u8, Ordering::Release);
+    }
+}

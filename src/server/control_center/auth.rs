@@ -1,0 +1,41 @@
+//! Login.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::auth::{LoginRequest, read_logout, read_refresh};
+use crate::app::App;
+use crate::server::envelope::data;
+use crate::server::error::Answered;
+use crate::server::extract::{Anonymous, Authenticated, BODY, JsonBody};
+
+type Shared = State<Arc<App>>;
+type Body = JsonBody<BODY>;
+
+pub(super) async fn auth_login(app: Shared, caller: Anonymous, body: Body) -> Answered {
+    let request = body.read(LoginRequest::read)?;
+    Ok(data(app.auth_login(&caller.0, request).await?))
+}
+
+pub(super) async fn auth_refresh(app: Shared, caller: Anonymous, body: Body) -> Answered {
+    let token = body.read(read_refresh)?;
+    Ok(data(app.auth_refresh(&caller.0, &token).await?))
+}
+
+pub(super) async fn auth_logout(app: Shared, caller: Authenticated, body: Body) -> Answered {
+    let all = body.read(read_logout)?;
+    app.auth_logout(&caller.0, all).await?;
+    Ok(data(serde_json::json!({ "logged_out": true })))
+}
+
+pub(super) async fn auth_verify(app: Shared, caller: Authenticated) -> Answered {
+    Ok(data(app.auth_verify(&caller.0).await?))
+}
+
+/// A JWK set as RFC 7517 has it, without the envelope: JWT libraries read it.
+pub(super) async fn jwks(app: Shared) -> Response {
+    Json(app.jwks()).into_response()
+}

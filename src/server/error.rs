@@ -1,0 +1,102 @@
+//! The one map from errors to HTTP.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::api::envelope::{Code, Failure};
+use crate::api::read::Problem;
+use crate::app;
+
+/// An answer that is a failure. The request's id is filled in on the way out.
+#[derive(Debug)]
+pub(super) struct HttpError {
+    status: StatusCode,
+    code: Code,
+    message: String,
+    details: Option<Value>,
+    retry_after: Option<Duration>,
+}
+
+pub(super) type Answered = Result<Response, HttpError>;
+
+impl HttpError {
+    pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), details: None, retry_after: None }
+    }
+
+    /// Something wrong with the request as it was written.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::InvalidRequest, message)
+    }
+
+    pub(super) fn problems(problems: Vec<Problem>) -> Self {
+        app::Error::Invalid(problems).into()
+    }
+}
+
+impl From<app::Error> for HttpError {
+    fn from(error: app::Error) -> Self {
+        use app::Error;
+        let message = error.to_string();
+        match error {
+            Error::Invalid(problems) => {
+                Self { details: Some(json!({ "problems": problems })), ..Self::invalid(message) }
+            }
+            Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, Code::NotFound, message),
+            Error::Conflict(_) => Self::new(StatusCode::CONFLICT, Code::Conflict, message),
+            Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message),
+            Error::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
+            Error::RateLimited { retry_after, .. } => {
+                let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);
+                Self { retry_after: Some(retry_after), ..limited }
+            }
+            Error::Unavailable(_) => {
+                let unavailable = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message);
+                Self { retry_after: Some(Duration::from_secs(5)), ..unavailable }
+            }
+            Error::Internal(cause) => {
+                tracing::error!(error = %Chain(&*cause), "internal error");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL)
+            }
+        }
+    }
+}
+
+/// What a caller learns of a fault of ours.
+pub(super) const INTERNAL: &str = "something went wrong in the daemon; its log has the cause under this request id";
+
+/// An error with its causes, for the log.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let request_id = super::middleware::request_id();
+        let failure =
+            Failure { success: false, error: self.message, code: self.code, details: self.details, request_id };
+        let mut response = (self.status, Json(failure)).into_response();
+        let headers = response.headers_mut();
+        if let Some(after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

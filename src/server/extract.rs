@@ -1,0 +1,179 @@
+//! What handlers take: the caller's context, a JSON body, an id from the path.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use super::error::HttpError;
+use super::middleware::QuotaCell;
+use crate::api::envelope::Code;
+use crate::api::read::Problem;
+use crate::app::{self, App, Caller, Context, Idempotency, Phase};
+use crate::auth::secret::sha256;
+
+/// How long a body may take to arrive.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+/// Of a body that is too large, so much is read and thrown away, so that its sender gets to see the answer.
+const DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+
+/// The context of a request with a good token.
+pub(super) struct Authenticated(pub(super) Context);
+
+impl FromRequestParts<Arc<App>> for Authenticated {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        let caller = caller(parts)?;
+        let token = bearer(&parts.headers)?;
+        let (context, quota) = app.authenticate(token, caller).await?;
+        if let Some(cell) = parts.extensions.get::<QuotaCell>() {
+            let _ = cell.0.set(quota);
+        }
+        Ok(Self(context))
+    }
+}
+
+/// Where a request without a token comes from.
+pub(super) struct Anonymous(pub(super) Caller);
+
+impl FromRequestParts<Arc<App>> for Anonymous {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, HttpError> {
+        caller(parts).map(Self)
+    }
+}
+
+fn caller(parts: &Parts) -> Result<Caller, HttpError> {
+    parts.extensions.get::<Caller>().cloned().ok_or_else(|| HttpError::invalid("the request has no origin"))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, HttpError> {
+    let missing = || app::Error::Unauthenticated("this needs a token: send `Authorization: Bearer …`, or log in first");
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(missing)?;
+    if values.next().is_some() {
+        return Err(HttpError::invalid("there is more than one Authorization header"));
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing().into()) }
+}
+
+/// Refuses what makes work while the daemon is ending.
+pub(super) struct Accepting;
+
+impl FromRequestParts<Arc<App>> for Accepting {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        match app.phase() {
+            Phase::Ready => Ok(Self),
+            Phase::Draining => {
+                Err(app::Error::Unavailable("the daemon is ending; it takes no new work".to_owned()).into())
+            }
+        }
+    }
+}
+
+/// An id from the path. One that is no id names nothing.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: FromStr + Send> FromRequestParts<Arc<App>> for Id<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        let params = RawPathParams::from_request_parts(parts, app).await;
+        let params = params.map_err(|_| HttpError::invalid("the path is not valid UTF-8"))?;
+        let given = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, value)| value);
+        given.parse().map(Self).map_err(|_| {
+            let shown: String = given.chars().take(80).collect();
+            HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, format!("{shown:?} is no id; ids are UUIDs"))
+        })
+    }
+}
+
+/// A JSON body of at most `LIMIT` bytes, with the idempotency key it came with. An empty body is an empty object.
+pub(super) struct JsonBody<const LIMIT: usize> {
+    value: Value,
+    /// The key, when there is one.
+    pub(super) key: Option<Idempotency>,
+}
+
+/// The limit of most bodies.
+pub(super) const BODY: usize = 1024 * 1024;
+/// The limit of a batch.
+pub(super) const BATCH: usize = 16 * 1024 * 1024;
+
+impl<const LIMIT: usize> JsonBody<LIMIT> {
+    /// The body as what `read` makes of it.
+    pub(super) fn read<T>(&self, read: fn(&Value) -> Result<T, Vec<Problem>>) -> Result<T, HttpError> {
+        read(&self.value).map_err(HttpError::problems)
+    }
+}
+
+impl<const LIMIT: usize> FromRequest<Arc<App>> for JsonBody<LIMIT> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, HttpError> {
+        let (parts, body) = request.into_parts();
+        let bytes = tokio::time::timeout(BODY_LIMIT, collect(body, LIMIT)).await.unwrap_or_else(|_| {
+            let what = format!("the body did not arrive within {} s", BODY_LIMIT.as_secs());
+            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, Code::InvalidRequest, what))
+        })?;
+        if !bytes.is_empty() && !is_json(&parts.headers) {
+            let what = "the body must be application/json; say so in Content-Type";
+            return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidRequest, what));
+        }
+        let value = if bytes.is_empty() { Value::Object(serde_json::Map::new()) } else { parse(&bytes)? };
+        let key = idempotency(&parts, &bytes)?;
+        Ok(Self { value, key })
+    }
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
+    let (mut bytes, mut discarded) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| HttpError::invalid("the body was cut short"))?;
+        if discarded > 0 || bytes.len() + chunk.len() > limit {
+            discarded += chunk.len();
+            if discarded > DISCARDED_BYTES {
+                break;
+            }
+        } else {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if discarded == 0 {
+        return Ok(bytes);
+    }
+    let what = format!("the body has more than {} MiB", limit / (1024 * 1024));
+    Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, what))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, HttpError> {
+    // The parser itself refuses nesting deeper than 128.
+    serde_json::from_slice(bytes).map_err(|error| HttpError::invalid(format!("the body is not JSON: {error}")))
+}
+
+fn idempotency(parts: &Parts, bytes: &[u8]) -> Result<Option<Idempotency>, HttpError> {
+    let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
+    let key =
+        value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
+    let key = key.ok_or_else(|| HttpError::invalid("the Idempotency-Key must be 1 to 255 visible ASCII characters"))?;
+    let request = [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), bytes].join(&0);
+    Ok(Some(Idempotency { key: key.to_owned(), digest: sha256(&request) }))
+}

@@ -1,0 +1,36 @@
+//! The orchestrator's routes; this list is its table of contents.
+
+mod batch;
+mod health;
+mod tasks;
+mod workflows;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// The routes, ready to serve.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/tasks", get(tasks::task_list))
+        .route("/tasks/{id}", get(tasks::task_get))
+        .route("/tasks/{id}/cancel", post(tasks::task_cancel))
+        .route("/tasks/{id}/retry", post(tasks::task_retry))
+        .route("/tasks/{id}/logs", get(tasks::task_logs))
+        .route("/workflows/servers/create", post(workflows::workflow_servers_create))
+        .route("/workflows/servers/delete", post(workflows::workflow_servers_delete))
+        .route("/workflows/taskserv/create", post(workflows::workflow_taskserv_create))
+        .route("/workflows/cluster/create", post(workflows::workflow_cluster_create))
+        .route("/batch/execute", post(batch::batch_execute))
+        .route("/batch/validate", post(batch::batch_validate))
+        .route("/batch/operations", get(batch::batch_list))
+        .route("/batch/operations/{id}", get(batch::batch_get))
+        .route("/batch/operations/{id}/cancel", post(batch::batch_cancel))
+        .route("/batch/operations/{id}/retry", post(batch::batch_retry));
+    super::around(routes, app)
+}

@@ -1,0 +1,155 @@
+//! Queries, read so that every problem is answered at once and an unknown parameter is not passed over.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
+use axum::http::request::Parts;
+
+use super::error::HttpError;
+use crate::api::batch::BatchQuery;
+use crate::api::list::Page;
+use crate::api::read::{Problem, Problems, unknown};
+use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
+
+/// A query that can be read.
+pub(super) trait Readable: Sized {
+    fn read(query: &mut Fields) -> Self;
+}
+
+/// The query of a request, and its address for links.
+pub(super) struct Query<T>(pub(super) T, pub(super) Uri);
+
+impl<T: Readable, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        let mut fields = Fields::parse(parts.uri.query().unwrap_or(""));
+        let read = T::read(&mut fields);
+        fields.finish(read).map(|read| Self(read, parts.uri.clone())).map_err(HttpError::problems)
+    }
+}
+
+/// The parameters not yet asked for, and the faults found.
+pub(super) struct Fields {
+    given: BTreeMap<String, String>,
+    known: Vec<&'static str>,
+    problems: Problems,
+}
+
+impl Fields {
+    fn parse(query: &str) -> Self {
+        let problems = Problems::default();
+        let mut given = BTreeMap::new();
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let (name, value) = (decode(name), decode(value));
+            if given.insert(name.clone(), value).is_some() {
+                problems.push(format!("?{name}"), "is given twice");
+            }
+        }
+        Self { given, known: Vec::new(), problems }
+    }
+
+    fn take<T>(&mut self, name: &'static str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.known.push(name);
+        let text = self.given.remove(name)?;
+        text.parse().map_err(|error: T::Err| self.problems.push(format!("?{name}"), error.to_string())).ok()
+    }
+
+    fn number(&mut self, name: &'static str, least: usize, most: usize) -> Option<usize> {
+        self.known.push(name);
+        let text = self.given.remove(name)?;
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.problems.push(format!("?{name}"), format!("must be a whole number from {least} to {most}"));
+        }
+        number
+    }
+
+    fn finish<T>(self, read: T) -> Result<T, Vec<Problem>> {
+        for name in self.given.keys() {
+            let shown: String = name.chars().take(80).collect();
+            self.problems.push(format!("?{shown}"), unknown("parameter", &shown, &self.known));
+        }
+        self.problems.finish(Some(read))
+    }
+}
+
+/// Undoes the percent encoding; what isn't one stays as it is.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) if digit(*high).is_some() && digit(*low).is_some() => {
+                let value = digit(*high).unwrap_or(0) * 16 + digit(*low).unwrap_or(0);
+                bytes.push(u8::try_from(value).unwrap_or(b'?'));
+                rest = after;
+                continue;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+        rest = tail;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn page(query: &mut Fields) -> Page {
+    let default = Page::default();
+    Page {
+        limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(default.limit),
+        offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(default.offset),
+        after: query.take("after"),
+    }
+}
+
+impl Readable for TaskQuery {
+    fn read(query: &mut Fields) -> Self {
+        let filter = TaskFilter {
+            status: query.take("status"),
+            name: query.take("name"),
+            infra: query.take("infra"),
+            batch_id: query.take("batch_id"),
+        };
+        Self { filter, page: page(query) }
+    }
+}
+
+impl Readable for BatchQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { status: query.take("status"), page: page(query) }
+    }
+}
+
+impl Readable for LogQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self {
+            stream: query.take::<Stream>("stream").map(|stream| stream.0).unwrap_or_default(),
+            tail: query.number("tail", 0, 1_000_000),
+            follow: query.take("follow").unwrap_or(false),
+        }
+    }
+}
+
+struct Stream(LogStream);
+
+impl FromStr for Stream {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stdout" => Ok(Self(LogStream::Stdout)),
+            "stderr" => Ok(Self(LogStream::Stderr)),
+            "all" => Ok(Self(LogStream::All)),
+            other => Err(unknown("stream", other, &["stdout", "stderr", "all"])),
+        }
+    }
+}
