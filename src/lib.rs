@@ -3,6 +3,9 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod exec;
 pub mod model;

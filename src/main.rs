@@ -1,18 +1,39 @@
 //! The `prov` binary: parse, dispatch, map errors to exit codes.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use prov::provision::settings::evaluator;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    // Before anything else of the program: what evaluates a stranger's file must hold nothing.
+    // Before anything else of the program: helpers that must hold nothing and stay small.
     if let [first, second, rest @ ..] = args.as_slice()
         && first == "internal"
-        && second == evaluator::SUBCOMMAND
     {
-        return evaluator::run(rest);
+        return internal(second, rest);
     }
-    ExitCode::SUCCESS
+    prov::cli::main()
+}
+
+/// Entries that prov calls itself by.
+fn internal(name: &OsString, rest: &[OsString]) -> ExitCode {
+    match (name.to_str(), rest) {
+        (Some(evaluator::SUBCOMMAND), rest) => evaluator::run(rest),
+        (Some("supervisor"), [directory, logs, limit]) => {
+            let limit = limit.to_str().and_then(|limit| limit.parse().ok()).unwrap_or(u64::MAX);
+            match prov::exec::supervisor::run(Path::new(directory), Path::new(logs), limit) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("prov supervisor: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        _ => {
+            eprintln!("prov: `prov internal` is for prov itself");
+            ExitCode::from(2)
+        }
+    }
 }

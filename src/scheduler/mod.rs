@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::react::NotNow;
-use crate::exec::{ExecError, Places};
+use crate::exec::{ExecError, Executor, Places};
 use crate::model::id::WorkId;
 use crate::model::task::Task;
 use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkRecord};
@@ -117,6 +117,7 @@ const QUEUE: usize = 4096;
 pub struct Scheduler {
     requests: mpsc::Sender<Request>,
     changes: watch::Receiver<u64>,
+    executor: Executor,
 }
 
 impl Scheduler {
@@ -128,8 +129,9 @@ impl Scheduler {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (announce, changes) = watch::channel(0);
         let actor = recover::recover(config, store, clock, announce).await?;
+        let executor = actor.executor.clone();
         tokio::spawn(actor.run(queue));
-        Ok(Self { requests, changes })
+        Ok(Self { requests, changes, executor })
     }
 
     /// Accepts work; it is on disk when this returns.
@@ -162,6 +164,11 @@ impl Scheduler {
         if self.requests.send(Request::Drain { cancel, reply }).await.is_ok() {
             let _ = done.await;
         }
+    }
+
+    /// Lets the supervisor go, after a drain that left nothing running.
+    pub fn retire(&self) {
+        self.executor.retire();
     }
 
     /// Counts commits that changed tasks or batches: whoever waits for one looks again when this changes.

@@ -1,0 +1,90 @@
+//! The command line, and the only place that knows clap.
+//!
+//! A noun is a file: an args struct whose doc comments are the help, `run`, which makes one typed call and renders its
+//! answer, and pure functions that render. Data goes to standard output through [`Printer`], everything else to standard
+//! error. Errors are [`CliError`]s: a kind, which decides the exit code, causes and hints.
+//!
+//! To add a noun: a file `cli/<noun>.rs` with `pub struct Args` and `pub fn run(args, &Global) -> Result<ExitCode,
+//! CliError>`, and one line each in [`Command`] and [`dispatch`].
+
+pub mod error;
+mod init;
+pub mod printer;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use error::{CliError, Kind};
+pub use printer::{Format, Printer};
+
+/// Durable provisioning: describe an infrastructure, submit it, and get all of it or a clean way back.
+#[derive(Debug, Parser)]
+#[command(name = "prov", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: `prov help exit-codes`. Environment: `prov help environment`.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// How data is printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Global options")]
+    pub output: Format,
+    /// No progress and no remarks on standard error
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Never prompt: fail and name the option that answers
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_input: bool,
+    /// The workspace
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PROV_WORKSPACE",
+        default_value = ".",
+        help_heading = "Global options"
+    )]
+    pub workspace: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: the orchestrator and the control center
+    Serve(serve::Args),
+    /// Make a workspace to start from
+    Init(init::Args),
+}
+
+/// Parses the arguments, runs the command, and says what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is the only way this fails, and then nobody reads.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let global = cli.global.clone();
+    match dispatch(cli.command, &global) {
+        Ok(code) => code,
+        Err(error) => error.report(global.output),
+    }
+}
+
+fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Serve(args) => serve::run(args, global),
+        Command::Init(args) => init::run(&args, global),
+    }
+}

@@ -1,0 +1,225 @@
+//! Data on standard output, in the format asked for. Remarks on standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Global;
+use super::error::{CliError, Kind};
+use crate::model::time::Timestamp;
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    Table,
+    /// More columns
+    Wide,
+    /// The API's data, indented
+    Json,
+    /// One object a line
+    Jsonl,
+    /// YAML
+    Yaml,
+    /// Ids or names alone, one a line
+    Name,
+}
+
+impl Format {
+    /// Whether programs read it.
+    #[must_use]
+    pub const fn is_structured(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
+    }
+}
+
+/// Rows for people: the header, and for each item its cells. The first `narrow` columns are shown unless all are asked
+/// for; the first cell is the item's id.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Column names, upper case.
+    pub header: Vec<&'static str>,
+    /// How many columns a plain table shows.
+    pub narrow: usize,
+    /// One line an item.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Prints as the global options say.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    format: Format,
+    quiet: bool,
+}
+
+impl Printer {
+    /// As the options say.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        Self { format: global.output, quiet: global.quiet }
+    }
+
+    /// The format asked for.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints a list: as the data it is, or as rows.
+    ///
+    /// # Errors
+    /// When standard output can't be written; a closed pipe is no error.
+    pub fn list<T: Serialize>(&self, items: &[T], rows: impl FnOnce(&[T]) -> Rows) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide => self.out(&table(&rows(items), self.format == Format::Wide, width())),
+            Format::Name => self.out(&ids(&rows(items))),
+            Format::Jsonl => self.out(&items.iter().map(|item| line(item)).collect::<String>()),
+            Format::Json | Format::Yaml => self.data(&items),
+        }
+    }
+
+    /// Prints one item: as the data it is, or as text.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn item<T: Serialize>(&self, item: &T, id: &str, text: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide => self.out(&text(item)),
+            Format::Name => self.out(&format!("{id}\n")),
+            Format::Jsonl => self.out(&line(item)),
+            Format::Json | Format::Yaml => self.data(item),
+        }
+    }
+
+    /// Prints text as it is.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn out(&self, text: &str) -> Result<(), CliError> {
+        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A remark for people, on standard error.
+    pub fn remark(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    fn data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), CliError> {
+        let failed = |error: String| CliError::new(Kind::Failure, format!("can't print the data: {error}"));
+        let text = if self.format == Format::Yaml {
+            serde_yaml::to_string(data).map_err(|error| failed(error.to_string()))?
+        } else {
+            serde_json::to_string_pretty(data).map_err(|error| failed(error.to_string()))? + "\n"
+        };
+        self.out(&text)
+    }
+}
+
+fn line<T: Serialize>(item: &T) -> String {
+    format!("{}\n", serde_json::to_value(item).unwrap_or(Value::Null))
+}
+
+fn ids(rows: &Rows) -> String {
+    rows.rows.iter().filter_map(|row| row.first()).map(|id| format!("{id}\n")).collect()
+}
+
+/// Columns without borders; cut to `width` where there is one.
+fn table(rows: &Rows, wide: bool, width: Option<u16>) -> String {
+    let columns = if wide { rows.header.len() } else { rows.narrow.min(rows.header.len()) };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(rows.header.iter().take(columns));
+    for row in &rows.rows {
+        table.add_row(row.iter().take(columns).map(|cell| clean(cell)));
+    }
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        table.set_truncation_indicator("…");
+        for row in table.row_iter_mut() {
+            row.max_height(1);
+        }
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A cell on one line, without control characters: names and errors come from outside.
+fn clean(cell: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    cell.trim().chars().map(shown).collect()
+}
+
+/// The terminal's width; none in a pipe.
+fn width() -> Option<u16> {
+    if let Some(columns) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()) {
+        return Some(columns);
+    }
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
+/// A duration for people: `3s`, `5m`, `2h`, `4d`.
+#[must_use]
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    short(now.since(since))
+}
+
+/// A length of time for people.
+#[must_use]
+pub fn short(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..=119 => format!("{seconds}s"),
+        seconds @ 120..=7199 => format!("{}m", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A cell that may be empty.
+#[must_use]
+pub fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Rows {
+        let row = vec!["7".to_owned(), "a\nlong name with a line break".to_owned(), "hidden".to_owned()];
+        Rows { header: vec!["ID", "NAME", "MORE"], narrow: 2, rows: vec![row] }
+    }
+
+    #[test]
+    fn a_table_has_no_borders_and_one_line_an_item() {
+        assert_eq!(table(&rows(), false, None), "ID  NAME\n7   a long name with a line break\n");
+        assert_eq!(
+            table(&rows(), true, None),
+            "ID  NAME                           MORE\n7   a long name with a line break  hidden\n"
+        );
+        let cut = table(&rows(), false, Some(20));
+        assert!(cut.lines().all(|line| line.chars().count() <= 20), "{cut}");
+        assert_eq!(cut.lines().count(), 2, "{cut}");
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let age = |seconds: i64| age(Timestamp(0), Timestamp(seconds * 1000));
+        assert_eq!([age(5), age(300), age(7300), age(400_000)], ["5s", "5m", "2h", "4d"]);
+    }
+}

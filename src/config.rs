@@ -1,0 +1,298 @@
+//! The daemon's configuration: flags > environment > the workspace's `prov.toml` > the user's file > `/etc` > default.
+//!
+//! Owns the keys, their defaults and where each value came from. Knows nothing of clap: the command line hands over what
+//! was given as [`Layer`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use etcetera::BaseStrategy;
+
+use crate::api::read::unknown;
+
+/// What the daemon needs to know.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// The workspace that work runs in.
+    pub workspace: PathBuf,
+    /// Store, keys, logs.
+    pub data_dir: PathBuf,
+    /// Where the orchestrator listens.
+    pub listen: SocketAddr,
+    /// Where the control center listens.
+    pub control_listen: SocketAddr,
+    /// Tasks at once; 0 accepts and queues but runs nothing.
+    pub max_parallel: usize,
+    /// What runs the work; prov itself when absent.
+    pub command: Option<PathBuf>,
+    /// Whether the log is for people or for programs.
+    pub log_format: LogFormat,
+    /// Where the addresses are written once both APIs answer.
+    pub ready_file: Option<PathBuf>,
+    /// How long running tasks may go on when the daemon is told to end.
+    pub drain_seconds: u64,
+    /// What is done with tasks that still run then.
+    pub drain_action: DrainAction,
+    /// How long a process may take to end by itself when asked to.
+    pub grace_seconds: u64,
+    /// Bytes that each stream of a task keeps.
+    pub max_log_bytes: u64,
+    /// Whether it may listen beyond this machine without encryption.
+    pub insecure: bool,
+}
+
+/// How the daemon's log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is done with tasks that outlast the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainAction {
+    /// They go on under the supervisor; the next daemon takes them up.
+    Leave,
+    /// They are cancelled.
+    Cancel,
+}
+
+/// Values of one source, as text.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    /// Where they come from, for people.
+    pub origin: String,
+    /// By key.
+    pub values: BTreeMap<String, String>,
+}
+
+/// A value with where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The key.
+    pub key: &'static str,
+    /// The value, as text.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file can't be read.
+    #[error("can't read {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is no TOML.
+    #[error("{path} is not valid TOML: {why}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// What the parser says.
+        why: String,
+    },
+    /// A key is unknown.
+    #[error("{origin}: {what}")]
+    UnknownKey {
+        /// Where it stands.
+        origin: String,
+        /// Which, and the nearest known one.
+        what: String,
+    },
+    /// A value is not what its key takes.
+    #[error("{origin}: {key} can't be {value:?}: {why}")]
+    Value {
+        /// Where it stands.
+        origin: String,
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What would be right.
+        why: String,
+    },
+}
+
+/// The keys with their defaults; an empty default is worked out.
+const KEYS: &[(&str, &str)] = &[
+    ("data_dir", ""),
+    ("listen", "127.0.0.1:9090"),
+    ("control_listen", "127.0.0.1:9080"),
+    ("max_parallel", ""),
+    ("command", ""),
+    ("log_format", "text"),
+    ("ready_file", ""),
+    ("drain_seconds", "30"),
+    ("drain_action", "leave"),
+    ("grace_seconds", "10"),
+    ("max_log_bytes", "67108864"),
+    ("insecure", "false"),
+];
+
+/// The configuration and where each value of it came from.
+///
+/// # Errors
+/// When a file is damaged, a key unknown or a value wrong.
+pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Daemon, Vec<Origin>), ConfigError> {
+    let mut layers = vec![flags, environment()];
+    if let Some(file) = file {
+        layers.push(read(file, true)?);
+    } else {
+        layers.push(read(&workspace.join("prov.toml"), false)?);
+        if let Ok(base) = etcetera::choose_base_strategy() {
+            layers.push(read(&base.config_dir().join("prov/config.toml"), false)?);
+        }
+        layers.push(read(Path::new("/etc/prov/config.toml"), false)?);
+    }
+    let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+    for layer in &layers {
+        if let Some(key) = layer.values.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(ConfigError::UnknownKey { origin: layer.origin.clone(), what: unknown("key", key, &known) });
+        }
+    }
+    let origins: Vec<Origin> = KEYS.iter().map(|(key, default)| origin(key, default, &layers)).collect();
+    let config = Daemon {
+        workspace: workspace.to_owned(),
+        data_dir: value(&origins, "data_dir")?,
+        listen: value(&origins, "listen")?,
+        control_listen: value(&origins, "control_listen")?,
+        max_parallel: value(&origins, "max_parallel")?,
+        command: optional(&origins, "command"),
+        log_format: value(&origins, "log_format")?,
+        ready_file: optional(&origins, "ready_file"),
+        drain_seconds: value(&origins, "drain_seconds")?,
+        drain_action: value(&origins, "drain_action")?,
+        grace_seconds: value(&origins, "grace_seconds")?,
+        max_log_bytes: value(&origins, "max_log_bytes")?,
+        insecure: value(&origins, "insecure")?,
+    };
+    Ok((config, origins))
+}
+
+fn origin(key: &'static str, default: &str, layers: &[Layer]) -> Origin {
+    for layer in layers {
+        if let Some(value) = layer.values.get(key) {
+            return Origin { key, value: value.clone(), origin: layer.origin.clone() };
+        }
+    }
+    let value = match key {
+        "data_dir" => data_dir().display().to_string(),
+        "max_parallel" => (4 * std::thread::available_parallelism().map_or(1, usize::from)).to_string(),
+        _ => default.to_owned(),
+    };
+    Origin { key, value, origin: "default".to_owned() }
+}
+
+/// A service's own directory where systemd gives one, else the user's state directory.
+fn data_dir() -> PathBuf {
+    if let Some(directory) = std::env::var_os("STATE_DIRECTORY") {
+        return PathBuf::from(directory);
+    }
+    let base = etcetera::choose_base_strategy().ok().and_then(|base| base.state_dir());
+    base.map_or_else(|| PathBuf::from("/var/lib/prov"), |base| base.join("prov"))
+}
+
+fn environment() -> Layer {
+    let value = |(key, _): &(&str, &str)| {
+        let name = format!("PROV_{}", key.to_ascii_uppercase());
+        std::env::var(name).ok().map(|value| ((*key).to_owned(), value))
+    };
+    Layer { origin: "environment".to_owned(), values: KEYS.iter().filter_map(value).collect() }
+}
+
+/// The `[daemon]` table of a file; one that isn't there is empty unless it was asked for.
+fn read(path: &Path, required: bool) -> Result<Layer, ConfigError> {
+    let origin = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(Layer::default()),
+        Err(source) => return Err(ConfigError::Unreadable { path: origin, source }),
+    };
+    let syntax = |error: toml::de::Error| ConfigError::Syntax { path: origin.clone(), why: error.to_string() };
+    let table: toml::Table = text.parse().map_err(syntax)?;
+    let daemon = table.get("daemon").and_then(toml::Value::as_table);
+    let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let values = daemon.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect();
+    Ok(Layer { origin, values })
+}
+
+fn find<'o>(origins: &'o [Origin], key: &str) -> Option<&'o Origin> {
+    origins.iter().find(|origin| origin.key == key)
+}
+
+fn optional(origins: &[Origin], key: &str) -> Option<PathBuf> {
+    find(origins, key).filter(|origin| !origin.value.is_empty()).map(|origin| PathBuf::from(&origin.value))
+}
+
+fn value<T>(origins: &[Origin], key: &'static str) -> Result<T, ConfigError>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    let found = find(origins, key);
+    let (value, origin) = found.map_or(("", ""), |found| (found.value.as_str(), found.origin.as_str()));
+    value.parse().map_err(|error: T::Err| ConfigError::Value {
+        origin: origin.to_owned(),
+        key,
+        value: value.to_owned(),
+        why: error.to_string(),
+    })
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(unknown("format", other, &["text", "json"])),
+        }
+    }
+}
+
+impl FromStr for DrainAction {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "leave" => Ok(Self::Leave),
+            "cancel" => Ok(Self::Cancel),
+            other => Err(unknown("action", other, &["leave", "cancel"])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearer_source_wins_and_is_named() {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::write(workspace.path().join("prov.toml"), "[daemon]\nmax_parallel = 3\ndrain_seconds = 1\n").unwrap();
+        let values = [("max_parallel".to_owned(), "7".to_owned())].into();
+        let flags = Layer { origin: "flags".to_owned(), values };
+        let (config, origins) = daemon(workspace.path(), flags, None).unwrap();
+        assert_eq!((config.max_parallel, config.drain_seconds, config.grace_seconds), (7, 1, 10));
+        assert_eq!(find(&origins, "max_parallel").unwrap().origin, "flags");
+        assert!(find(&origins, "drain_seconds").unwrap().origin.ends_with("prov.toml"));
+        assert_eq!(find(&origins, "grace_seconds").unwrap().origin, "default");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest() {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::write(workspace.path().join("prov.toml"), "[daemon]\nmax_paralel = 3\n").unwrap();
+        let error = daemon(workspace.path(), Layer::default(), None).unwrap_err().to_string();
+        assert!(error.contains("did you mean `max_parallel`?"), "{error}");
+    }
+}

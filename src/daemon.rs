@@ -1,0 +1,282 @@
+//! The composition root of the daemon: store → scheduler → app → listeners; signals; drain.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::{self, App, BootstrapError, Parts};
+use crate::auth::keys::{KeyError, SigningKey};
+use crate::auth::token::TokenError;
+use crate::config::{Daemon, DrainAction};
+use crate::exec::Places;
+use crate::scheduler::clock::Clock;
+use crate::scheduler::command::Program;
+use crate::scheduler::{Config, Scheduler, StartError};
+use crate::server::listen::{self, ListenError};
+use crate::server::{control_center, orchestrator};
+use crate::store::{Store, StoreError};
+
+/// The store's memory.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Why the daemon could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A directory can't be used.
+    #[error("can't use {what} {path}")]
+    Directory {
+        /// What it is for.
+        what: &'static str,
+        /// The directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The store can't be opened.
+    #[error("can't open the store in {path}")]
+    Store {
+        /// The data directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// An address can't be had.
+    #[error("can't start {what}")]
+    Listen {
+        /// The API.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: ListenError,
+    },
+    /// The signing key can't be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The signing key can't sign.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The administrator can't be made.
+    #[error("can't make the administrator")]
+    Bootstrap(#[from] BootstrapError),
+    /// Work from before can't be taken up.
+    #[error("can't start the scheduler")]
+    Start(#[from] StartError),
+    /// The runtime or a signal handler can't be had.
+    #[error("can't start the daemon")]
+    Runtime(#[source] io::Error),
+    /// The ready file can't be written.
+    #[error("can't write the ready file {path}")]
+    ReadyFile {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DaemonError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store { source: StoreError::Locked(_), .. } => {
+                Some("another daemon uses this data directory: stop it, or give --data-dir another one".to_owned())
+            }
+            Self::Store { source: StoreError::Newer { .. }, .. } => {
+                Some("a newer prov wrote this store: use that one, or give --data-dir another directory".to_owned())
+            }
+            Self::Store { .. } => {
+                Some("is the disk full or read-only, or the file damaged? A backup can be put in its place".to_owned())
+            }
+            Self::Directory { .. } => {
+                Some("check that the directory is there and yours, or name another one".to_owned())
+            }
+            Self::Listen { what, source: ListenError::InUse { .. } } => {
+                Some(format!("give {} another address, or port 0 for a free one", flag(what)))
+            }
+            Self::Listen { source: ListenError::Exposed { .. }, .. } => {
+                Some("listen on 127.0.0.1 behind a proxy that encrypts, or say --insecure".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn flag(what: &str) -> &'static str {
+    if what == ORCHESTRATOR { "--listen" } else { "--control-listen" }
+}
+
+const ORCHESTRATOR: &str = "the orchestrator";
+const CONTROL_CENTER: &str = "the control center";
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// When it can't start.
+pub fn run(config: Daemon) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Daemon) -> Result<(), DaemonError> {
+    let workspace = fs::canonicalize(&config.workspace).map_err(|source| DaemonError::Directory {
+        what: "the workspace",
+        path: config.workspace.display().to_string(),
+        source,
+    })?;
+    // Addresses first: a port that is taken must not cost the start of everything else.
+    let listener = listen(ORCHESTRATOR, config.listen, config.insecure)?;
+    let control = listen(CONTROL_CENTER, config.control_listen, config.insecure)?;
+    let data_dir = private_directory(&config.data_dir)?;
+    let open = |source| DaemonError::Store { path: data_dir.display().to_string(), source };
+    let store = Store::open(&data_dir, CACHE_BYTES).map_err(open)?;
+    let clock = Clock::start();
+    let key = SigningKey::load_or_make(&data_dir)?;
+    if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
+        eprintln!("prov: first start: the password of the user admin is in {}", path.display());
+    }
+    let program = program(&config)?;
+    let places = places(&config, &data_dir);
+    let scheduling = Config {
+        max_parallel: config.max_parallel,
+        program: program.clone(),
+        workspace,
+        places: places.clone(),
+        grace: Duration::from_secs(config.grace_seconds),
+    };
+    let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
+    let parts = Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, clock, key };
+    let app = Arc::new(App::new(parts)?);
+
+    let (stop, stopping) = watch::channel(false);
+    let addresses = (address(&listener)?, address(&control)?);
+    let serving = [
+        tokio::spawn(listen::serve(listener, orchestrator::router(Arc::clone(&app)), stopping.clone())),
+        tokio::spawn(listen::serve(control, control_center::router(Arc::clone(&app)), stopping)),
+    ];
+    announce(&config, addresses)?;
+    let mut signals = Signals::new()?;
+    signals.next().await;
+    tracing::info!("ending: no new work is taken, what runs may go on for {} s", config.drain_seconds);
+    app.begin_draining();
+    tokio::select! {
+        () = drain(&scheduler, &config) => {}
+        () = signals.next() => tracing::warn!("told again to end: ending at once"),
+    }
+    let _ = stop.send(true);
+    for server in serving {
+        let _ = server.await;
+    }
+    Ok(())
+}
+
+/// Waits for what runs; what outlasts that goes on under the supervisor, or is cancelled.
+async fn drain(scheduler: &Scheduler, config: &Daemon) {
+    let patience = Duration::from_secs(config.drain_seconds);
+    if tokio::time::timeout(patience, scheduler.drain(false)).await.is_ok() {
+        scheduler.retire();
+        return;
+    }
+    match config.drain_action {
+        DrainAction::Leave => tracing::info!("tasks still run; they go on, and the next daemon takes them up"),
+        DrainAction::Cancel => {
+            let patience = Duration::from_secs(config.grace_seconds + 5);
+            if tokio::time::timeout(patience, scheduler.drain(true)).await.is_ok() {
+                scheduler.retire();
+            }
+        }
+    }
+}
+
+fn listen(what: &'static str, address: SocketAddr, insecure: bool) -> Result<TcpListener, DaemonError> {
+    listen::bind(address, insecure).map_err(|source| DaemonError::Listen { what, source })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, DaemonError> {
+    listener.local_addr().map_err(DaemonError::Runtime)
+}
+
+/// The directory, made if need be, with nothing in it for others to read.
+fn private_directory(path: &Path) -> Result<PathBuf, DaemonError> {
+    let failed =
+        |source| DaemonError::Directory { what: "the data directory", path: path.display().to_string(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    fs::canonicalize(path).map_err(failed)
+}
+
+fn program(config: &Daemon) -> Result<Program, DaemonError> {
+    let path = match &config.command {
+        Some(command) => command.clone(),
+        None => std::env::current_exe().map_err(DaemonError::Runtime)?,
+    };
+    Ok(Program { path })
+}
+
+fn places(config: &Daemon, data_dir: &Path) -> Places {
+    Places { directory: data_dir.join("supervisor"), logs: data_dir.join("logs"), log_limit: config.max_log_bytes }
+}
+
+/// Says that both APIs answer: to people, to scripts, to systemd.
+fn announce(config: &Daemon, (orchestrator, control): (SocketAddr, SocketAddr)) -> Result<(), DaemonError> {
+    if let Some(path) = &config.ready_file {
+        let ready = json!({
+            "orchestrator": format!("http://{orchestrator}"),
+            "control_center": format!("http://{control}"),
+            "pid": std::process::id(),
+        });
+        let partial = path.with_extension("partial");
+        let written = fs::write(&partial, format!("{ready}\n")).and_then(|()| fs::rename(&partial, path));
+        written.map_err(|source| DaemonError::ReadyFile { path: path.display().to_string(), source })?;
+    }
+    notify_systemd();
+    eprintln!("prov: orchestrator on http://{orchestrator}, control center on http://{control}");
+    Ok(())
+}
+
+/// `READY=1` to the socket that systemd names (`sd_notify(3)`); without one, nothing.
+fn notify_systemd() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET").and_then(|name| name.into_string().ok()) else { return };
+    let address = match name.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&name),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address));
+    if let Err(error) = sent {
+        tracing::warn!(%error, "can't tell systemd that the daemon is ready");
+    }
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(DaemonError::Runtime);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
