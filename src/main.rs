@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use prov::provision::provider::local;
 use prov::provision::settings::evaluator;
 
 fn main() -> ExitCode {
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
 fn internal(name: &OsString, rest: &[OsString]) -> ExitCode {
     match (name.to_str(), rest) {
         (Some(evaluator::SUBCOMMAND), rest) => evaluator::run(rest),
+        (Some(word @ (local::init::SUBCOMMAND | local::exec::SUBCOMMAND)), rest) => local::internal(word, rest),
         (Some("supervisor"), [directory, logs, limit]) => {
             let limit = limit.to_str().and_then(|limit| limit.parse().ok()).unwrap_or(u64::MAX);
             match prov::exec::supervisor::run(Path::new(directory), Path::new(logs), limit) {

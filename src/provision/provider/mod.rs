@@ -3,6 +3,8 @@
 //! A provider knows servers and how to reach them. It knows nothing of task services, batches or the daemon. All calls
 //! block; a caller that wants several at once uses threads.
 
+pub mod local;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -189,8 +191,8 @@ pub use crate::model::batch::PROVIDERS as KNOWN;
 /// # Errors
 /// [`ProviderError::Invalid`] for an unknown name, [`ProviderError::Unavailable`] for one that this build lacks.
 pub fn by_name(name: &str, workspace: &Path) -> Result<Box<dyn Provider>, ProviderError> {
-    let _ = workspace;
     match name {
+        "local" => Ok(Box::new(local::LocalProvider::new(workspace)?)),
         "upcloud" | "aws" => Err(ProviderError::Unavailable {
             what: format!("this version of prov can't reach the provider {name} yet"),
             hint: Some("use the provider `local`".to_owned()),

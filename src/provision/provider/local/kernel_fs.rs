@@ -1,0 +1,80 @@
+//! The kernel's own file systems in a server: `proc`, `sys` and the control groups, with what reaches the whole machine
+//! made read-only. This guards against accidents of scripts, not against malice of the server's root.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::mount::MountFlags;
+
+use super::root_fs::{Style, bind, make_dir};
+use super::sys::{Fault, at};
+
+/// Settings of the whole machine below `/proc`.
+const MACHINE_WIDE: [&str; 4] = ["sys", "sysrq-trigger", "irq", "bus"];
+
+/// Mounts them below `root/`.
+pub fn mount_all(style: Style) -> Result<(), Fault> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("proc", "root/proc", "proc", flags, None).map_err(|error| {
+        at("can't mount the server's /proc")(error)
+            .hint("a container that hides parts of /proc doesn't allow it; run prov outside, or with an unmasked /proc")
+    })?;
+    protect_proc(style)?;
+    if rustix::mount::mount("sysfs", "root/sys", "sysfs", flags | MountFlags::RDONLY, None).is_err() {
+        // Without a network namespace of its own a server may only see the host's.
+        rustix::mount::mount_bind_recursive("/sys", "root/sys").map_err(at("can't show /sys"))?;
+    }
+    control_groups(flags);
+    Ok(())
+}
+
+fn protect_proc(style: Style) -> Result<(), Fault> {
+    if style.in_user_namespace {
+        // The kernel refuses these writes by itself there.
+        return Ok(());
+    }
+    // The network's settings are the server's own: kept writable through a bind made before the rest is closed.
+    make_dir("root/run/net", 0o755)?;
+    bind("root/proc/sys/net", "root/run/net")?;
+    for name in MACHINE_WIDE {
+        let path = format!("root/proc/{name}");
+        if Path::new(&path).exists() {
+            bind(&path, &path)?;
+            rustix::mount::mount_remount(&path, MountFlags::BIND | MountFlags::RDONLY, c"")
+                .map_err(at(format!("can't protect {path}")))?;
+        }
+    }
+    rustix::mount::mount_move("root/run/net", "root/proc/sys/net").map_err(at("can't show /proc/sys/net"))?;
+    fs::remove_dir("root/run/net").map_err(at("can't remove /run/net"))
+}
+
+/// Shows the server's part of the control groups, which container engines inside want. Nothing else depends on it.
+fn control_groups(flags: MountFlags) {
+    let target = "root/sys/fs/cgroup";
+    let Ok(mounts) = fs::read_to_string("/proc/self/mounts") else { return };
+    let hierarchies: Vec<(&str, &str)> = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            Some((fields.nth(1)?, fields.next()?))
+        })
+        .filter(|(point, kind)| point.starts_with("/sys/fs/cgroup") && kind.starts_with("cgroup"))
+        .collect();
+    if hierarchies.iter().any(|(point, kind)| *point == "/sys/fs/cgroup" && *kind == "cgroup2") {
+        let _ = rustix::mount::mount("cgroup2", target, "cgroup2", flags, None);
+        return;
+    }
+    if hierarchies.is_empty() || rustix::mount::mount("tmpfs", target, "tmpfs", flags, c"mode=755").is_err() {
+        return;
+    }
+    for (point, kind) in hierarchies {
+        let Some(name) = Path::new(point).file_name().and_then(|name| name.to_str()) else { continue };
+        let inside = format!("{target}/{name}");
+        if fs::create_dir(&inside).is_err() {
+            continue;
+        }
+        let controller = std::ffi::CString::new(if name == "systemd" { "none,name=systemd" } else { name });
+        let options = controller.ok().filter(|_| kind == "cgroup");
+        let _ = rustix::mount::mount(kind, inside.as_str(), kind, flags, options.as_deref());
+    }
+}

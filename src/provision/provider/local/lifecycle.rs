@@ -1,0 +1,241 @@
+//! Making, starting, stopping and unmaking one server, under its lock. Every step can be repeated, so what a crash cut
+//! short is completed or cleared away by the next call.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::init::{Answer, GRACE};
+use super::procs::Procs;
+use super::state::{Record, ServerDir};
+use super::sys::Fault;
+use super::{LocalProvider, cgroup, failed};
+use crate::provision::provider::{ProviderError, ServerSpec};
+
+/// How long an init may take until commands can run. As root it takes milliseconds.
+const READY_WITHIN: Duration = Duration::from_mins(2);
+/// How long the kernel may take to end a server's processes.
+const GONE_WITHIN: Duration = Duration::from_secs(20);
+
+impl LocalProvider {
+    /// Makes the server, or starts the one that is there. The caller holds its lock.
+    pub(super) fn make(&self, dir: &ServerDir, spec: &ServerSpec) -> Result<(), ProviderError> {
+        let unreadable = |error| failed(format!("can't read the state of server {}", spec.name), error);
+        let there = dir.record().map_err(unreadable)?;
+        if let Some(there) = &there {
+            same(&there.spec, spec)?;
+            wait_for_init(dir).map_err(unreadable)?;
+            if dir.ready_init().map_err(unreadable)?.is_some() {
+                return dir.mark_made().map_err(unreadable);
+            }
+        } else {
+            // What a deletion or a creation that was cut short has left.
+            Self::unmake(dir, &self.id(&spec.infra, &spec.name))?;
+        }
+        let spec = there.map_or_else(|| spec.clone(), |there| there.spec);
+        let record = self.record(spec);
+        dir.write_record(&record)
+            .map_err(|error| failed(format!("can't record server {}", record.spec.name), error))?;
+        self.start(dir, &record)?;
+        dir.mark_made().map_err(unreadable)
+    }
+
+    /// Decides what the record holds besides what was asked for.
+    fn record(&self, spec: ServerSpec) -> Record {
+        let id = self.id(&spec.infra, &spec.name);
+        let limits = cgroup::prepare(&id, &spec.plan);
+        Record { spec, id, address: None, cgroups: limits.groups, limits: limits.text, notes: Vec::new() }
+    }
+
+    fn start(&self, dir: &ServerDir, record: &Record) -> Result<(), ProviderError> {
+        let name = &record.spec.name;
+        let mut starter = Command::new(&self.program)
+            .arg0(argv0(&record.id))
+            .args(["internal", super::init::SUBCOMMAND])
+            .arg(dir.path())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| failed(format!("can't start server {name}"), error))?;
+        let mut pipe = starter.stdout.take().expect("the pipe was asked for");
+        let answer = read_answer(&mut pipe, READY_WITHIN);
+        if answer.is_err() {
+            // It may hang in a file system; its successor must not find it.
+            let _ = starter.kill();
+            kill_by_name(&record.id);
+        }
+        let _ = starter.wait();
+        match answer.map_err(|error| failed(format!("can't start server {name}"), error))? {
+            Answer::Ready => Ok(()),
+            Answer::Failed(Fault { what, hint }) => {
+                Err(ProviderError::Unavailable { what: format!("can't start server {name}: {what}"), hint })
+            }
+        }
+    }
+
+    /// Stops the server and removes everything of it but its directory and lock. The caller holds the lock.
+    pub(super) fn unmake(dir: &ServerDir, id: &str) -> Result<(), ProviderError> {
+        let left = |what: &str| format!("can't delete the server in {}: {what}", dir.path().display());
+        dir.begin_deletion().map_err(|error| failed(left("can't mark it"), error))?;
+        stop(dir, id).map_err(|error| failed(left("its processes are left"), error))?;
+        cgroup::remove(id).map_err(|error| failed(left("its control groups are left"), error))?;
+        // The record goes last: until then the server is listed as incomplete.
+        let entries = fs::read_dir(dir.path()).map_err(|error| failed(left("can't read the directory"), error))?;
+        for entry in entries.flatten() {
+            if entry.file_name() != "lock" && entry.file_name() != "deleting.json" {
+                remove(&entry.path()).map_err(|error| failed(left("its files are left"), error))?;
+            }
+        }
+        remove(&dir.join("deleting.json")).map_err(|error| failed(left("its record is left"), error))
+    }
+
+    /// Removes the directory of a server that is unmade, and those above it that nothing else needs.
+    pub(super) fn forget(dir: &ServerDir) -> io::Result<()> {
+        remove(&dir.join("lock"))?;
+        match fs::remove_dir(dir.path()) {
+            // Somebody makes it anew already.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        for above in dir.path().ancestors().skip(1).take(2) {
+            // Fails where another server stands below it.
+            if fs::remove_dir(above).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a server's processes are told from others in a list of processes.
+fn argv0(id: &str) -> String {
+    format!("prov-server:{id}")
+}
+
+fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
+    let fields = [
+        ("plan", there.plan.to_string(), wanted.plan.to_string()),
+        ("zone", there.zone.to_string(), wanted.zone.to_string()),
+        ("extra", text(&there.extra), text(&wanted.extra)),
+    ];
+    match fields.into_iter().find(|(_, actual, wanted)| actual != wanted) {
+        None => Ok(()),
+        Some((field, actual, wanted)) => {
+            Err(ProviderError::Conflict { name: there.name.clone(), field, actual, wanted })
+        }
+    }
+}
+
+fn text(extra: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::to_string(extra).unwrap_or_default()
+}
+
+/// Waits for an init that a maker left behind half-way: it gets ready, or it ends.
+fn wait_for_init(dir: &ServerDir) -> io::Result<()> {
+    let begun = Instant::now();
+    while dir.has_init()? && dir.ready_init()?.is_none() {
+        if begun.elapsed() > READY_WITHIN {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "its init neither gets ready nor ends"));
+        }
+        std::thread::sleep(super::INTERVAL);
+    }
+    Ok(())
+}
+
+/// Reads one answer; the other side closes the pipe after it.
+fn read_answer(pipe: &mut (impl Read + AsFd), limit: Duration) -> io::Result<Answer> {
+    let begun = Instant::now();
+    let mut text = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let left = limit.checked_sub(begun.elapsed());
+        let left = left.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it was not ready in time"))?;
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        if poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&timeout))? == 0 {
+            continue;
+        }
+        match pipe.read(&mut chunk)? {
+            0 => break,
+            count => text.extend_from_slice(&chunk[..count]),
+        }
+    }
+    serde_json::from_slice(&text).map_err(|_| io::Error::other("its first process ended without a word"))
+}
+
+/// Ends every process of the server; success when none is left.
+fn stop(dir: &ServerDir, id: &str) -> io::Result<()> {
+    if !dir.has_init()? {
+        return Ok(());
+    }
+    let begun = Instant::now();
+    if let Some(init) = dir.ready_init()? {
+        let pid = Pid::from_raw(init.pid).ok_or_else(|| io::Error::other("init's record names no pid"))?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // The start time tells init from a process that got its pid later.
+            Ok(handle) if super::procs::start_of(init.pid) == Some(init.start) => {
+                for (signal, patience) in [(Signal::TERM, GRACE + Duration::from_secs(2)), (Signal::KILL, GONE_WITHIN)]
+                {
+                    match pidfd_send_signal(&handle, signal) {
+                        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
+                    if poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout))? > 0 {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    while dir.has_init()? {
+        if begun.elapsed() > GONE_WITHIN {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "its init does not end"));
+        }
+        kill_by_name(id);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Kills inits that never told their pid.
+fn kill_by_name(id: &str) {
+    let Ok(procs) = Procs::open() else { return };
+    let name = argv0(id);
+    for pid in procs.pids() {
+        let named = procs.read(pid, "cmdline").is_some_and(|line| {
+            let mut words = line.split(|byte| *byte == 0);
+            words.next() == Some(name.as_bytes()) && words.next() == Some(b"internal")
+        });
+        if named && let Some(pid) = Pid::from_raw(pid) {
+            // It may have ended since.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Removes a file or a whole tree; absent is fine.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io::Error::new(error.kind(), format!("can't remove {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}

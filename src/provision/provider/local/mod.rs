@@ -1,0 +1,214 @@
+//! The `local` provider: servers as namespaces on this machine, from its own directories, copy-on-write.
+//!
+//! It needs nothing but the kernel: no image, no daemon, no helper program. [`state`] says what is on disk and who may
+//! touch it; [`init`] becomes a server; [`exec`] runs commands in it; [`root_fs`] puts its root together. As root of the
+//! machine a server has an address of its own ([`network`]) and the limits of its plan ([`cgroup`]). It is isolation
+//! from accidents, not from malice. Knows nothing of task services, batches or the daemon.
+
+pub mod cgroup;
+pub mod exec;
+pub mod init;
+mod kernel_fs;
+mod lifecycle;
+mod own_files;
+pub mod procs;
+mod root_fs;
+pub mod state;
+mod sys;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use self::state::{Record, ServerDir};
+use super::{Exec, ExecResult, Provider, ProviderError, Server, ServerSpec, ServerState};
+use crate::model::name::Name;
+
+/// How often a server that somebody else is making is looked at.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// The driver for one workspace.
+#[derive(Debug)]
+pub struct LocalProvider {
+    /// Where the state of all servers is.
+    root: PathBuf,
+    /// Tells this workspace's servers from those of others, in names that the whole machine shares.
+    workspace: String,
+    /// The prov binary: it becomes inits and runs commands.
+    program: PathBuf,
+}
+
+/// Runs `prov internal WORD …` for one of the driver's own two processes. They must have one thread.
+#[must_use]
+pub fn internal(word: &str, rest: &[OsString]) -> ExitCode {
+    if word == exec::SUBCOMMAND { exec::inside::run(rest) } else { init::run(rest) }
+}
+
+impl LocalProvider {
+    /// The driver for the workspace at `workspace`.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn new(workspace: &Path) -> Result<Self, ProviderError> {
+        let workspace = workspace
+            .canonicalize()
+            .map_err(|error| failed(format!("can't find the workspace {}", workspace.display()), error))?;
+        let hash = hash(workspace.as_os_str().as_encoded_bytes());
+        Ok(Self {
+            root: workspace.join(".prov/local"),
+            workspace: format!("{:08x}", hash >> 32),
+            program: PathBuf::from("/proc/self/exe"),
+        })
+    }
+
+    /// The same with the prov binary at `program` instead of the running one.
+    #[must_use]
+    pub fn with_program(self, program: PathBuf) -> Self {
+        Self { program, ..self }
+    }
+
+    fn dir(&self, infra: &Name, name: &Name) -> ServerDir {
+        ServerDir::at(self.root.join(infra.as_str()).join(name.as_str()))
+    }
+
+    fn id(&self, infra: &Name, name: &Name) -> String {
+        // A colon is in no name, so no two servers have one id.
+        format!("{}:{infra}:{name}", self.workspace)
+    }
+}
+
+impl Provider for LocalProvider {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
+        match spec.extra.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(ProviderError::Invalid {
+                what: format!("server {}: the provider local knows no field {key:?}", spec.name),
+                hint: Some("it needs only a name, a plan and a zone".to_owned()),
+            }),
+        }
+    }
+
+    fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
+        let dir = self.root.join(infra.as_str());
+        let mut servers = Vec::new();
+        for name in names_in(&dir).map_err(|error| failed(format!("can't read {}", dir.display()), error))? {
+            let dir = self.dir(infra, &name);
+            let seen = view(&dir).map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
+            servers.extend(seen);
+        }
+        Ok(servers)
+    }
+
+    fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {
+        self.validate(spec)?;
+        let dir = self.dir(&spec.infra, &spec.name);
+        let _held = dir.lock().map_err(|error| failed(format!("can't lock server {}", spec.name), error))?;
+        self.make(&dir, spec)?;
+        self.find(&spec.infra, &spec.name)
+    }
+
+    fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
+        let begun = Instant::now();
+        loop {
+            let server = self.find(infra, name)?;
+            match server.state {
+                ServerState::Running => return Ok(server),
+                ServerState::Incomplete if begun.elapsed() < limit => std::thread::sleep(INTERVAL),
+                ServerState::Incomplete => {
+                    let what = format!("server {name} was not ready within {} s", limit.as_secs());
+                    return Err(ProviderError::Unavailable { what, hint: Some("create it again".to_owned()) });
+                }
+                ServerState::Stopped => return Err(not_running(name)),
+            }
+        }
+    }
+
+    fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        let dir = self.dir(infra, name);
+        if !dir.path().exists() {
+            return Ok(());
+        }
+        let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
+        Self::unmake(&dir, &self.id(infra, name))?;
+        Self::forget(&dir).map_err(|error| failed(format!("can't remove {}", dir.path().display()), error))
+    }
+
+    fn exec(&self, infra: &Name, name: &Name, exec: &Exec<'_>) -> Result<ExecResult, ProviderError> {
+        let dir = self.dir(infra, name);
+        if !dir.path().exists() {
+            return Err(ProviderError::NotFound(name.clone()));
+        }
+        let init = dir.ready_init().map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
+        if init.is_none() {
+            return Err(not_running(name));
+        }
+        exec::run(&self.program, &dir, name, exec)
+    }
+}
+
+impl LocalProvider {
+    fn find(&self, infra: &Name, name: &Name) -> Result<Server, ProviderError> {
+        view(&self.dir(infra, name))
+            .map_err(|error| failed(format!("can't read the state of server {name}"), error))?
+            .ok_or_else(|| ProviderError::NotFound(name.clone()))
+    }
+}
+
+/// The server as its state directory shows it now.
+fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
+    let (record, deleting) = match dir.record()? {
+        Some(record) => (record, false),
+        None => match dir.deleting()? {
+            Some(record) => (record, true),
+            None => return Ok(None),
+        },
+    };
+    let init = dir.ready_init()?;
+    let state = match &init {
+        Some(_) if !deleting => ServerState::Running,
+        None if !deleting && dir.is_made() && !dir.has_init()? => ServerState::Stopped,
+        _ => ServerState::Incomplete,
+    };
+    let Record { spec, id, address, limits, mut notes, .. } = record;
+    notes.extend(init.into_iter().flat_map(|init| init.notes));
+    let address = address.map(|address| address.to_string());
+    Ok(Some(Server { spec, id, provider: "local".to_owned(), state, address, limits, notes }))
+}
+
+/// The names of the directories in `dir`, ordered; none where there is no such directory.
+fn names_in(dir: &Path) -> io::Result<Vec<Name>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // What is no name was not made by the driver.
+        names.extend(entry?.file_name().into_string().ok().and_then(|text| Name::new(text).ok()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn failed(attempt: String, source: io::Error) -> ProviderError {
+    ProviderError::Failed { attempt, source: Box::new(source) }
+}
+
+fn not_running(name: &Name) -> ProviderError {
+    ProviderError::Unavailable {
+        what: format!("server {name} does not run"),
+        hint: Some("create it again: that starts it with the files it had".to_owned()),
+    }
+}
+
+/// FNV-1a, 64 bits (RFC draft-eastlake-fnv): the same in every release, unlike the standard library's.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
