@@ -7,10 +7,13 @@
 //! To add a noun: a file `cli/<noun>.rs` with `pub struct Args` and `pub fn run(args, &Global) -> Result<ExitCode,
 //! CliError>`, and one line each in [`Command`] and [`dispatch`].
 
+mod confirm;
 pub mod error;
+mod infra;
 mod init;
 pub mod printer;
 mod serve;
+mod servers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +64,12 @@ enum Command {
     Serve(serve::Args),
     /// Make a workspace to start from
     Init(init::Args),
+    /// Servers: make, delete, list
+    #[command(visible_aliases = ["server", "s"])]
+    Servers(servers::Args),
+    /// Infras: list, show, validate their settings
+    #[command(visible_alias = "i")]
+    Infra(infra::Args),
 }
 
 /// Parses the arguments, runs the command, and says what went wrong.
@@ -86,5 +95,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
     match command {
         Command::Serve(args) => serve::run(args, global),
         Command::Init(args) => init::run(&args, global),
+        Command::Servers(args) => servers::run(&args, global),
+        Command::Infra(args) => infra::run(&args, global),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{Failure, Outcome, Servers, ServersError, chain, provider_hint};
+use super::{Done, Failure, Outcome, Servers, ServersError, chain, provider_hint};
 use crate::provision::lock::{LockError, ServerLocks};
 use crate::provision::plan::{Action, Change, Changes};
 use crate::provision::provider::{Provider, ProviderError, Server, ServerSpec};
@@ -154,7 +154,7 @@ impl Progress<'_> {
             let (action, server) = (change.action, change.server.clone());
             match result {
                 None => outcome.untried.push((action, server)),
-                Some(Ok(made)) => outcome.done.push((action, server, made)),
+                Some(Ok(made)) => outcome.done.push(Done { action, name: server, server: made }),
                 Some(Err(error)) => {
                     let hint = if let WorkError::Provider(error) = &error { provider_hint(error) } else { None };
                     outcome.failed.push(Failure { action, server, why: chain(&error), hint });

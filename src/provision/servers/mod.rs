@@ -21,7 +21,7 @@ use super::workspace::Workspace;
 use crate::model::name::Name;
 
 pub use self::apply::Options;
-pub use self::outcome::{Failure, Outcome};
+pub use self::outcome::{Done, Failure, Outcome};
 pub use self::prepare::{PrepareError, Prepared, Source, existing, load};
 
 /// The servers of one infra.

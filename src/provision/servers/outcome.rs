@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{counted, list};
 use crate::model::name::Name;
 use crate::provision::plan::Action;
@@ -10,12 +12,23 @@ use crate::provision::provider::Server;
 /// What came of a plan.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What was done, in the order of the plan; servers that are gone have no [`Server`].
-    pub done: Vec<(Action, Name, Option<Server>)>,
+    /// What was done, in the order of the plan.
+    pub done: Vec<Done>,
     /// What failed.
     pub failed: Vec<Failure>,
     /// What was not tried, because something else had failed.
     pub untried: Vec<(Action, Name)>,
+}
+
+/// A server that was done.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    /// What happened.
+    pub action: Action,
+    /// To which server.
+    pub name: Name,
+    /// The server, if it is there now.
+    pub server: Option<Server>,
 }
 
 /// A server that could not be done.
@@ -35,7 +48,7 @@ impl Outcome {
     /// The servers that are there now.
     #[must_use]
     pub fn servers(&self) -> Vec<&Server> {
-        self.done.iter().filter_map(|(_, _, server)| server.as_ref()).collect()
+        self.done.iter().filter_map(|done| done.server.as_ref()).collect()
     }
 
     /// What to do about the first failure that says.
@@ -72,7 +85,7 @@ impl Outcome {
     }
 
     fn count(&self, action: Action) -> usize {
-        self.done.iter().filter(|(done, _, _)| *done == action).count()
+        self.done.iter().filter(|done| done.action == action).count()
     }
 }
 
@@ -98,7 +111,7 @@ impl fmt::Display for Outcome {
             .collect();
         write!(f, "{} failed:{}", counted(failures.len(), "server", "servers"), list(&failures))?;
         for action in Action::ALL.into_iter().filter(|action| action.is_change()) {
-            let done = self.done.iter().filter(|(done, _, _)| *done == action).map(|(_, name, _)| name.as_str());
+            let done = self.done.iter().filter(|done| done.action == action).map(|done| done.name.as_str());
             line(f, past(action), &done.collect::<Vec<_>>())?;
         }
         let untried = self.untried.iter().filter(|(action, _)| action.is_change());

@@ -1,0 +1,219 @@
+//! `prov infra`: the infras of the workspace as their settings describe them.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::Global;
+use super::error::{CliError, Kind};
+use super::printer::{Format, Printer, Rows, or_dash};
+use super::servers::{servers_error, workspace_error};
+use crate::model::name::Name;
+use crate::provision::report::Reporter;
+use crate::provision::servers::{self, Servers, ServersError, wanted};
+use crate::provision::settings::{self, Settings, SettingsError};
+use crate::provision::workspace::Workspace;
+
+/// Infras: list, show, validate their settings
+#[derive(Debug, clap::Args)]
+#[command(subcommand_required = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the infras of the workspace
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show an infra's settings as evaluated, with secrets covered
+    #[command(visible_alias = "get")]
+    Show {
+        /// The infra
+        #[arg(value_name = "NAME")]
+        infra: Name,
+        /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
+        #[arg(short, long, value_name = "FILE")]
+        settings: Option<String>,
+    },
+    /// Check settings, and ask the providers whether they could make what is declared
+    Validate {
+        /// The infras [default: all of the workspace]
+        #[arg(value_name = "NAME")]
+        infras: Vec<Name>,
+        /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
+        #[arg(short, long, value_name = "FILE")]
+        settings: Option<String>,
+    },
+}
+
+/// An infra in a list.
+#[derive(Debug, Serialize)]
+struct Summary {
+    name: Name,
+    environment: Option<Name>,
+    servers: Option<usize>,
+    providers: BTreeSet<Name>,
+    /// What is wrong with the settings; the rest is unknown then.
+    problem: Option<String>,
+}
+
+/// An infra whose settings are valid.
+#[derive(Debug, Serialize)]
+struct Valid {
+    infra: Name,
+    servers: usize,
+    taskservs: usize,
+    clusters: usize,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
+    let workspace = Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))?;
+    let printer = Printer::new(global);
+    match &args.command {
+        Command::List => list(&workspace, printer),
+        Command::Show { infra, settings } => show(&workspace, infra, settings.as_deref(), printer),
+        Command::Validate { infras, settings } => {
+            validate(&workspace, infras, settings.as_deref(), printer, &Reporter::from_env(global.quiet))
+        }
+    }
+}
+
+fn list(workspace: &Workspace, printer: Printer) -> Result<ExitCode, CliError> {
+    let infras = workspace.infras().map_err(|error| workspace_error(&error))?;
+    let summaries: Vec<Summary> = infras.iter().map(|infra| summary(workspace, infra)).collect();
+    printer.list(&summaries, summary_rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(workspace: &Workspace, infra: &Name) -> Summary {
+    match servers::load(workspace, infra, None) {
+        Ok(settings) => Summary {
+            name: infra.clone(),
+            environment: Some(settings.environment),
+            servers: Some(settings.servers.len()),
+            providers: settings.servers.into_iter().map(|server| server.provider).collect(),
+            problem: None,
+        },
+        Err(error) => Summary {
+            name: infra.clone(),
+            environment: None,
+            servers: None,
+            providers: BTreeSet::new(),
+            problem: Some(error.to_string()),
+        },
+    }
+}
+
+fn summary_rows(summaries: &[Summary]) -> Rows {
+    let row = |summary: &Summary| {
+        let providers: Vec<&str> = summary.providers.iter().map(Name::as_str).collect();
+        let problem = summary.problem.as_deref().and_then(|problem| problem.lines().next());
+        vec![
+            summary.name.to_string(),
+            or_dash(summary.environment.as_ref()),
+            or_dash(summary.servers),
+            or_dash(Some(providers.join(",")).filter(|providers| !providers.is_empty())),
+            problem.map_or_else(|| "valid".to_owned(), |problem| format!("invalid: {problem}")),
+        ]
+    };
+    let header = vec!["INFRA", "ENVIRONMENT", "SERVERS", "PROVIDERS", "SETTINGS"];
+    Rows { narrow: header.len(), header, rows: summaries.iter().map(row).collect() }
+}
+
+fn show(workspace: &Workspace, infra: &Name, file: Option<&str>, printer: Printer) -> Result<ExitCode, CliError> {
+    let settings = servers::load(workspace, infra, file).map_err(|error| settings_error(&error))?;
+    let failed = |error: String| CliError::new(Kind::Failure, format!("can't show {infra}: {error}"));
+    let value = serde_json::to_value(&settings).map_err(|error| failed(error.to_string()))?;
+    let masked = settings::masked(&value);
+    let yaml = serde_yaml::to_string(&masked).map_err(|error| failed(error.to_string()))?;
+    printer.item(&masked, infra.as_str(), |_| yaml)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn validate(
+    workspace: &Workspace,
+    infras: &[Name],
+    file: Option<&str>,
+    printer: Printer,
+    reporter: &Reporter,
+) -> Result<ExitCode, CliError> {
+    let infras = match infras {
+        [] => workspace.infras().map_err(|error| workspace_error(&error))?,
+        named => named.to_vec(),
+    };
+    let (mut valid, mut wrong) = (Vec::new(), Vec::new());
+    for infra in &infras {
+        match validated(workspace, infra, file, reporter) {
+            Ok(settings) => valid.push(Valid {
+                servers: settings.servers.len(),
+                taskservs: settings.placed_taskservs().len(),
+                clusters: settings.clusters.len(),
+                infra: settings.name,
+            }),
+            Err(error) => wrong.push(error),
+        }
+    }
+    match printer.format() {
+        Format::Table | Format::Wide => printer.out(&valid.iter().map(described).collect::<String>())?,
+        _ => printer.list(&valid, |valid| Rows {
+            header: vec!["INFRA"],
+            narrow: 1,
+            rows: valid.iter().map(|valid| vec![valid.infra.to_string()]).collect(),
+        })?,
+    }
+    match wrong.pop() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(mut last) => {
+            // All of them in one: the exit code is that of the last, the text is everybody's.
+            let earlier: Vec<String> = wrong.into_iter().map(|error| error.message).collect();
+            last.message = [earlier, vec![last.message]].concat().join("\n");
+            Err(last)
+        }
+    }
+}
+
+fn validated(
+    workspace: &Workspace,
+    infra: &Name,
+    file: Option<&str>,
+    reporter: &Reporter,
+) -> Result<Settings, CliError> {
+    let settings = servers::load(workspace, infra, file).map_err(|error| settings_error(&error))?;
+    let wanted = wanted::by_settings(&settings, "");
+    let providers = wanted.iter().map(|wanted| wanted.provider.as_str());
+    match Servers::open(workspace, infra, providers, reporter) {
+        Ok(servers) => servers.validate(&wanted).map_err(|error| servers_error(&error))?,
+        // The file isn't wrong because this host can't reach a provider.
+        Err(error @ ServersError::Provider { .. }) => {
+            reporter.say(&format!("warning: {infra}: servers are not checked: {}", servers::chain(&error)));
+        }
+        Err(error) => return Err(servers_error(&error)),
+    }
+    Ok(settings)
+}
+
+/// `production is valid: 3 servers, 1 task service`.
+fn described(valid: &Valid) -> String {
+    let parts = [(valid.servers, "server"), (valid.taskservs, "task service"), (valid.clusters, "cluster")];
+    let counted = |(count, noun): (usize, &str)| match count {
+        0 => None,
+        1 => Some(format!("1 {noun}")),
+        _ => Some(format!("{count} {noun}s")),
+    };
+    let parts: Vec<String> = parts.into_iter().filter_map(counted).collect();
+    let parts = if parts.is_empty() { "it is empty".to_owned() } else { parts.join(", ") };
+    format!("{} is valid: {parts}\n", valid.infra)
+}
+
+pub(super) fn settings_error(error: &SettingsError) -> CliError {
+    let kind = match error {
+        _ if error.is_not_found() => Kind::NotFound,
+        _ if error.is_invalid_file() => Kind::Usage,
+        _ => Kind::Failure,
+    };
+    CliError::of(kind, error).hint(error.hint())
+}

@@ -1,0 +1,242 @@
+//! `prov servers`: make, delete and list the servers of an infra, without a daemon.
+//!
+//! Shows the plan, asks before anything is destroyed, and has it carried out; what the plan is, is
+//! [`crate::provision::servers`]' to say.
+
+mod render;
+
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use self::render::{done_rows, plan_rows, server_rows};
+use super::Global;
+use super::confirm::confirm;
+use super::error::{CliError, Kind};
+use super::printer::{Format, Printer};
+use crate::model::name::Name;
+use crate::provision::lock;
+use crate::provision::plan::{Change, Changes};
+use crate::provision::report::Reporter;
+use crate::provision::servers::{Options, PrepareError, Prepared, ServersError, Source, existing};
+use crate::provision::workspace::{Workspace, WorkspaceError};
+
+/// Servers: make, delete, list
+#[derive(Debug, ClapArgs)]
+#[command(subcommand_required = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the servers that an infra's settings declare, as far as they aren't there
+    Create(Create),
+    /// Delete the servers that an infra's settings declare, or those named
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+    /// List servers as their providers report them
+    #[command(visible_alias = "ls")]
+    List(List),
+}
+
+/// What says which servers are meant.
+#[derive(Debug, ClapArgs)]
+struct Target {
+    /// The infra
+    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA")]
+    infra: Name,
+    /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "operation")]
+    settings: Option<String>,
+    /// Carry out an operation of a batch: a file with its JSON, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    operation: Option<String>,
+    /// Show what would change, and change nothing
+    #[arg(short, long)]
+    check: bool,
+    /// Exit with 3 when something would change
+    #[arg(long, requires = "check")]
+    detailed_exitcode: bool,
+    /// Answer yes to whatever destroys what a server holds
+    #[arg(short, long)]
+    yes: bool,
+    /// Servers at once
+    #[arg(long, value_name = "N", default_value_t = Options::DEFAULT_PARALLEL, value_parser = parallel)]
+    parallel: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Create {
+    #[command(flatten)]
+    target: Target,
+    /// Wait until commands can run in the servers
+    #[arg(short, long)]
+    wait: bool,
+    /// Delete servers that the settings no longer declare; never those of batches and clusters
+    #[arg(long, conflicts_with = "operation")]
+    prune: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Delete {
+    /// Servers by name, declared or not
+    #[arg(value_name = "SERVER", conflicts_with_all = ["settings", "operation"])]
+    names: Vec<Name>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+struct List {
+    /// The infra [default: all of the workspace]
+    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA")]
+    infra: Option<Name>,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
+    let workspace = Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))?;
+    let reporter = Reporter::from_env(global.quiet);
+    match &args.command {
+        Command::Create(create) => self::create(create, &workspace, &reporter, global),
+        Command::Delete(delete) => self::delete(delete, &workspace, &reporter, global),
+        Command::List(list) => self::list(list, &workspace, &reporter, global),
+    }
+}
+
+fn create(args: &Create, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
+    let target = &args.target;
+    let prepared = Prepared::create(workspace, &target.infra, &target.source(), args.prune, reporter);
+    let ready_within = args.wait.then_some(Options::READY_WITHIN);
+    let options = Options { parallel: target.parallel, ready_within, keep_going: false };
+    carry_out(&prepared.map_err(prepare_error)?, target, &options, global)
+}
+
+fn delete(args: &Delete, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
+    let target = &args.target;
+    let prepared = if args.names.is_empty() {
+        Prepared::delete(workspace, &target.infra, &target.source(), reporter)
+    } else {
+        Prepared::delete_named(workspace, &target.infra, &args.names, reporter)
+    };
+    let options = Options { parallel: target.parallel, ready_within: None, keep_going: true };
+    carry_out(&prepared.map_err(prepare_error)?, target, &options, global)
+}
+
+/// Shows the plan, or has it carried out once whoever is there agrees.
+fn carry_out(
+    prepared: &Prepared<'_>,
+    target: &Target,
+    options: &Options,
+    global: &Global,
+) -> Result<ExitCode, CliError> {
+    let printer = Printer::new(global);
+    let changes = &prepared.changes;
+    if target.check {
+        show(printer, changes)?;
+        let is_three = target.detailed_exitcode && changes.any();
+        return Ok(ExitCode::from(if is_three { Kind::Changes.code() } else { 0 }));
+    }
+    agree(changes, target, global)?;
+    let outcome = prepared.apply(options).map_err(|error| servers_error(&error))?;
+    match printer.format() {
+        Format::Table | Format::Wide => printer.out(&format!("{}\n", outcome.sentence()))?,
+        _ => printer.list(&outcome.done, done_rows)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(printer: Printer, changes: &Changes) -> Result<(), CliError> {
+    if printer.format().is_structured() {
+        return printer.item(changes, changes.infra.as_str(), |_| String::new());
+    }
+    printer.list(&changes.changes, plan_rows)?;
+    if printer.format() != Format::Name {
+        printer.out(&format!("\n{}\n", changes.sentence()))?;
+    }
+    Ok(())
+}
+
+/// Has somebody agree to what destroys something.
+fn agree(changes: &Changes, target: &Target, global: &Global) -> Result<(), CliError> {
+    let destroyed: Vec<&Change> = changes.changes.iter().filter(|change| change.action.is_destructive()).collect();
+    if destroyed.is_empty() || target.yes {
+        return Ok(());
+    }
+    let lines: Vec<String> = destroyed.iter().map(|change| destruction(change)).collect();
+    confirm(global, &lines.join("\n"), "--yes")
+}
+
+fn destruction(change: &Change) -> String {
+    let why: Vec<String> = change.differences.iter().map(ToString::to_string).collect();
+    let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+    format!("{} {} with all it holds{why}", change.action, change.server)
+}
+
+fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
+    let infras = match &args.infra {
+        Some(infra) => vec![infra.clone()],
+        None => all_infras(workspace)?,
+    };
+    if let [only] = infras.as_slice()
+        && !lock::known_infras(workspace).contains(only)
+    {
+        // Nothing was ever made in it: a misspelt name must not look like an empty infra.
+        workspace.infra_dir(only).map_err(|error| workspace_error(&error))?;
+    }
+    let mut servers = Vec::new();
+    for infra in &infras {
+        let of_infra = existing(workspace, infra, reporter).and_then(|servers| servers.list());
+        servers.extend(of_infra.map_err(|error| servers_error(&error))?);
+    }
+    Printer::new(global).list(&servers, server_rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The infras that the workspace describes, and those that batches alone made servers in.
+fn all_infras(workspace: &Workspace) -> Result<Vec<Name>, CliError> {
+    let mut infras = workspace.infras().map_err(|error| workspace_error(&error))?;
+    infras.extend(lock::known_infras(workspace));
+    infras.sort();
+    infras.dedup();
+    Ok(infras)
+}
+
+impl Target {
+    fn source(&self) -> Source {
+        match &self.operation {
+            Some(from) => Source::Operation(from.clone()),
+            None => Source::Settings(self.settings.clone()),
+        }
+    }
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| (1..=64).contains(count)).ok_or_else(|| "must be from 1 to 64".to_owned())
+}
+
+pub(super) fn workspace_error(error: &WorkspaceError) -> CliError {
+    let kind = match error {
+        _ if error.is_not_found() => Kind::NotFound,
+        WorkspaceError::Leaves { .. } | WorkspaceError::Path(_) => Kind::Usage,
+        _ => Kind::Failure,
+    };
+    CliError::of(kind, error).hint(error.hint())
+}
+
+pub(super) fn servers_error(error: &ServersError) -> CliError {
+    let kind = if error.is_invalid() { Kind::Usage } else { Kind::Failure };
+    CliError::of(kind, error).hint(error.hint())
+}
+
+// Taken by value to stand in `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn prepare_error(error: PrepareError) -> CliError {
+    let kind = match &error {
+        _ if error.is_not_found() => Kind::NotFound,
+        _ if error.is_invalid() => Kind::Usage,
+        _ => Kind::Failure,
+    };
+    CliError::of(kind, &error).hint(error.hint())
+}
