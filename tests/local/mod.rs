@@ -1,5 +1,6 @@
 //! The local provider with real servers: needs root, and says so where it is not.
 
 mod commands;
+mod network;
 mod support;
 mod whole_life;

@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
+use super::netlink::Netlink;
+use super::network::{self, Network};
 use super::root_fs::{self, Style};
 use super::state::{Held, InitRecord, Record, ServerDir};
 use super::sys::{self, Fault, Side, Signals, at};
@@ -71,14 +74,28 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
         fs::write(group.join("cgroup.procs"), "0").map_err(at(format!("can't join {}", group.display())))?;
     }
     let style = Style { in_user_namespace: false, first: !server.is_made() };
-    let flags = UnshareFlags::NEWNS
+    let mut flags = UnshareFlags::NEWNS
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWNET
         | UnshareFlags::NEWPID
         | UnshareFlags::NEWCGROUP;
+    let private = Network::of(&record.spec) == Ok(Network::Private);
+    if private {
+        flags |= UnshareFlags::NEWNET;
+    }
+    // Acts on the host's network wherever this process goes.
+    let host = record.address.filter(|_| private).map(|address| Ok((Netlink::open()?, address))).transpose();
+    let host = host.map_err(at::<io::Error>("can't reach the host's network"))?;
     // SAFETY: this process has one thread and shares no descriptors' table with another.
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(at("can't make namespaces"))?;
+    if private {
+        network::loopback_up().map_err(at("can't switch the loopback interface on"))?;
+    }
+    if let Some((mut host, address)) = host {
+        let inside = network::own_namespace().map_err(at("can't open the server's network namespace"))?;
+        let place = network::Place { workspace: record.workspace(), id: &record.id };
+        place.connect(&mut host, inside.as_fd(), address)?;
+    }
     let signals = Signals::of(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT]);
     signals.block();
     match sys::fork().map_err(at("can't start the server's first process"))? {

@@ -1,8 +1,10 @@
 //! Making, starting, stopping and unmaking one server, under its lock. Every step can be repeated, so what a crash cut
 //! short is completed or cleared away by the next call.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,10 +15,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::init::{Answer, GRACE};
+use super::network::{self, Network};
 use super::procs::Procs;
 use super::state::{Record, ServerDir};
 use super::sys::Fault;
-use super::{LocalProvider, cgroup, failed};
+use super::{LocalProvider, cgroup, failed, names_in};
 use crate::provision::provider::{ProviderError, ServerSpec};
 
 /// How long an init may take until commands can run. As root it takes milliseconds.
@@ -37,21 +40,57 @@ impl LocalProvider {
             }
         } else {
             // What a deletion or a creation that was cut short has left.
-            Self::unmake(dir, &self.id(&spec.infra, &spec.name))?;
+            self.unmake(dir, &self.id(&spec.infra, &spec.name))?;
         }
+        let had = there.as_ref().and_then(|there| there.address);
         let spec = there.map_or_else(|| spec.clone(), |there| there.spec);
-        let record = self.record(spec);
+        // Held until the address is recorded, so that nobody else is given it.
+        let network = network::Lock::take().map_err(|error| failed("can't lock the networks".to_owned(), error))?;
+        let record = self.record(dir, spec, had, &network);
         dir.write_record(&record)
             .map_err(|error| failed(format!("can't record server {}", record.spec.name), error))?;
+        drop(network);
         self.start(dir, &record)?;
         dir.mark_made().map_err(unreadable)
     }
 
     /// Decides what the record holds besides what was asked for.
-    fn record(&self, spec: ServerSpec) -> Record {
+    fn record(&self, dir: &ServerDir, spec: ServerSpec, had: Option<Ipv4Addr>, network: &network::Lock) -> Record {
         let id = self.id(&spec.infra, &spec.name);
         let limits = cgroup::prepare(&id, &spec.plan);
-        Record { spec, id, address: None, cgroups: limits.groups, limits: limits.text, notes: Vec::new() }
+        let (mut address, mut notes) = (None, Vec::new());
+        if Network::of(&spec) == Ok(Network::Host) {
+            address = Some(Ipv4Addr::LOCALHOST);
+            notes.push("it is in the host's network: its ports are the host's".to_owned());
+        } else {
+            let place = network::Place { workspace: &self.workspace, id: &id };
+            match self.addresses(dir).and_then(|taken| place.reserve(network, had, &taken)) {
+                Ok(free) => address = Some(free),
+                Err(error) => {
+                    notes.push(format!("it has no address ({error}): its services are reached by commands in it"))
+                }
+            }
+        }
+        Record { spec, id, address, cgroups: limits.groups, limits: limits.text, notes }
+    }
+
+    /// The addresses in the workspace's network that servers other than the one in `dir` have.
+    fn addresses(&self, dir: &ServerDir) -> io::Result<BTreeSet<Ipv4Addr>> {
+        let mut taken = BTreeSet::new();
+        for infra in names_in(&self.root)? {
+            for name in names_in(&self.root.join(infra.as_str()))? {
+                let other = self.dir(&infra, &name);
+                if other == *dir {
+                    continue;
+                }
+                let record = match other.record()? {
+                    None => other.deleting()?,
+                    record => record,
+                };
+                taken.extend(record.and_then(|record| record.address).filter(|address| !address.is_loopback()));
+            }
+        }
+        Ok(taken)
     }
 
     fn start(&self, dir: &ServerDir, record: &Record) -> Result<(), ProviderError> {
@@ -84,11 +123,12 @@ impl LocalProvider {
     }
 
     /// Stops the server and removes everything of it but its directory and lock. The caller holds the lock.
-    pub(super) fn unmake(dir: &ServerDir, id: &str) -> Result<(), ProviderError> {
+    pub(super) fn unmake(&self, dir: &ServerDir, id: &str) -> Result<(), ProviderError> {
         let left = |what: &str| format!("can't delete the server in {}: {what}", dir.path().display());
         dir.begin_deletion().map_err(|error| failed(left("can't mark it"), error))?;
         stop(dir, id).map_err(|error| failed(left("its processes are left"), error))?;
         cgroup::remove(id).map_err(|error| failed(left("its control groups are left"), error))?;
+        self.leave_network(dir, id).map_err(|error| failed(left("its network is left"), error))?;
         // The record goes last: until then the server is listed as incomplete.
         let entries = fs::read_dir(dir.path()).map_err(|error| failed(left("can't read the directory"), error))?;
         for entry in entries.flatten() {
@@ -97,6 +137,12 @@ impl LocalProvider {
             }
         }
         remove(&dir.join("deleting.json")).map_err(|error| failed(left("its record is left"), error))
+    }
+
+    fn leave_network(&self, dir: &ServerDir, id: &str) -> io::Result<()> {
+        let lock = network::Lock::take()?;
+        let is_last = self.addresses(dir)?.is_empty();
+        network::Place { workspace: &self.workspace, id }.release(&lock, is_last)
     }
 
     /// Removes the directory of a server that is unmade, and those above it that nothing else needs.

@@ -10,6 +10,8 @@ pub mod exec;
 pub mod init;
 mod kernel_fs;
 mod lifecycle;
+pub mod netlink;
+pub mod network;
 mod own_files;
 pub mod procs;
 mod root_fs;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use self::network::Network;
 use self::state::{Record, ServerDir};
 use super::{Exec, ExecResult, Provider, ProviderError, Server, ServerSpec, ServerState};
 use crate::model::name::Name;
@@ -86,13 +89,10 @@ impl Provider for LocalProvider {
     }
 
     fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
-        match spec.extra.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(ProviderError::Invalid {
-                what: format!("server {}: the provider local knows no field {key:?}", spec.name),
-                hint: Some("it needs only a name, a plan and a zone".to_owned()),
-            }),
-        }
+        Network::of(spec).map(drop).map_err(|what| ProviderError::Invalid {
+            what: format!("server {}: {what}", spec.name),
+            hint: Some("the provider local knows the field `network`: \"private\" or \"host\"".to_owned()),
+        })
     }
 
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
@@ -136,7 +136,7 @@ impl Provider for LocalProvider {
             return Ok(());
         }
         let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
-        Self::unmake(&dir, &self.id(infra, name))?;
+        self.unmake(&dir, &self.id(infra, name))?;
         Self::forget(&dir).map_err(|error| failed(format!("can't remove {}", dir.path().display()), error))
     }
 

@@ -41,6 +41,14 @@ pub struct Record {
     pub notes: Vec<String>,
 }
 
+impl Record {
+    /// The hash of the workspace, with which the id begins.
+    #[must_use]
+    pub fn workspace(&self) -> &str {
+        self.id.split(':').next().unwrap_or_default()
+    }
+}
+
 /// What a running init tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitRecord {
