@@ -7,13 +7,22 @@
 //! To add a noun: a file `cli/<noun>.rs` with `pub struct Args` and `pub fn run(args, &Global) -> Result<ExitCode,
 //! CliError>`, and one line each in [`Command`] and [`dispatch`].
 
+mod batch;
+mod complete;
+mod config;
 mod confirm;
+mod connect;
 pub mod error;
+mod generate;
 mod infra;
 mod init;
+mod login;
 pub mod printer;
 mod serve;
 mod servers;
+mod tasks;
+mod watch;
+mod workflow;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +79,31 @@ enum Command {
     /// Infras: list, show, validate their settings
     #[command(visible_alias = "i")]
     Infra(infra::Args),
+    /// Log in, and remember the session
+    Login(login::LoginArgs),
+    /// End the session
+    Logout(login::LogoutArgs),
+    /// Show who is logged in
+    Whoami,
+    /// Tasks: what the orchestrator runs
+    #[command(visible_alias = "task")]
+    Tasks(tasks::Args),
+    /// Workflows: servers, task services and clusters of one infra
+    #[command(visible_alias = "wf")]
+    Workflow(workflow::Args),
+    /// Batches: graphs of operations with a parallel limit and rollback
+    #[command(visible_alias = "bat")]
+    Batch(batch::Args),
+    /// The daemon's configuration
+    Config(config::Args),
+    /// Print what a shell loads to complete prov's arguments
+    Completions(generate::CompletionsArgs),
+    /// Write the man pages
+    Man(generate::ManArgs),
+    /// Show a help topic: exit-codes, environment, or a command
+    Help(generate::HelpArgs),
+    /// Show the version
+    Version,
 }
 
 /// Parses the arguments, runs the command, and says what went wrong.
@@ -97,5 +131,16 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Init(args) => init::run(&args, global),
         Command::Servers(args) => servers::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),
+        Command::Login(args) => login::login(&args, global),
+        Command::Logout(args) => login::logout(&args, global),
+        Command::Whoami => login::whoami(global),
+        Command::Tasks(args) => tasks::run(args, global),
+        Command::Workflow(args) => workflow::run(args, global),
+        Command::Batch(args) => batch::run(args, global),
+        Command::Config(args) => config::run(&args, global),
+        Command::Completions(args) => generate::completions(&args, global),
+        Command::Man(args) => generate::man(&args, global),
+        Command::Help(args) => generate::help(&args, global),
+        Command::Version => generate::version(global),
     }
 }

@@ -69,6 +69,12 @@ impl Printer {
         self.format
     }
 
+    /// Whether remarks are wanted.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Prints a list: as the data it is, or as rows.
     ///
     /// # Errors
@@ -112,6 +118,13 @@ impl Printer {
     pub fn remark(&self, text: &str) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// What the daemon wants known although it worked.
+    pub fn warnings(&self, warnings: &[String]) {
+        for warning in warnings {
+            self.remark(&format!("warning: {warning}"));
         }
     }
 

@@ -1,0 +1,209 @@
+//! `prov tasks …`.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use super::complete;
+use super::connect::{self, block_on, failure};
+use super::error::{CliError, Kind};
+use super::printer::{Rows, age, or_dash};
+use super::watch::{self, Limits};
+use super::{Global, Printer};
+use crate::api::list::Page;
+use crate::api::task::{LogQuery, LogStream, Task, TaskFilter, TaskQuery};
+use crate::client::Client;
+use crate::model::id::{BatchId, TaskId};
+use crate::model::name::Name;
+use crate::model::status::TaskStatus;
+use crate::model::time::Timestamp;
+
+/// Tasks: what the orchestrator runs
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List tasks, newest first
+    List(ListArgs),
+    /// Show one task
+    Get(One),
+    /// Show what a task printed
+    Logs(LogArgs),
+    /// Follow a task until it ends
+    Watch(One),
+    /// Wait until a task has ended
+    Wait(WaitArgs),
+    /// End a task with everything it started
+    Cancel(One),
+    /// Run the command of a failed or cancelled task again, as a new task
+    Retry(One),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only those in this status: Pending, Running, Completed, Failed or Cancelled
+    #[arg(long, value_name = "STATUS")]
+    status: Option<TaskStatus>,
+    /// Only those of this name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Only those of this infra
+    #[arg(long, short, value_name = "INFRA")]
+    infra: Option<Name>,
+    /// Only those of this batch
+    #[arg(long, value_name = "ID", add = complete::batches())]
+    batch: Option<BatchId>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Pass over so many of the newest
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: usize,
+    /// Only those older than this task
+    #[arg(long, value_name = "ID")]
+    after: Option<TaskId>,
+}
+
+#[derive(Debug, clap::Args)]
+struct One {
+    /// The task's id
+    #[arg(value_name = "ID", add = complete::tasks())]
+    id: TaskId,
+}
+
+#[derive(Debug, clap::Args)]
+struct WaitArgs {
+    /// The task's id
+    #[arg(value_name = "ID", add = complete::tasks())]
+    id: TaskId,
+    /// Give up waiting after this time, such as 90s, 30m or 2h; the task goes on
+    #[arg(long, value_name = "TIME", value_parser = watch::duration)]
+    timeout: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+struct LogArgs {
+    /// The task's id
+    #[arg(value_name = "ID", add = complete::tasks())]
+    id: TaskId,
+    /// Which stream
+    #[arg(long, value_name = "STREAM", default_value = "all", value_parser = ["stdout", "stderr", "all"])]
+    stream: String,
+    /// Only the last so many lines
+    #[arg(long, value_name = "N")]
+    tail: Option<usize>,
+    /// Go on until the task has ended
+    #[arg(long, short)]
+    follow: bool,
+}
+
+pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
+    let (client, printer) = (connect::client()?, Printer::new(global));
+    block_on(async {
+        match args.verb {
+            Verb::List(args) => list(&client, args, &printer).await,
+            Verb::Get(one) => show(&client.task_get(one.id).await.map_err(|error| failure(&error))?, &printer),
+            Verb::Logs(args) => logs(&client, &args).await,
+            Verb::Watch(one) => watch::task(&client, one.id, Limits::until_the_end(), &printer).await,
+            Verb::Wait(args) => watch::task(&client, args.id, Limits::quietly(args.timeout), &printer).await,
+            Verb::Cancel(one) => show(&client.task_cancel(one.id).await.map_err(|error| failure(&error))?, &printer),
+            Verb::Retry(one) => {
+                let id = client.task_retry(one.id).await.map_err(|error| failure(&error))?;
+                printer.item(&id, &id.to_string(), |id| format!("{id}\n"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })
+}
+
+async fn list(client: &Client, args: ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    let query = TaskQuery {
+        filter: TaskFilter { status: args.status, name: args.name, infra: args.infra, batch_id: args.batch },
+        page: Page { limit: usize::from(args.limit), offset: args.offset, after: args.after.map(|id| id.0) },
+    };
+    let part = client.task_list(&query).await.map_err(|error| failure(&error))?;
+    printer.list(&part.items, |tasks| rows(tasks, Timestamp::now()))?;
+    let shown = part.items.len() as u64;
+    if part.total > shown && !printer.format().is_structured() {
+        printer.remark(&format!("{shown} of {}; more with --offset, --after or --limit", part.total));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(tasks: &[Task], now: Timestamp) -> Rows {
+    let cells = |task: &Task| {
+        vec![
+            task.id.to_string(),
+            task.name.clone(),
+            task.status.to_string(),
+            or_dash(task.infra.as_ref()),
+            age(task.created_at, now),
+            or_dash(task.started_at.map(|start| age(start, task.completed_at.unwrap_or(now)))),
+            task.submitted_by.clone(),
+            or_dash(task.operation_id.as_ref()),
+            format!("{}/{}", task.attempt, task.max_attempts),
+            or_dash(task.error.as_ref()),
+        ]
+    };
+    Rows {
+        header: vec!["ID", "NAME", "STATUS", "INFRA", "AGE", "TOOK", "BY", "OPERATION", "ATTEMPT", "ERROR"],
+        narrow: 6,
+        rows: tasks.iter().map(cells).collect(),
+    }
+}
+
+fn show(task: &Task, printer: &Printer) -> Result<ExitCode, CliError> {
+    printer.item(task, &task.id.to_string(), |task| text(task, Timestamp::now()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(task: &Task, now: Timestamp) -> String {
+    let command = [vec![task.command.clone()], task.args.clone()].concat().join(" ");
+    let mut lines = vec![
+        format!("id:       {}", task.id),
+        format!("name:     {}", task.name),
+        format!("status:   {}", task.status),
+        format!("command:  {command}"),
+        format!("infra:    {}", or_dash(task.infra.as_ref())),
+        format!("created:  {} ({} ago) by {}", task.created_at, age(task.created_at, now), task.submitted_by),
+        format!("started:  {}", or_dash(task.started_at)),
+        format!("ended:    {}", or_dash(task.completed_at)),
+        format!("attempt:  {} of {}", task.attempt, task.max_attempts),
+    ];
+    if let (Some(batch), Some(operation)) = (task.batch_id, &task.operation_id) {
+        lines.push(format!("batch:    {batch}, operation {operation}"));
+    }
+    if let Some(error) = &task.error {
+        lines.push(format!("error:    {}", error.replace('\n', "\n          ")));
+    }
+    if let Some(output) = task.output.as_ref().filter(|output| !output.is_empty()) {
+        lines.push(format!("output:\n{output}"));
+    }
+    lines.join("\n") + "\n"
+}
+
+async fn logs(client: &Client, args: &LogArgs) -> Result<ExitCode, CliError> {
+    let stream = match args.stream.as_str() {
+        "stdout" => LogStream::Stdout,
+        "stderr" => LogStream::Stderr,
+        _ => LogStream::All,
+    };
+    let query = LogQuery { stream, tail: args.tail, follow: args.follow };
+    let mut response = client.task_logs(args.id, &query).await.map_err(|error| failure(&error))?;
+    let mut out = std::io::stdout();
+    loop {
+        let chunk = response.chunk().await;
+        let chunk = chunk.map_err(|error| CliError::of(Kind::Failure, &error.without_url()))?;
+        let Some(chunk) = chunk else { return Ok(ExitCode::SUCCESS) };
+        if out.write_all(&chunk).and_then(|()| out.flush()).is_err() {
+            // Whoever read this has seen enough.
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}

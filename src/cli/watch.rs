@@ -1,0 +1,326 @@
+//! Following work until it ends: bars on a terminal, a line a change elsewhere; what came of it as an exit code.
+//!
+//! Fed by asking again and again; everything that shows something goes through [`task`] and [`batch`], so what feeds them
+//! can change without anybody noticing.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::Printer;
+use super::batch::text;
+use super::connect::failure;
+use super::error::{CliError, Kind};
+use crate::api::batch::{BatchView, OperationView};
+use crate::api::task::{LogQuery, LogStream, Task};
+use crate::client::{Client, ClientError};
+use crate::model::id::{BatchId, TaskId};
+use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
+
+/// How often is asked.
+const ASK: Duration = Duration::from_millis(150);
+/// How many operations have a bar of their own.
+const MOST_BARS: usize = 24;
+/// How long the daemon may be away before following gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Lines of a failed task's log that are shown.
+const LAST_LINES: usize = 10;
+
+/// How long is followed, and how much is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    timeout: Option<Duration>,
+    progress: bool,
+}
+
+impl Limits {
+    /// To the end, with progress.
+    #[must_use]
+    pub fn until_the_end() -> Self {
+        Self { timeout: None, progress: true }
+    }
+
+    /// With progress, for so long.
+    #[must_use]
+    pub fn following(timeout: Option<Duration>) -> Self {
+        Self { timeout, progress: true }
+    }
+
+    /// Without progress, for so long.
+    #[must_use]
+    pub fn quietly(timeout: Option<Duration>) -> Self {
+        Self { timeout, progress: false }
+    }
+}
+
+/// A length of time such as `90s`, `30m`, `2h`, or seconds alone.
+///
+/// # Errors
+/// Says what is taken.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let seconds = factor.and_then(|factor| number.parse::<u64>().ok()?.checked_mul(factor));
+    seconds.map(Duration::from_secs).ok_or_else(|| "write a time as in 90s, 30m or 2h".to_owned())
+}
+
+/// Follows a task and prints it at its end; its outcome is the exit code.
+///
+/// # Errors
+/// When it failed or was cancelled, waiting took too long, or the daemon is gone.
+pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
+    let view = View::new(limits, printer);
+    let ask = || client.task_get(id);
+    let (what, cancel) = (format!("task {id}"), format!("prov tasks cancel {id}"));
+    let task = follow(ask, limits, &what, &cancel, |task: &Task| {
+        view.task(task);
+        task.status.is_terminal()
+    });
+    let task = task.await?;
+    view.finish();
+    match task.status {
+        TaskStatus::Completed => {
+            printer.item(&task, &id.to_string(), |task| {
+                task.output.as_ref().map(|out| format!("{out}\n")).unwrap_or_default()
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        TaskStatus::Cancelled => Err(CliError::new(Kind::Cancelled, format!("{what} was cancelled"))),
+        _ => {
+            let mut error = CliError::new(Kind::WorkFailed, format!("{what} ({}) failed", task.name));
+            error.causes.extend(task.error);
+            Err(error.hint(format!("prov tasks logs {id}")))
+        }
+    }
+}
+
+/// Follows a batch and prints it at its end; its outcome is the exit code.
+///
+/// # Errors
+/// When it failed or was cancelled, waiting took too long, or the daemon is gone.
+pub async fn batch(client: &Client, id: BatchId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
+    let mut view = View::new(limits, printer);
+    let (what, cancel) = (format!("batch {id}"), format!("prov batch cancel {id}"));
+    let followed = follow(
+        || client.batch_get(id),
+        limits,
+        &what,
+        &cancel,
+        |batch: &BatchView| {
+            view.batch(batch);
+            batch.summary.status.is_terminal()
+        },
+    );
+    let batch = followed.await?;
+    view.finish();
+    printer.item(&batch, &id.to_string(), text)?;
+    let kind = match batch.summary.status {
+        BatchStatus::Completed => return Ok(ExitCode::SUCCESS),
+        BatchStatus::RollbackFailed => Kind::RollbackIncomplete,
+        _ if batch.summary.cancel_requested => Kind::Cancelled,
+        _ => Kind::WorkFailed,
+    };
+    Err(explain(client, &batch, kind).await)
+}
+
+/// What went wrong with a batch: the operation, its error, its last words, what was undone, what is left.
+async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> CliError {
+    let summary = &batch.summary;
+    let mut error = CliError::new(kind, format!("batch {} ended {}", summary.name, summary.status));
+    error.causes.extend(summary.error.clone());
+    let failed = |operation: &&OperationView| operation.status == OperationStatus::Failed;
+    if let Some(task) = batch.operations.iter().find(failed).and_then(|operation| operation.task_id) {
+        let query = LogQuery { stream: LogStream::Stderr, tail: Some(LAST_LINES), follow: false };
+        let log = match client.task_logs(task, &query).await {
+            Ok(response) => response.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        if !log.trim().is_empty() {
+            error.causes.push(format!("the end of its log:\n{}", log.trim_end()));
+        }
+        error.hints.push(format!("prov tasks logs {task}"));
+    }
+    let undone: Vec<&str> = named(batch, OperationStatus::RolledBack);
+    if !undone.is_empty() {
+        error.causes.push(format!("rolled back: {}", undone.join(", ")));
+    }
+    error.causes.extend(summary.left.iter().map(|left| format!("left: {}", left.what)));
+    error.hint(format!("prov batch retry {}", summary.batch_id))
+}
+
+fn named(batch: &BatchView, status: OperationStatus) -> Vec<&str> {
+    let of = batch.operations.iter().filter(|operation| operation.status == status);
+    of.map(|operation| operation.id.as_str()).collect()
+}
+
+/// Asks until `ended` says so. A daemon that is away for a while, as for an upgrade, is waited for.
+async fn follow<T, F>(
+    ask: impl Fn() -> F,
+    limits: Limits,
+    what: &str,
+    cancel: &str,
+    mut ended: impl FnMut(&T) -> bool,
+) -> Result<T, CliError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let start = Instant::now();
+    let mut away: Option<Instant> = None;
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        match ask().await {
+            Ok(answer) => {
+                away = None;
+                if ended(&answer) {
+                    return Ok(answer);
+                }
+            }
+            Err(error @ ClientError::Transport { .. }) => {
+                if away.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                    return Err(failure(&error));
+                }
+            }
+            Err(error) => return Err(failure(&error)),
+        }
+        if limits.timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
+            let error = CliError::new(Kind::TimedOut, format!("{what} has not ended yet; it goes on"));
+            return Err(error.hint(format!("cancel it with `{cancel}`")));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK) => {}
+            _ = &mut interrupt => {
+                let error = CliError::new(Kind::Interrupted, format!("no longer following; {what} goes on"));
+                return Err(error.hint(format!("cancel it with `{cancel}`")));
+            }
+        }
+    }
+}
+
+/// Shows progress: bars on a terminal, a line a change elsewhere, nothing when asked for quiet.
+struct View {
+    printer: Printer,
+    bars: Option<MultiProgress>,
+    by_operation: HashMap<String, ProgressBar>,
+    total: Option<ProgressBar>,
+    told: std::cell::RefCell<HashMap<String, String>>,
+    silent: bool,
+}
+
+impl View {
+    fn new(limits: Limits, printer: &Printer) -> Self {
+        let silent = !limits.progress || printer.is_quiet();
+        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self {
+            printer: *printer,
+            bars: (!silent && terminal).then(MultiProgress::new),
+            by_operation: HashMap::new(),
+            total: None,
+            told: std::cell::RefCell::default(),
+            silent,
+        }
+    }
+
+    fn task(&self, task: &Task) {
+        self.tell("task", &format!("{} {}", task.name, task.status));
+    }
+
+    fn batch(&mut self, batch: &BatchView) {
+        if self.bars.is_none() {
+            for operation in &batch.operations {
+                self.tell(operation.id.as_str(), &format!("{} {}", operation.id, operation.status));
+            }
+            self.tell("", &format!("{} {}", batch.summary.name, batch.summary.status));
+            return;
+        }
+        for operation in &batch.operations {
+            self.bar(operation);
+        }
+        self.total_bar(batch);
+    }
+
+    /// A line, when it says something new.
+    fn tell(&self, about: &str, line: &str) {
+        let mut told = self.told.borrow_mut();
+        if !self.silent && told.get(about).is_none_or(|before| before != line) {
+            told.insert(about.to_owned(), line.to_owned());
+            self.printer.remark(line);
+        }
+    }
+
+    fn bar(&mut self, operation: &OperationView) {
+        let Some(bars) = &self.bars else { return };
+        let id = operation.id.to_string();
+        if !self.by_operation.contains_key(&id) {
+            if operation.started_at.is_none() || self.by_operation.len() >= MOST_BARS {
+                return;
+            }
+            let bar = bars.insert_from_back(usize::from(self.total.is_some()), ProgressBar::new(100));
+            bar.set_style(style("{prefix:20} {bar:24} {msg:14} {elapsed}"));
+            bar.set_prefix(id.clone());
+            self.by_operation.insert(id.clone(), bar);
+        }
+        let Some(bar) = self.by_operation.get(&id) else { return };
+        bar.set_message(operation.status.as_str());
+        bar.set_position(percent(operation.progress));
+        if matches!(operation.status, OperationStatus::Running | OperationStatus::RollingBack) {
+            bar.tick();
+        } else if !bar.is_finished() {
+            bar.abandon();
+        }
+    }
+
+    fn total_bar(&mut self, batch: &BatchView) {
+        let Some(bars) = &self.bars else { return };
+        let total = self.total.get_or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new(100));
+            bar.set_style(style("{prefix:20} {bar:24} {msg:14} {elapsed}"));
+            bar.set_prefix(batch.summary.name.clone());
+            bar
+        });
+        total.set_message(batch.summary.status.as_str());
+        total.set_position(percent(batch.summary.progress));
+        total.tick();
+    }
+
+    /// Leaves the last state of the bars standing.
+    fn finish(&self) {
+        for bar in self.by_operation.values().chain(&self.total) {
+            if !bar.is_finished() {
+                bar.abandon();
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn percent(progress: f64) -> u64 {
+    // Clamped to 0..=100, so nothing is cut off.
+    (progress.clamp(0.0, 1.0) * 100.0).round() as u64
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("30m"), Ok(Duration::from_mins(30)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert!(duration("soon").is_err() && duration("").is_err() && duration("5d").is_err());
+    }
+}

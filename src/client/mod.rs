@@ -1,0 +1,319 @@
+//! The typed REST client: one method an operation, named like it.
+//!
+//! Owns reqwest, where sessions are kept ([`session`]), and the refreshing of tokens. Knows nothing of terminals: what an
+//! error means for the exit code is the command line's to say.
+
+mod error;
+pub mod session;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub use error::ClientError;
+use session::{Session, Sessions};
+
+use crate::api::auth::{LoginRequest, TokenPair, Verified};
+use crate::api::batch::{BatchPlan, BatchQuery, BatchSummary, BatchView};
+use crate::api::envelope::{Code, Failure, Success};
+use crate::api::task::{LogQuery, Task, TaskQuery};
+use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow, WorkflowOperation};
+use crate::model::id::{BatchId, TaskId};
+use crate::model::time::Timestamp;
+
+/// How long the daemon may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a request that makes work is sent again when its answer got lost; its key keeps it from being done twice.
+const SENDS: usize = 3;
+
+/// Where the APIs are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Servers {
+    /// The orchestrator's address.
+    pub orchestrator: String,
+    /// The control center's address.
+    pub control_center: String,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self { orchestrator: "http://localhost:9090".to_owned(), control_center: "http://localhost:9080".to_owned() }
+    }
+}
+
+/// A part of a list with the total.
+#[derive(Clone, Debug)]
+pub struct Part<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// A client of one daemon.
+pub struct Client {
+    http: reqwest::Client,
+    servers: Servers,
+    /// A token that was given and is not refreshed.
+    fixed: Option<String>,
+    session: Mutex<Option<Session>>,
+    sessions: Option<Sessions>,
+}
+
+impl Client {
+    /// A client that is not logged in.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(servers: Servers) -> Result<Self, ClientError> {
+        let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).read_timeout(TIMEOUT);
+        let http = builder.build().map_err(|error| ClientError::transport("start", &servers.orchestrator, error))?;
+        Ok(Self { http, servers, fixed: None, session: Mutex::new(None), sessions: None })
+    }
+
+    /// With a token that somebody gave.
+    #[must_use]
+    pub fn with_token(mut self, token: String) -> Self {
+        self.fixed = Some(token);
+        self
+    }
+
+    /// With a kept session, which is refreshed and kept again when it expires.
+    #[must_use]
+    pub fn with_session(mut self, session: Session, sessions: Sessions) -> Self {
+        self.session = Mutex::new(Some(session));
+        self.sessions = Some(sessions);
+        self
+    }
+
+    /// Where the APIs are.
+    #[must_use]
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// `POST /auth/login`.
+    pub async fn auth_login(&self, request: &LoginRequest) -> Result<TokenPair, ClientError> {
+        let url = format!("{}/auth/login", self.servers.control_center);
+        let sent = self.http.post(&url).json(request).send().await;
+        data(sent.map_err(|error| ClientError::transport("log in", &url, error))?).await
+    }
+
+    /// `POST /auth/logout`.
+    pub async fn auth_logout(&self, all: bool) -> Result<Value, ClientError> {
+        self.control(Method::POST, "/auth/logout", Some(json!({ "all": all }))).await
+    }
+
+    /// `GET /auth/verify`.
+    pub async fn auth_verify(&self) -> Result<Verified, ClientError> {
+        self.control(Method::GET, "/auth/verify", None).await
+    }
+
+    /// `GET /tasks`.
+    pub async fn task_list(&self, query: &TaskQuery) -> Result<Part<Task>, ClientError> {
+        self.list("/tasks", query).await
+    }
+
+    /// `GET /tasks/{id}`.
+    pub async fn task_get(&self, id: TaskId) -> Result<Task, ClientError> {
+        self.get(&format!("/tasks/{id}")).await
+    }
+
+    /// `POST /tasks/{id}/cancel`.
+    pub async fn task_cancel(&self, id: TaskId) -> Result<Task, ClientError> {
+        data(self.post(&format!("/tasks/{id}/cancel"), &json!({})).await?).await
+    }
+
+    /// `POST /tasks/{id}/retry`.
+    pub async fn task_retry(&self, id: TaskId) -> Result<TaskId, ClientError> {
+        data(self.post(&format!("/tasks/{id}/retry"), &json!({})).await?).await
+    }
+
+    /// `GET /tasks/{id}/logs`, as it comes.
+    pub async fn task_logs(&self, id: TaskId, query: &LogQuery) -> Result<Response, ClientError> {
+        let url = format!("{}/tasks/{id}/logs", self.servers.orchestrator);
+        let send = |token: String| self.http.get(&url).query(query).bearer_auth(token).send();
+        good(self.authorised("read the log", &url, send).await?).await
+    }
+
+    /// `POST /workflows/servers/create` and `…/delete`.
+    pub async fn workflow_servers(
+        &self,
+        operation: WorkflowOperation,
+        request: &ServersWorkflow,
+    ) -> Result<TaskId, ClientError> {
+        data(self.post(&format!("/workflows/servers/{}", operation.as_str()), request).await?).await
+    }
+
+    /// `POST /workflows/taskserv/create`.
+    pub async fn workflow_taskserv_create(&self, request: &TaskservWorkflow) -> Result<TaskId, ClientError> {
+        data(self.post("/workflows/taskserv/create", request).await?).await
+    }
+
+    /// `POST /workflows/cluster/create`.
+    pub async fn workflow_cluster_create(&self, request: &ClusterWorkflow) -> Result<TaskId, ClientError> {
+        data(self.post("/workflows/cluster/create", request).await?).await
+    }
+
+    /// `POST /batch/execute`, with the remarks of the answer.
+    pub async fn batch_execute(&self, batch: &Value) -> Result<(BatchView, Vec<String>), ClientError> {
+        success(self.post("/batch/execute", batch).await?).await.map(|answer| (answer.data, answer.warnings))
+    }
+
+    /// `POST /batch/validate`, with the remarks of the answer.
+    pub async fn batch_validate(&self, batch: &Value) -> Result<(BatchPlan, Vec<String>), ClientError> {
+        success(self.post("/batch/validate", batch).await?).await.map(|answer| (answer.data, answer.warnings))
+    }
+
+    /// `GET /batch/operations`.
+    pub async fn batch_list(&self, query: &BatchQuery) -> Result<Part<BatchSummary>, ClientError> {
+        self.list("/batch/operations", query).await
+    }
+
+    /// `GET /batch/operations/{id}`.
+    pub async fn batch_get(&self, id: BatchId) -> Result<BatchView, ClientError> {
+        self.get(&format!("/batch/operations/{id}")).await
+    }
+
+    /// `POST /batch/operations/{id}/cancel`.
+    pub async fn batch_cancel(&self, id: BatchId, rollback: bool) -> Result<BatchView, ClientError> {
+        data(self.post(&format!("/batch/operations/{id}/cancel"), &json!({ "rollback": rollback })).await?).await
+    }
+
+    /// `POST /batch/operations/{id}/retry`.
+    pub async fn batch_retry(&self, id: BatchId) -> Result<BatchView, ClientError> {
+        data(self.post(&format!("/batch/operations/{id}/retry"), &json!({})).await?).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let url = format!("{}{path}", self.servers.orchestrator);
+        data(self.authorised("read", &url, |token| self.http.get(&url).bearer_auth(token).send()).await?).await
+    }
+
+    async fn list<T: DeserializeOwned, Q: Serialize>(&self, path: &str, query: &Q) -> Result<Part<T>, ClientError> {
+        let url = format!("{}{path}", self.servers.orchestrator);
+        let send = |token: String| self.http.get(&url).query(query).bearer_auth(token).send();
+        let response = self.authorised("list", &url, send).await?;
+        let total = response.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
+        let items: Vec<T> = data(response).await?;
+        Ok(Part { total: total.unwrap_or(items.len() as u64), items })
+    }
+
+    /// Sends what makes work, with a key that makes it safe to send again when the answer gets lost.
+    async fn post<B: Serialize>(&self, path: &str, body: &B) -> Result<Response, ClientError> {
+        let url = format!("{}{path}", self.servers.orchestrator);
+        let key = uuid::Uuid::now_v7().to_string();
+        let send =
+            |token: String| self.http.post(&url).header("idempotency-key", &key).json(body).bearer_auth(token).send();
+        let mut sends = 1;
+        loop {
+            match self.authorised("submit", &url, send).await {
+                Err(ClientError::Transport { unreachable: false, .. }) if sends < SENDS => sends += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn control<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, ClientError> {
+        let url = format!("{}{path}", self.servers.control_center);
+        let send = |token: String| {
+            let request = self.http.request(method.clone(), &url).bearer_auth(token);
+            body.iter().fold(request, reqwest::RequestBuilder::json).send()
+        };
+        data(self.authorised("ask the control center", &url, send).await?).await
+    }
+
+    /// Sends with the present token; when that has expired, refreshes it and sends once more.
+    async fn authorised<F>(
+        &self,
+        attempt: &'static str,
+        url: &str,
+        send: impl Fn(String) -> F,
+    ) -> Result<Response, ClientError>
+    where
+        F: Future<Output = Result<Response, reqwest::Error>>,
+    {
+        let transport = |error| ClientError::transport(attempt, url, error);
+        let token = self.token().await?;
+        let response = send(token).await.map_err(transport)?;
+        if response.status() == reqwest::StatusCode::UNAUTHORIZED
+            && self.fixed.is_none()
+            && self.refresh().await.is_ok()
+        {
+            return send(self.token().await?).await.map_err(transport);
+        }
+        Ok(response)
+    }
+
+    /// The token to send; one that is about to expire is refreshed first.
+    async fn token(&self) -> Result<String, ClientError> {
+        if let Some(token) = &self.fixed {
+            return Ok(token.clone());
+        }
+        let margin = Duration::from_secs(5);
+        let session = self.current().ok_or(ClientError::NotLoggedIn)?;
+        if session.expires_at > Timestamp::now().plus(margin) {
+            return Ok(session.token);
+        }
+        self.refresh().await
+    }
+
+    fn current(&self) -> Option<Session> {
+        self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    async fn refresh(&self) -> Result<String, ClientError> {
+        let session = self.current().ok_or(ClientError::NotLoggedIn)?;
+        let sessions = self.sessions.as_ref().ok_or(ClientError::NotLoggedIn)?;
+        // Another prov may have refreshed it meanwhile: a refresh token is good once.
+        let _turn = sessions.turn();
+        let kept = sessions.load().unwrap_or_else(|| session.clone());
+        if kept.token != session.token && kept.expires_at > Timestamp::now() {
+            *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(kept.clone());
+            return Ok(kept.token);
+        }
+        let url = format!("{}/auth/refresh", self.servers.control_center);
+        let sent = self.http.post(&url).json(&json!({ "refresh_token": kept.refresh_token })).send().await;
+        let pair: TokenPair =
+            data(sent.map_err(|error| ClientError::transport("refresh the session", &url, error))?).await?;
+        let next = Session { servers: kept.servers, ..Session::of(&pair, self.servers.clone()) };
+        sessions.keep(&next).map_err(ClientError::Session)?;
+        *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(next.clone());
+        Ok(next.token)
+    }
+}
+
+async fn data<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
+    success(response).await.map(|answer| answer.data)
+}
+
+async fn success<T: DeserializeOwned>(response: Response) -> Result<Success<T>, ClientError> {
+    let response = good(response).await?;
+    let url = response.url().to_string();
+    response.json().await.map_err(|error| ClientError::transport("understand the answer", &url, error))
+}
+
+/// The response when it is a success, else what it says went wrong.
+async fn good(response: Response) -> Result<Response, ClientError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let text = response.text().await.unwrap_or_default();
+    Err(ClientError::Answered(serde_json::from_str(&text).unwrap_or_else(|_| Failure {
+        success: false,
+        error: format!("the server answered {status} and nothing that prov understands; is it a prov daemon?"),
+        code: Code::Internal,
+        details: None,
+        request_id: String::new(),
+    })))
+}

@@ -1,0 +1,191 @@
+//! Where a session is kept between commands: the kernel's keyring where there is one that works, else a 0600 file.
+//!
+//! The keyring is probed by writing and reading back: a container or a headless machine may have none that keeps
+//! anything. Which daemon the session belongs to is no secret and stands in the file in either case.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+
+use super::Servers;
+use crate::api::auth::TokenPair;
+use crate::model::time::Timestamp;
+
+/// A login as it is kept. `Debug` shows no token.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// Where it is good.
+    pub servers: Servers,
+    /// Whose it is.
+    pub username: String,
+    /// The access token.
+    pub token: String,
+    /// What a new one is had for.
+    pub refresh_token: String,
+    /// When the access token stops being good.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("servers", &self.servers)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// What a login or refresh answered.
+    #[must_use]
+    pub fn of(pair: &TokenPair, servers: Servers) -> Self {
+        Self {
+            servers,
+            username: pair.user.username.clone(),
+            token: pair.token.clone(),
+            refresh_token: pair.refresh_token.clone(),
+            expires_at: pair.expires_at,
+        }
+    }
+}
+
+/// Where the secret part of a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the kernel's keyring of this user; gone after a reboot.
+    Keyring,
+    /// In the file itself.
+    File,
+}
+
+/// The kept sessions of this user: one, the current.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    directory: PathBuf,
+}
+
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    place: Place,
+    servers: Servers,
+    username: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<Session>,
+}
+
+const SERVICE: &str = "prov";
+
+impl Sessions {
+    /// Those of the present user.
+    ///
+    /// # Errors
+    /// When the user has no home.
+    pub fn of_user() -> io::Result<Self> {
+        let base = etcetera::choose_base_strategy()
+            .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error.to_string()))?;
+        Ok(Self { directory: base.config_dir().join("prov") })
+    }
+
+    /// The file that names the session.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("session.json")
+    }
+
+    /// The daemon last logged in to.
+    #[must_use]
+    pub fn servers(&self) -> Option<Servers> {
+        self.kept().map(|kept| kept.servers)
+    }
+
+    /// The kept session, when there is one.
+    #[must_use]
+    pub fn load(&self) -> Option<Session> {
+        let kept = self.kept()?;
+        match kept.place {
+            Place::File => kept.session,
+            Place::Keyring => serde_json::from_str(&entry(&self.name())?.get_password().ok()?).ok(),
+        }
+    }
+
+    /// Keeps the session and says where.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn keep(&self, session: &Session) -> io::Result<Place> {
+        let secret = serde_json::to_string(session)?;
+        let place = if in_keyring(&self.name(), &secret) { Place::Keyring } else { Place::File };
+        let kept = Kept {
+            place,
+            servers: session.servers.clone(),
+            username: session.username.clone(),
+            session: (place == Place::File).then(|| session.clone()),
+        };
+        self.make_directory()?;
+        let partial = self.directory.join(format!("session.{}.partial", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        file.write_all(serde_json::to_string_pretty(&kept)?.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&partial, self.path())?;
+        Ok(place)
+    }
+
+    /// Forgets the session.
+    ///
+    /// # Errors
+    /// When the file can't be removed.
+    pub fn forget(&self) -> io::Result<()> {
+        if let Some(entry) = entry(&self.name()) {
+            let _ = entry.delete_credential();
+        }
+        match fs::remove_file(self.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the turn to refresh; other processes wait until the guard is dropped.
+    pub(super) fn turn(&self) -> Option<File> {
+        self.make_directory().ok()?;
+        let path = self.directory.join("session.lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).ok()?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).ok()?;
+        Some(file)
+    }
+
+    fn make_directory(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        serde_json::from_slice(&fs::read(self.path()).ok()?).ok()
+    }
+
+    /// The keyring belongs to the user, the file to a home: entries of different homes must differ.
+    fn name(&self) -> String {
+        format!("session {}", self.directory.display())
+    }
+}
+
+fn entry(name: &str) -> Option<keyring_core::Entry> {
+    if keyring_core::get_default_store().is_none() {
+        keyring_core::set_default_store(linux_keyutils_keyring_store::Store::new().ok()?);
+    }
+    keyring_core::Entry::new(SERVICE, name).ok()
+}
+
+/// Whether the keyring took the secret and gives it back.
+fn in_keyring(name: &str, secret: &str) -> bool {
+    let Some(entry) = entry(name) else { return false };
+    let kept = entry.set_password(secret).is_ok() && entry.get_password().is_ok_and(|back| back == secret);
+    if !kept {
+        let _ = entry.delete_credential();
+    }
+    kept
+}
