@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod local;
+mod servers;
 mod settings;

@@ -71,6 +71,11 @@ impl Reporter {
     /// Tells people what is done now, and the daemon how far the whole is: `done` of `total`.
     pub fn progress(&self, done: usize, total: usize, step: &str) {
         self.say(step);
+        self.advance(done, total, step);
+    }
+
+    /// As [`Reporter::progress`], for what people needn't hear of.
+    pub fn advance(&self, done: usize, total: usize, step: &str) {
         // A count of servers is far below the 2^52 that a double holds exactly.
         #[allow(clippy::cast_precision_loss)]
         let progress = if total == 0 { 1.0 } else { done.min(total) as f64 / total as f64 };

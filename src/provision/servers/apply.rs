@@ -95,11 +95,17 @@ impl Servers<'_> {
                 progress.stop.store(true, Ordering::Release);
             }
             let ended = progress.ended.fetch_add(1, Ordering::Relaxed) + 1;
-            let step = match &result {
-                Ok(_) => format!("{} {}: done", change.action, change.server),
-                Err(error) => format!("{} {}: failed: {}", change.action, change.server, chain(error)),
-            };
-            self.reporter.progress(ended, progress.changes.len(), &step);
+            let (action, server, total) = (change.action, &change.server, progress.changes.len());
+            match &result {
+                Ok(_) if action.is_change() => {
+                    self.reporter.progress(ended, total, &format!("{action} {server}: done"))
+                }
+                Ok(_) => self.reporter.advance(ended, total, &format!("{server}: as declared")),
+                Err(error) => {
+                    let step = format!("{action} {server}: failed: {}", chain(error));
+                    self.reporter.progress(ended, total, &step);
+                }
+            }
             progress.results.lock().unwrap_or_else(PoisonError::into_inner)[position] = Some(result);
         }
     }

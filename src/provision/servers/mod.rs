@@ -142,7 +142,9 @@ impl<'a> Servers<'a> {
         let mut hint = None;
         for wanted in wanted {
             if let Err(error) = self.provider(wanted.provider.as_str()).and_then(|p| p.validate(&wanted.spec)) {
-                problems.push(format!("{}: {}", wanted.spec.name, chain(&error)));
+                let why = chain(&error);
+                let name = &wanted.spec.name;
+                problems.push(if why.starts_with(&format!("server {name}:")) { why } else { format!("{name}: {why}") });
                 hint = hint.or_else(|| provider_hint(&error));
             }
         }
