@@ -46,6 +46,8 @@ pub enum Action {
     Create,
     /// It is there as wanted, and started.
     Start,
+    /// It is there, and gets other labels; nothing it holds is touched.
+    Update,
     /// It is deleted with all it holds and made anew: what differs can't be changed.
     Replace,
     /// It is deleted with all it holds.
@@ -58,7 +60,8 @@ pub enum Action {
 
 impl Action {
     /// Every action, those that change something first.
-    pub const ALL: [Self; 6] = [Self::Create, Self::Start, Self::Replace, Self::Delete, Self::Keep, Self::Leave];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Start, Self::Update, Self::Replace, Self::Delete, Self::Keep, Self::Leave];
 
     /// The word for it.
     #[must_use]
@@ -66,6 +69,7 @@ impl Action {
         match self {
             Self::Create => "create",
             Self::Start => "start",
+            Self::Update => "update",
             Self::Replace => "replace",
             Self::Delete => "delete",
             Self::Keep => "keep",
@@ -76,7 +80,7 @@ impl Action {
     /// Whether it changes something.
     #[must_use]
     pub const fn is_change(self) -> bool {
-        matches!(self, Self::Create | Self::Start | Self::Replace | Self::Delete)
+        matches!(self, Self::Create | Self::Start | Self::Update | Self::Replace | Self::Delete)
     }
 
     /// Whether it destroys what a server holds.
@@ -216,9 +220,13 @@ fn toward(wanted: &Wanted, actual: Option<&Server>) -> Change {
         wanted: Some(spec.clone()),
     };
     let Some(server) = actual else { return change(Action::Create, Vec::new(), None) };
-    let differences = differences(wanted, server);
+    let fixed = fixed_differences(wanted, server);
+    let labels = label_differences(&wanted.spec, &server.spec);
+    let is_fixed_same = fixed.is_empty();
+    let differences: Vec<Difference> = fixed.into_iter().chain(labels).collect();
     match server.state {
-        _ if !differences.is_empty() => change(Action::Replace, differences, None),
+        _ if !is_fixed_same => change(Action::Replace, differences, None),
+        _ if !differences.is_empty() => change(Action::Update, differences, None),
         ServerState::Running => change(Action::Keep, differences, None),
         ServerState::Stopped => change(Action::Start, differences, Some("it is stopped")),
         ServerState::Incomplete => change(Action::Create, differences, Some("its making was cut short")),
@@ -252,9 +260,27 @@ fn of_actual(action: Action, server: &Server, reason: Option<String>) -> Change 
     }
 }
 
-/// In what `server` differs from what is wanted. Whose work made it is no difference.
-fn differences(wanted: &Wanted, server: &Server) -> Vec<Difference> {
-    let (old, new) = (attributes(&server.provider, &server.spec), attributes(wanted.provider.as_str(), &wanted.spec));
+/// In what `server` differs from what is wanted that can't be changed. Whose work made it is no difference.
+fn fixed_differences(wanted: &Wanted, server: &Server) -> Vec<Difference> {
+    let attributes = |provider: &str, spec: &ServerSpec| {
+        let mut attributes: BTreeMap<String, Value> = spec.extra.clone().into_iter().collect();
+        attributes.insert("provider".to_owned(), provider.into());
+        attributes.insert("plan".to_owned(), spec.plan.to_string().into());
+        attributes.insert("zone".to_owned(), spec.zone.as_str().into());
+        attributes
+    };
+    let old = attributes(&server.provider, &server.spec);
+    differences(&old, &attributes(wanted.provider.as_str(), &wanted.spec))
+}
+
+fn label_differences(wanted: &ServerSpec, actual: &ServerSpec) -> Vec<Difference> {
+    let labels = |spec: &ServerSpec| -> BTreeMap<String, Value> {
+        spec.labels.iter().map(|(key, value)| (format!("labels.{key}"), value.clone().into())).collect()
+    };
+    differences(&labels(actual), &labels(wanted))
+}
+
+fn differences(old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>) -> Vec<Difference> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
     differing
@@ -264,16 +290,6 @@ fn differences(wanted: &Wanted, server: &Server) -> Vec<Difference> {
             to: new.get(name).map(|value| shown(name, value)),
         })
         .collect()
-}
-
-fn attributes(provider: &str, spec: &ServerSpec) -> BTreeMap<String, Value> {
-    let labels = spec.labels.iter().map(|(key, value)| (format!("labels.{key}"), Value::from(value.clone())));
-    let extra = spec.extra.iter().map(|(key, value)| (key.clone(), value.clone()));
-    let mut attributes: BTreeMap<String, Value> = labels.chain(extra).collect();
-    attributes.insert("provider".to_owned(), provider.into());
-    attributes.insert("plan".to_owned(), spec.plan.to_string().into());
-    attributes.insert("zone".to_owned(), spec.zone.as_str().into());
-    attributes
 }
 
 /// A value for people, without secrets.
@@ -335,12 +351,22 @@ mod tests {
         let shown: Vec<String> = changes.changes[0].differences.iter().map(ToString::to_string).collect();
         let expected = [
             "admin_password: ******** → none",
-            "labels.team: x → none",
             "plan: 1xCPU-1 GB → 2xCPU-1 GB",
             "ports: none → [80]",
             "zone: local → de-fra1",
+            "labels.team: x → none",
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn labels_alone_are_no_reason_to_destroy_anything() {
+        let old = wanted("a", 1);
+        let mut new = wanted("a", 1);
+        new.spec.labels.insert("team".to_owned(), "x".to_owned());
+        let changes = Changes::between(&name("i"), &[new], &[made(&old, ServerState::Stopped)], Others::Leave);
+        assert_eq!(changes.changes[0].action, Action::Update);
+        assert_eq!(changes.changes[0].differences[0].to_string(), "labels.team: none → x");
     }
 
     #[test]
@@ -394,7 +420,7 @@ mod tests {
     fn applied(changes: &Changes) -> Vec<Server> {
         let after = changes.changes.iter().filter_map(|change| match change.action {
             Action::Keep | Action::Leave => change.actual.clone(),
-            Action::Create | Action::Start | Action::Replace => {
+            Action::Create | Action::Start | Action::Update | Action::Replace => {
                 let spec = change.wanted.clone()?;
                 Some(made(&Wanted { provider: name(&change.provider), spec }, ServerState::Running))
             }

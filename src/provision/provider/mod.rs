@@ -177,6 +177,18 @@ pub trait Provider: Send + Sync {
     /// When something of it is left; the error names what.
     fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError>;
 
+    /// Gives the server exactly these labels; nothing that it holds is touched.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotFound`]; [`ProviderError::Invalid`] where the provider has no way to do that.
+    fn relabel(&self, infra: &Name, name: &Name, labels: &BTreeMap<String, String>) -> Result<Server, ProviderError> {
+        let _ = (infra, labels);
+        Err(ProviderError::Invalid {
+            what: format!("the provider {} can't change the labels of server {name}", self.name()),
+            hint: Some("delete the server and make it anew".to_owned()),
+        })
+    }
+
     /// Runs a command in the server, as its root.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Done, Failure, Outcome, Servers, ServersError, chain, provider_hint};
 use crate::provision::lock::{LockError, ServerLocks};
 use crate::provision::plan::{Action, Change, Changes};
-use crate::provision::provider::{Provider, ProviderError, Server, ServerSpec};
+use crate::provision::provider::{Provider, ProviderError, Server, ServerSpec, ServerState};
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +121,11 @@ impl Servers<'_> {
             (Action::Create, Some(wanted), _) => provider.create(wanted)?,
             // As it was made: that somebody else wants it now doesn't make it somebody else's.
             (Action::Start, _, Some(actual)) => provider.create(&actual.spec)?,
+            (Action::Update, Some(wanted), _) => {
+                let server = provider.relabel(&self.infra, &wanted.name, &wanted.labels)?;
+                // It may have stopped, or never have been made to the end.
+                if server.state == ServerState::Running { server } else { provider.create(&server.spec)? }
+            }
             (Action::Replace, Some(wanted), Some(actual)) => self.replace(actual, provider, wanted)?,
             (Action::Keep, _, Some(actual)) => actual.clone(),
             (Action::Delete, _, Some(actual)) => {
@@ -176,7 +181,6 @@ mod tests {
     use super::super::fake::{Fake, Sample, wanted};
     use super::*;
     use crate::provision::plan::Others;
-    use crate::provision::provider::ServerState;
 
     fn options() -> Options {
         Options { parallel: 4, ready_within: Some(Duration::from_secs(1)), keep_going: false }
@@ -235,6 +239,21 @@ mod tests {
         assert_eq!(outcome.unwrap().sentence(), "Successfully started 1 server, replaced 1");
         let plans: Vec<u32> = servers.list().unwrap().iter().map(|server| server.spec.plan.cpus).collect();
         assert_eq!(plans, [2, 1]);
+    }
+
+    #[test]
+    fn other_labels_are_put_on_the_server_that_is_there() {
+        let sample = Sample::new(Fake::default());
+        let servers = sample.servers();
+        servers.apply(&servers.plan(&[wanted("a", 1)], Others::Leave).unwrap(), &options()).unwrap();
+        sample.fake().stop("a");
+        let mut labelled = wanted("a", 1);
+        labelled.spec.labels.insert("team".to_owned(), "x".to_owned());
+        let wants = [labelled];
+        let outcome = servers.apply(&servers.plan(&wants, Others::Leave).unwrap(), &options()).unwrap();
+        assert_eq!(outcome.sentence(), "Successfully updated 1 server");
+        assert_eq!(sample.fake().created(), ["a"], "it was not made anew");
+        assert!(!servers.plan(&wants, Others::Leave).unwrap().any());
     }
 
     #[test]

@@ -110,6 +110,13 @@ impl Provider for Fake {
         Ok(())
     }
 
+    fn relabel(&self, _infra: &Name, name: &Name, labels: &BTreeMap<String, String>) -> Result<Server, ProviderError> {
+        let mut state = self.0.lock().unwrap();
+        let server = state.servers.get_mut(name).ok_or_else(|| ProviderError::NotFound(name.clone()))?;
+        server.spec.labels.clone_from(labels);
+        Ok(server.clone())
+    }
+
     fn exec(&self, _infra: &Name, name: &Name, _exec: &Exec<'_>) -> Result<ExecResult, ProviderError> {
         Err(ProviderError::NotFound(name.clone()))
     }

@@ -94,6 +94,7 @@ const fn past(action: Action) -> &'static str {
     match action {
         Action::Create => "created",
         Action::Start => "started",
+        Action::Update => "updated",
         Action::Replace => "replaced",
         Action::Delete => "deleted",
         Action::Keep => "kept",

@@ -18,6 +18,7 @@ mod root_fs;
 pub mod state;
 mod sys;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -138,6 +139,19 @@ impl Provider for LocalProvider {
         let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
         self.unmake(&dir, &self.id(infra, name))?;
         Self::forget(&dir).map_err(|error| failed(format!("can't remove {}", dir.path().display()), error))
+    }
+
+    fn relabel(&self, infra: &Name, name: &Name, labels: &BTreeMap<String, String>) -> Result<Server, ProviderError> {
+        let dir = self.dir(infra, name);
+        if !dir.path().exists() {
+            return Err(ProviderError::NotFound(name.clone()));
+        }
+        let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
+        let unreadable = |error| failed(format!("can't read the state of server {name}"), error);
+        let mut record = dir.record().map_err(unreadable)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
+        record.spec.labels.clone_from(labels);
+        dir.write_record(&record).map_err(|error| failed(format!("can't record server {name}"), error))?;
+        self.find(infra, name)
     }
 
     fn exec(&self, infra: &Name, name: &Name, exec: &Exec<'_>) -> Result<ExecResult, ProviderError> {
