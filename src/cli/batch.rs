@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::complete;
 use super::connect::{self, block_on, failure};
-use super::error::{CliError, Kind};
+use super::error::CliError;
+use super::infra::settings_error;
 use super::printer::{Rows, age, or_dash};
 use super::watch::{self, Limits};
 use super::{Global, Printer};
-use crate::api::batch::{BatchPlan, BatchQuery, BatchSummary, BatchView};
+use crate::api::batch::{BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView};
 use crate::api::list::Page;
 use crate::client::Client;
 use crate::model::id::BatchId;
@@ -143,8 +144,15 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
 
 /// The file's batch, evaluated here: the daemon is sent data, never a program.
 fn read(file: &FileArgs) -> Result<Value, CliError> {
-    let value = settings::load_value(&file.file);
-    value.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))
+    let document = settings::load_document(&file.file).map_err(|error| settings_error(&error))?;
+    // The daemon checks again; only here is it known where in the file something stands.
+    match BatchRequest::read(&document.value) {
+        Ok(_) => Ok(document.value),
+        Err(problems) => {
+            let problems = problems.iter().map(|problem| (problem.pointer.as_str(), problem.message.as_str()));
+            Err(settings_error(&document.invalid_at(problems)))
+        }
+    }
 }
 
 async fn start(client: &Client, args: &RunArgs, printer: &Printer) -> Result<ExitCode, CliError> {

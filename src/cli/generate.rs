@@ -138,6 +138,9 @@ PROV_CONTROL_CENTER  the control center's address
 PROV_TOKEN           an access token, instead of a session
 PROV_TOKEN_FILE      a file with one
 PROV_WORKSPACE       the workspace
+PROV_INFRA           the infra of `prov servers`
+PROV_EVAL_TIMEOUT_SECONDS
+                     how long one settings or batch file may take to evaluate; 10
 PROV_LOG             the daemon's log level, such as info or prov::scheduler=debug
 PROV_LISTEN, PROV_CONTROL_LISTEN, PROV_DATA_DIR, PROV_MAX_PARALLEL, PROV_COMMAND, …
                      any key of the daemon's configuration; see `prov config view`

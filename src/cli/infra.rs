@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::Global;
 use super::error::{CliError, Kind};
 use super::printer::{Format, Printer, Rows, or_dash};
 use super::servers::{servers_error, workspace_error};
+use super::{Global, complete};
 use crate::model::name::Name;
 use crate::provision::report::Reporter;
 use crate::provision::servers::{self, Servers, ServersError, wanted};
@@ -33,7 +33,7 @@ enum Command {
     #[command(visible_alias = "get")]
     Show {
         /// The infra
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = complete::infras())]
         infra: Name,
         /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
         #[arg(short, long, value_name = "FILE")]
@@ -42,7 +42,7 @@ enum Command {
     /// Check settings, and ask the providers whether they could make what is declared
     Validate {
         /// The infras [default: all of the workspace]
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = complete::infras())]
         infras: Vec<Name>,
         /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
         #[arg(short, long, value_name = "FILE")]

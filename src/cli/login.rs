@@ -92,7 +92,8 @@ pub(super) fn logout(args: &LogoutArgs, global: &Global) -> Result<ExitCode, Cli
     match ended {
         Ok(_) => Printer::new(global).remark("logged out"),
         Err(error) => {
-            Printer::new(global).remark(&format!("forgot the session; the daemon could not be told: {}", error.message));
+            Printer::new(global)
+                .remark(&format!("forgot the session; the daemon could not be told: {}", error.message));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Subcommand};
 
 use self::render::{done_rows, plan_rows, server_rows};
-use super::Global;
 use super::confirm::confirm;
 use super::error::{CliError, Kind};
 use super::printer::{Format, Printer};
+use super::{Global, complete};
 use crate::model::name::Name;
 use crate::provision::lock;
 use crate::provision::plan::{Change, Changes};
@@ -45,7 +45,7 @@ enum Command {
 #[derive(Debug, ClapArgs)]
 struct Target {
     /// The infra
-    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA")]
+    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA", add = complete::infras())]
     infra: Name,
     /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
     #[arg(short, long, value_name = "FILE", conflicts_with = "operation")]
@@ -91,7 +91,7 @@ struct Delete {
 #[derive(Debug, ClapArgs)]
 struct List {
     /// The infra [default: all of the workspace]
-    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA")]
+    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA", add = complete::infras())]
     infra: Option<Name>,
 }
 

@@ -98,7 +98,7 @@ impl Servers<'_> {
             let (action, server, total) = (change.action, &change.server, progress.changes.len());
             match &result {
                 Ok(_) if action.is_change() => {
-                    self.reporter.progress(ended, total, &format!("{action} {server}: done"))
+                    self.reporter.progress(ended, total, &format!("{action} {server}: done"));
                 }
                 Ok(_) => self.reporter.advance(ended, total, &format!("{server}: as declared")),
                 Err(error) => {
