@@ -1,4 +1,7 @@
 //! `prov servers` and `prov infra` as people and the daemon run them, with local servers.
+//!
+//! The example workspace is written in Nickel.
+#![cfg(feature = "nickel")]
 
 mod batch;
 mod settings;

@@ -7,6 +7,7 @@ fn said(file: &str, text: &str) -> String {
     Sample::new().with(&format!("infra/a/{file}"), text).load(file).unwrap_err().to_string()
 }
 
+#[cfg(feature = "nickel")]
 #[test]
 fn the_three_formats_make_the_same_settings() {
     let sample = Sample::new()
@@ -48,6 +49,7 @@ fn json_problems_are_named_with_line_and_column() {
     assert_eq!(said("config.json", text), expected);
 }
 
+#[cfg(feature = "nickel")]
 #[test]
 fn nickel_problems_are_found_by_their_text() {
     let text = "{\n  servers = [\n    { name = \"a\", plan = \"1xCPU-1 GB\" },\n    { name = \"b;rm\", plan = \"1xCPU-1 GB\" },\n  ],\n}\n";
@@ -57,6 +59,7 @@ fn nickel_problems_are_found_by_their_text() {
 
 #[test]
 fn syntax_errors_of_each_format_say_where() {
+    #[cfg(feature = "nickel")]
     assert!(said("config.ncl", "{\n  name = \n}").starts_with("infra/a/config.ncl:3:1: unexpected token\n"));
     let yaml = said("config.yaml", "name: a\nservers: [\n");
     assert!(yaml.starts_with("infra/a/config.yaml:3:1: "), "{yaml}");
@@ -64,6 +67,7 @@ fn syntax_errors_of_each_format_say_where() {
     assert!(json.starts_with("infra/a/config.json:3:1: trailing comma\n    3 | }\n      | ^"), "{json}");
 }
 
+#[cfg(feature = "nickel")]
 #[test]
 fn an_error_in_an_import_is_told_of_the_import() {
     let sample = Sample::new()
@@ -102,4 +106,13 @@ fn problems_that_others_found_are_shown_in_the_file() {
     let error = document.invalid_at([("/operations/0/type", "no such type"), ("/infra", "is required")]);
     let expected = "b.yaml has 2 problems\n  b.yaml:4:11: operations[0].type: no such type\n    4 |     type: magic\n      |           ^\n  b.yaml: infra: is required";
     assert_eq!(error.to_string(), expected);
+}
+
+#[cfg(not(feature = "nickel"))]
+#[test]
+fn a_build_without_nickel_says_so() {
+    let error = Sample::new().with("infra/a/config.ncl", "{}").load("config.ncl").unwrap_err();
+    let expected = "infra/a/config.ncl is written in Nickel, and this prov was built without the feature `nickel`";
+    assert_eq!(error.to_string(), expected);
+    assert!(error.is_invalid_file() && error.hint().is_some());
 }

@@ -1,7 +1,9 @@
 //! Settings files through the real evaluator: what is read, what is refused, and that nothing gets out or hangs.
 
+#[cfg(feature = "nickel")]
 mod jail;
 mod messages;
+#[cfg(feature = "nickel")]
 mod scaffold;
 
 use std::fs;
