@@ -3,4 +3,5 @@
 mod commands;
 mod network;
 mod support;
+mod unprivileged;
 mod whole_life;

@@ -16,15 +16,25 @@ pub struct Bench {
 impl Bench {
     /// `None`, and says why, where this account can't make servers as the tests want them.
     pub fn as_root() -> Option<Self> {
+        Self::as_root_in(&std::env::temp_dir())
+    }
+
+    /// The same with the workspace below `parent`.
+    pub fn as_root_in(parent: &Path) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             println!("skipped: needs root");
             return None;
         }
-        Some(Self::new())
+        Some(Self::within(parent))
     }
 
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    /// With the rights that this account has.
+    pub fn new() -> Self {
+        Self::within(&std::env::temp_dir())
+    }
+
+    fn within(parent: &Path) -> Self {
+        let dir = tempfile::tempdir_in(parent).unwrap();
         let provider = LocalProvider::new(dir.path()).unwrap().with_program(env!("CARGO_BIN_EXE_prov").into());
         Self { dir, provider }
     }

@@ -70,10 +70,7 @@ fn a_killed_init_leaves_a_stopped_server_that_starts_with_its_files() {
     let Some(bench) = Bench::as_root() else { return };
     bench.provider.create(&spec("web")).unwrap();
     bench.out("web", "echo kept >/opt/mark; echo kept >/home/mark; echo changed >/etc/hostname");
-    let init: serde_json::Value =
-        serde_json::from_slice(&fs::read(bench.state_of("web").join("init.json")).unwrap()).unwrap();
-    let pid = Pid::from_raw(i32::try_from(init["pid"].as_i64().unwrap()).unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill_init(&bench, "web");
     let state = || bench.provider.list(&infra()).unwrap()[0].state;
     until("the server stops", || state() == ServerState::Stopped);
     let error = bench.provider.wait_ready(&infra(), &name("web"), std::time::Duration::from_secs(1)).unwrap_err();
@@ -97,9 +94,63 @@ fn deleting_leaves_nothing() {
     assert_eq!(bench.provider.list(&infra()).unwrap(), []);
 }
 
+fn kill_init(bench: &Bench, server: &str) {
+    kill(&serde_json::from_slice(&fs::read(bench.state_of(server).join("init.json")).unwrap()).unwrap());
+}
+
+fn kill(init: &serde_json::Value) {
+    let pid = Pid::from_raw(i32::try_from(init["pid"].as_i64().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
 /// Control groups of the server.
 fn groups_of(id: &str) -> Vec<String> {
     let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return Vec::new() };
     let groups = hierarchies.flatten().map(|one| one.path().join(format!("prov-{id}")));
     groups.filter(|group| group.exists()).map(|group| group.display().to_string()).collect()
+}
+
+#[test]
+fn a_workspace_below_a_directory_that_servers_see_is_left_out() {
+    let Some(bench) = Bench::as_root_in(std::path::Path::new("/var/lib")) else { return };
+    bench.provider.create(&spec("web")).unwrap();
+    assert_ne!(bench.sh("web", &format!("ls {}", bench.path().display())).status, 0, "the workspace is in sight");
+    bench.out(
+        "web",
+        "echo kept >/var/lib/dpkg/mark; echo kept >/var/new; echo kept >/var/lib/new; ls /var/lib/dpkg/status",
+    );
+    assert!(!fs::exists("/var/lib/dpkg/mark").unwrap() && !fs::exists("/var/new").unwrap());
+    kill_init(&bench, "web");
+    until("the server stops", || bench.provider.list(&infra()).unwrap()[0].state == ServerState::Stopped);
+    bench.provider.create(&spec("web")).unwrap();
+    assert_eq!(bench.out("web", "cat /var/lib/dpkg/mark /var/new /var/lib/new"), "kept\nkept\nkept");
+}
+
+#[test]
+fn where_overlays_cant_lie_the_disk_is_in_memory_and_it_says_so() {
+    let Some(bench) = Bench::as_root() else { return };
+    // An overlay for the workspace: no overlay's upper layer can lie on another.
+    let script = "cd \"$1\" && mkdir lower upper work ws && \
+        unshare --mount sh -c 'mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work ws && \
+        mkdir -p ws/.prov/local/production/web && cat >ws/.prov/local/production/web/spec.json && \
+        exec \"$0\" internal local-init \"$PWD/ws/.prov/local/production/web\"' \"$2\"";
+    let server = spec("web");
+    let record = serde_json::json!({"spec": server, "id": "00000000:production:web", "address": null, "cgroups": [],
+        "limits": "not enforced: a test", "notes": []});
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(bench.path())
+        .arg(env!("CARGO_BIN_EXE_prov"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    serde_json::to_writer(child.stdin.take().unwrap(), &record).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text, "\"ready\"", "{}", String::from_utf8_lossy(&output.stderr));
+    let init = fs::read(bench.path().join("upper/.prov/local/production/web/init.json")).unwrap();
+    let init: serde_json::Value = serde_json::from_slice(&init).unwrap();
+    kill(&init);
+    assert!(init["notes"][0].as_str().unwrap().contains("in memory"), "{init}");
 }

@@ -21,6 +21,7 @@ use super::network::{self, Network};
 use super::root_fs::{self, Style};
 use super::state::{Held, InitRecord, Record, ServerDir};
 use super::sys::{self, Fault, Side, Signals, at};
+use super::unprivileged;
 
 /// The word after `prov internal`.
 pub const SUBCOMMAND: &str = "local-init";
@@ -73,7 +74,7 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
         // Before the cgroup namespace is made, whose root would otherwise be the maker's group.
         fs::write(group.join("cgroup.procs"), "0").map_err(at(format!("can't join {}", group.display())))?;
     }
-    let style = Style { in_user_namespace: false, first: !server.is_made() };
+    let style = Style { in_user_namespace: !unprivileged::is_privileged(), first: !server.is_made() };
     let mut flags = UnshareFlags::NEWNS
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWIPC
@@ -86,8 +87,15 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
     // Acts on the host's network wherever this process goes.
     let host = record.address.filter(|_| private).map(|address| Ok((Netlink::open()?, address))).transpose();
     let host = host.map_err(at::<io::Error>("can't reach the host's network"))?;
+    if style.in_user_namespace {
+        flags |= UnshareFlags::NEWUSER;
+    }
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     // SAFETY: this process has one thread and shares no descriptors' table with another.
-    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(at("can't make namespaces"))?;
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(|error| unprivileged::explain(error.into()))?;
+    if style.in_user_namespace {
+        unprivileged::become_root(user, group)?;
+    }
     if private {
         network::loopback_up().map_err(at("can't switch the loopback interface on"))?;
     }

@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod exec;
 pub mod init;
 mod kernel_fs;
+mod layers;
 mod lifecycle;
 pub mod netlink;
 pub mod network;
@@ -17,6 +18,7 @@ pub mod procs;
 mod root_fs;
 pub mod state;
 mod sys;
+mod unprivileged;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -95,17 +95,13 @@ impl Place<'_> {
     /// else one that is not in `taken`.
     pub fn reserve(self, _lock: &Lock, had: Option<Ipv4Addr>, taken: &BTreeSet<Ipv4Addr>) -> io::Result<Ipv4Addr> {
         let mut netlink = Netlink::open()?;
-        let gateway = match netlink.link(&self.bridge())? {
-            Some(index) => match netlink.addresses()?.into_iter().find(|(of, _)| *of == index) {
-                Some((_, range)) => range.address,
-                None => self.address_bridge(&mut netlink, index, had, taken)?,
-            },
-            None => {
-                netlink.make_bridge(&self.bridge())?;
-                let index = netlink.link(&self.bridge())?;
-                let index = index.ok_or_else(|| io::Error::other("the bridge vanished"))?;
-                self.address_bridge(&mut netlink, index, had, taken)?
-            }
+        if netlink.link(&self.bridge())?.is_none() {
+            netlink.make_bridge(&self.bridge())?;
+        }
+        let index = netlink.link(&self.bridge())?.ok_or_else(|| io::Error::other("the bridge vanished"))?;
+        let gateway = match netlink.addresses()?.into_iter().find(|(of, _)| *of == index) {
+            Some((_, range)) => range.address,
+            None => self.address_bridge(&mut netlink, index, had, taken)?,
         };
         let [a, b, c, _] = gateway.octets();
         let own = had.filter(|had| had.octets()[..3] == [a, b, c] && !taken.contains(had));
@@ -151,7 +147,7 @@ impl Place<'_> {
         let bridge =
             bridge.ok_or_else(|| Fault::new("the workspace's bridge vanished").hint("create the server again"))?;
         let outside = self.outside();
-        self.make_pair(host, bridge, &outside, inside).map_err(at(format!("can't make the interface {outside}")))?;
+        Self::make_pair(host, bridge, &outside, inside).map_err(at(format!("can't make the interface {outside}")))?;
         let mut own = Netlink::open().map_err(at("can't reach the server's network"))?;
         let index = own.link(INSIDE).map_err(at("can't look for the server's interface"))?;
         let index = index.ok_or_else(|| Fault::new("the server's interface vanished"))?;
@@ -163,7 +159,7 @@ impl Place<'_> {
     }
 
     /// The interface of an earlier run may still be there: the kernel takes a namespace apart at leisure.
-    fn make_pair(self, host: &mut Netlink, bridge: u32, name: &str, inside: BorrowedFd<'_>) -> io::Result<()> {
+    fn make_pair(host: &mut Netlink, bridge: u32, name: &str, inside: BorrowedFd<'_>) -> io::Result<()> {
         for _ in 0..10 {
             if let Some(old) = host.link(name)? {
                 host.delete_link(old)?;

@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::root_fs::upper_dir;
+use super::layers::upper_dir;
 use super::sys::{Fault, at};
 
 /// Directories whose content is the host's alone: secrets, data of its services, other people's machines.
-const HIDDEN: [&str; 22] = [
+pub const HIDDEN: [&str; 22] = [
     "etc/kubernetes",
     "etc/letsencrypt",
     "etc/ssl/private",
@@ -40,11 +40,11 @@ const REMOVED: [&str; 4] = ["shadow-", "gshadow-", "passwd-", "group-"];
 /// Marks the host's own directories opaque in the upper layer, before the overlays are mounted.
 pub fn hide_host_state() -> Result<(), Fault> {
     for path in HIDDEN {
-        if !Path::new("/").join(path).is_dir() || Path::new("up").join(path).exists() {
+        if !Path::new("/").join(path).is_dir() || Path::new("disk/up").join(path).exists() {
             continue;
         }
         upper_dir(path)?;
-        let upper = format!("up/{path}");
+        let upper = format!("disk/up/{path}");
         for attribute in ["trusted.overlay.opaque", "user.overlay.opaque"] {
             // One of the two is the overlay's; which one depends on how it will be mounted, and the other does no harm.
             let _ = rustix::fs::setxattr(&upper, attribute, b"y", rustix::fs::XattrFlags::empty());
@@ -64,9 +64,13 @@ pub fn write_all(root: &Path, host_name: &str) -> Result<(), Fault> {
     // Often a link into a directory that the server doesn't see.
     let resolvers = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     replace(&etc.join("resolv.conf"), &resolvers, 0o644)?;
-    for name in ["shadow", "gshadow"] {
-        let host = fs::read_to_string(Path::new("/etc").join(name)).unwrap_or_default();
-        replace(&etc.join(name), &without_passwords(&host), 0o640)?;
+    for (name, accounts, fields) in [("shadow", "/etc/passwd", 9), ("gshadow", "/etc/group", 4)] {
+        let own = match fs::read_to_string(Path::new("/etc").join(name)) {
+            Ok(host) => without_passwords(&host),
+            // Only root may read it: the accounts are known from elsewhere.
+            Err(_) => locked(&fs::read_to_string(accounts).unwrap_or_default(), fields),
+        };
+        replace(&etc.join(name), &own, 0o640)?;
     }
     for name in REMOVED {
         remove(&etc.join(name))?;
@@ -100,6 +104,12 @@ fn without_passwords(text: &str) -> String {
     own
 }
 
+/// A shadow file with so many `fields` for the accounts of a passwd or group file, none with a password.
+fn locked(accounts: &str, fields: usize) -> String {
+    let names = accounts.lines().filter_map(|line| line.split(':').next());
+    names.flat_map(|name| [name, ":!", &":".repeat(fields - 2), "\n"].map(str::to_owned)).collect()
+}
+
 /// Writes a file anew, never through a symbolic link.
 fn replace(path: &Path, text: &str, mode: u32) -> Result<(), Fault> {
     remove(path)?;
@@ -126,6 +136,7 @@ mod tests {
         let host = "root:$y$j9T$secret:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\nopen::19000::::::\n";
         let own = "root:!:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\nopen:!:19000::::::\n";
         assert_eq!(without_passwords(host), own);
+        assert_eq!(locked("root:x:0:0:root:/root:/bin/sh\n", 9), "root:!:::::::\n");
     }
 
     #[test]

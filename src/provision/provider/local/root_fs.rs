@@ -1,12 +1,12 @@
 //! The root of a server: the host's own directories, copy-on-write, without what is the host's alone.
 //!
-//! Each of `usr etc var opt` is an overlay of its own on a small tmpfs. One overlay of `/` would show the whole host,
+//! The directories ([`super::layers`]) are put together on a small tmpfs. One overlay of `/` would show the whole host,
 //! home directories and keys included. Runs in the server's mount namespace, in the server's state directory: all paths
 //! below are relative to it, so that no character of the workspace's path can be taken for a mount option.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode};
@@ -14,14 +14,10 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::sys::{Fault, at};
 
-/// The host's directories that a server sees.
-pub const SHOWN: [&str; 4] = ["usr", "etc", "var", "opt"];
-/// Directories that are symbolic links into `usr` on today's systems, and real ones on older systems.
-const PROGRAMS: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// The server's own directories on the disk, with their modes.
 const OWN: [(&str, u32); 3] = [("root", 0o700), ("home", 0o755), ("srv", 0o755)];
 /// Where container engines keep layers: they make overlays of their own, which can't lie on an overlay.
-pub const PLAIN: [&str; 4] = ["containerd", "docker", "kubelet", "containers"];
+const PLAIN: [&str; 4] = ["containerd", "docker", "kubelet", "containers"];
 /// Device nodes: name, major, minor.
 const NODES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
@@ -40,11 +36,11 @@ pub struct Style {
 pub fn build(style: Style, host_name: &str) -> Result<Vec<String>, Fault> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at("can't make the server's mounts private"))?;
-    for dir in ["root", "up", "wk", "data"] {
+    for dir in ["root", "disk", "data"] {
         fs::create_dir_all(dir).map_err(at(format!("can't make the directory {dir}")))?;
     }
     tmpfs("root", "mode=755", MountFlags::empty())?;
-    let notes = show_host(style)?;
+    let volatile = super::layers::show_host(style)?;
     for (name, mode) in OWN {
         let data = format!("data/{name}");
         make_dir(&data, mode)?;
@@ -60,8 +56,12 @@ pub fn build(style: Style, host_name: &str) -> Result<Vec<String>, Fault> {
     plain_dirs()?;
     devices(style)?;
     super::kernel_fs::mount_all(style)?;
-    if style.first {
+    if style.first || volatile {
         super::own_files::write_all(Path::new("root"), host_name)?;
+    }
+    let mut notes = Vec::new();
+    if volatile {
+        notes.push("its disk is in memory, for overlays can't use the workspace's file system: what it writes to /usr, /etc, /var and /opt is gone when it stops".to_owned());
     }
     Ok(notes)
 }
@@ -73,87 +73,6 @@ pub fn enter() -> Result<(), Fault> {
     rustix::process::pivot_root(".", ".").map_err(at("can't change the root"))?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(at("can't let go of the host's root"))?;
     std::env::set_current_dir("/").map_err(at("can't enter the new root"))
-}
-
-/// Overlays of the host's directories.
-fn show_host(style: Style) -> Result<Vec<String>, Fault> {
-    let mut notes = Vec::new();
-    let programs = PROGRAMS.iter().copied().filter(|name| Path::new("/").join(name).is_dir());
-    let mut overlays: Vec<&str> = SHOWN.into_iter().filter(|name| Path::new("/").join(name).is_dir()).collect();
-    for name in programs {
-        match fs::read_link(Path::new("/").join(name)) {
-            Ok(target) => symlink(target, format!("root/{name}")).map_err(at(format!("can't link /{name}")))?,
-            Err(_) => overlays.push(name),
-        }
-    }
-    for name in &overlays {
-        upper_dir(name)?;
-        make_dir(&format!("wk/{name}"), 0o755)?;
-        make_dir(&format!("root/{name}"), 0o755)?;
-    }
-    super::own_files::hide_host_state()?;
-    let mut volatile = false;
-    for name in overlays {
-        volatile |= overlay(name, style, volatile)?;
-    }
-    if volatile {
-        notes.push("its disk is in memory, for the workspace lies on a file system that overlays can't use: what it writes to /usr, /etc, /var and /opt is gone when it stops".to_owned());
-    }
-    Ok(notes)
-}
-
-/// One overlay; whether its upper layer had to be put in memory.
-fn overlay(name: &str, style: Style, volatile: bool) -> Result<bool, Fault> {
-    let extra = if style.in_user_namespace { ",userxattr" } else { "" };
-    let target = format!("root/{name}");
-    let mount = || {
-        let options = format!("lowerdir=/{name},upperdir=up/{name},workdir=wk/{name}{extra}\0").into_bytes();
-        let options = std::ffi::CStr::from_bytes_with_nul(&options).expect("the names are ours and hold no zero");
-        rustix::mount::mount("overlay", target.as_str(), "overlay", MountFlags::empty(), options)
-    };
-    match mount() {
-        Ok(()) => Ok(false),
-        // Upper layers can't lie on an overlay or a network file system.
-        Err(rustix::io::Errno::INVAL) if !volatile && name == SHOWN[0] => {
-            for dir in ["up", "wk"] {
-                tmpfs(dir, "mode=755", MountFlags::empty())?;
-            }
-            for name in SHOWN.iter().chain(&PROGRAMS).filter(|name| Path::new("/").join(name).is_dir()) {
-                upper_dir(name)?;
-                make_dir(&format!("wk/{name}"), 0o755)?;
-            }
-            super::own_files::hide_host_state()?;
-            mount().map(|()| true).map_err(at(format!("can't put an overlay on /{name}")))
-        }
-        Err(rustix::io::Errno::NODEV) => Err(Fault::new("this kernel has no overlay file system")
-            .hint("load it with `modprobe overlay`, or use a kernel that has it")),
-        Err(error) => Err(at(format!("can't put an overlay on /{name}"))(error)
-            .hint("the directory needs a kernel with overlay, and a workspace on ext4, xfs or btrfs outside of /usr, /etc, /var and /opt")),
-    }
-}
-
-/// Makes a directory of the upper layer, and those above it, like the host's: the upper directory's owner and mode are
-/// what the server sees.
-pub fn upper_dir(path: &str) -> Result<(), Fault> {
-    let mut below = String::new();
-    for part in path.split('/') {
-        if !below.is_empty() {
-            below.push('/');
-        }
-        below.push_str(part);
-        let upper = format!("up/{below}");
-        match fs::create_dir(&upper) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made.map_err(at(format!("can't make {upper}")))?,
-        }
-        // A directory that the host lacks is an ordinary one.
-        let Ok(lower) = fs::metadata(format!("/{below}")) else { continue };
-        // An owner that a user namespace doesn't know can't be given; the server's root owns the directory then.
-        let _ = std::os::unix::fs::chown(&upper, Some(lower.uid()), Some(lower.gid()));
-        fs::set_permissions(&upper, fs::Permissions::from_mode(lower.mode() & 0o7777))
-            .map_err(at(format!("can't set the mode of {upper}")))?;
-    }
-    Ok(())
 }
 
 fn plain_dirs() -> Result<(), Fault> {
@@ -206,13 +125,14 @@ fn devices(style: Style) -> Result<(), Fault> {
 pub fn make_dir(path: &str, mode: u32) -> Result<(), Fault> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made
+        outcome => outcome
             .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
             .map_err(at(format!("can't make the directory {path}"))),
     }
 }
 
-fn tmpfs(target: &str, options: &str, flags: MountFlags) -> Result<(), Fault> {
+/// Mounts an empty file system in memory.
+pub fn tmpfs(target: &str, options: &str, flags: MountFlags) -> Result<(), Fault> {
     let options = std::ffi::CString::new(options).expect("the options are ours and hold no zero");
     rustix::mount::mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
         .map_err(at(format!("can't mount a tmpfs on {target}")))

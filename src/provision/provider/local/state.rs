@@ -7,7 +7,7 @@
 //!   spec.json      the server was asked for          deleting.json  the same, while it is being deleted
 //!   made           it has been made completely once
 //!   init.json      written by init once commands can run
-//!   up/ wk/ data/  what the server wrote             root/          where its root is put together
+//!   disk/ data/    what the server wrote             root/          where its root is put together
 //! ```
 //!
 //! Every change is one rename or one unlink, so a crash leaves a state that has a name. Knows nothing of namespaces.

@@ -17,10 +17,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::ThreadNameSpaceType;
+use seccompiler::BpfProgram;
 
 use super::super::procs::Procs;
 use super::super::state::ServerDir;
 use super::super::sys::{self, Fault, Side, at};
+use super::super::unprivileged;
 use super::leftover::Family;
 use super::tail::Tail;
 use super::{Reply, Request, frame};
@@ -145,7 +147,8 @@ impl Run {
         }
         enter(&init_handle, init.user_namespace)?;
         let mark = uuid::Uuid::now_v7().to_string();
-        let mut child = spawn(request, &mark, groups)?;
+        let filter = init.user_namespace.then(unprivileged::filter).transpose()?;
+        let mut child = spawn(request, &mark, groups, filter)?;
         // The command has its own copy; this one would keep its writer waiting for ever.
         sys::to_null(&[0]).map_err(at("can't let go of the input"))?;
         let handle = open_process(i32::try_from(child.id()).map_err(|_| Fault::new("the pid is no pid"))?)?;
@@ -248,7 +251,7 @@ fn enter(init: &OwnedFd, user_namespace: bool) -> Result<(), Fault> {
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), kinds).map_err(at("can't enter the server"))
 }
 
-fn spawn(request: &Request, mark: &str, groups: Vec<File>) -> Result<Child, Fault> {
+fn spawn(request: &Request, mark: &str, groups: Vec<File>, filter: Option<BpfProgram>) -> Result<Child, Fault> {
     let (program, arguments) = request.argv.split_first().ok_or_else(|| Fault::new("there is no command"))?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(ENVIRONMENT).env(MARK, mark);
@@ -259,6 +262,9 @@ fn spawn(request: &Request, mark: &str, groups: Vec<File>) -> Result<Child, Faul
         for group in &groups {
             // Zero means the writer (cgroups(7)); its pid here is another than outside.
             rustix::io::write(group, b"0")?;
+        }
+        if let Some(filter) = &filter {
+            seccompiler::apply_filter(filter).map_err(|_| io::Error::last_os_error())?;
         }
         Ok(())
     };

@@ -1,0 +1,172 @@
+//! The host's directories as a server sees them: overlays, each with its upper layer in `disk/up/` and its work directory in
+//! `disk/wk/` of the server's state directory, which is the current one.
+//!
+//! Usually one overlay for each of `usr etc var opt`. The directory that holds the workspace itself can't be the lower
+//! layer of its own upper layer; it is split: an overlay for each of its subdirectories, the workspace left out.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
+
+use super::own_files::{self, HIDDEN};
+use super::root_fs::{Style, bind, make_dir, tmpfs};
+use super::sys::{Fault, at};
+use super::unprivileged;
+
+/// The host's directories that a server sees.
+const SHOWN: [&str; 4] = ["usr", "etc", "var", "opt"];
+/// Directories that are symbolic links into `usr` on today's systems, and real ones on older systems.
+const PROGRAMS: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+/// The state directory stands so many levels below the workspace.
+const LEVELS: usize = 4;
+/// Characters that mean something in overlay's options.
+const SPECIAL: [char; 3] = [',', ':', '\\'];
+
+/// Shows them below `root/`. Whether the upper layers had to be put in memory, where they end with the server.
+pub fn show_host(style: Style) -> Result<bool, Fault> {
+    let state = std::env::current_dir().map_err(at("can't tell the state directory"))?;
+    let workspace = state.ancestors().nth(LEVELS).unwrap_or(&state).to_path_buf();
+    let mut plan = Plan { workspace, first: style.first, overlays: Vec::new() };
+    for name in SHOWN.into_iter().chain(PROGRAMS) {
+        plan.add_top(name)?;
+    }
+    prepare(&plan.overlays, style, style.first)?;
+    let mut volatile = false;
+    for path in &plan.overlays {
+        match mount(path, style) {
+            // Upper layers can't lie on an overlay or a network file system.
+            Err(Errno::INVAL) if !volatile => {
+                // Both must lie on one mount.
+                tmpfs("disk", "mode=755", MountFlags::empty())?;
+                prepare(&plan.overlays, style, true)?;
+                volatile = true;
+                mount(path, style)
+            }
+            mounted => mounted,
+        }
+        .map_err(|error| explain(path, error))?;
+    }
+    Ok(volatile)
+}
+
+fn explain(path: &str, error: Errno) -> Fault {
+    let fault = at(format!("can't put an overlay on /{path}"))(error);
+    match error {
+        Errno::NODEV => fault.hint("this kernel has no overlay file system: load it with `modprobe overlay`"),
+        Errno::PERM => fault.hint("an ordinary user needs Linux 5.11 or later for this; or run prov as root"),
+        _ => fault.hint("put the workspace on a local disk with ext4, xfs or btrfs"),
+    }
+}
+
+fn mount(path: &str, style: Style) -> Result<(), Errno> {
+    let extra = if style.in_user_namespace { ",userxattr" } else { "" };
+    let work = work_dir(path);
+    let options = format!("lowerdir=/{path},upperdir=disk/up/{path},workdir={work}{extra}");
+    let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+    rustix::mount::mount("overlay", format!("root/{path}"), "overlay", MountFlags::empty(), options.as_c_str())
+}
+
+fn work_dir(path: &str) -> String {
+    format!("disk/wk/{}", path.replace('/', "+"))
+}
+
+/// Makes upper layers and work directories, and hides in them what is the host's alone.
+fn prepare(overlays: &[String], style: Style, fresh: bool) -> Result<(), Fault> {
+    for dir in ["disk/up", "disk/wk"] {
+        make_dir(dir, 0o755)?;
+    }
+    for path in overlays {
+        upper_dir(path)?;
+        make_dir(&work_dir(path), 0o755)?;
+    }
+    own_files::hide_host_state()?;
+    if style.in_user_namespace && fresh {
+        unprivileged::fill_upper(overlays)?;
+    }
+    Ok(())
+}
+
+/// Which overlays there are.
+struct Plan {
+    workspace: PathBuf,
+    first: bool,
+    overlays: Vec<String>,
+}
+
+impl Plan {
+    fn add_top(&mut self, name: &str) -> Result<(), Fault> {
+        let host = Path::new("/").join(name);
+        if let Ok(target) = fs::read_link(&host) {
+            return symlink(target, format!("root/{name}")).map_err(at(format!("can't link /{name}")));
+        }
+        if !host.is_dir() {
+            return Ok(());
+        }
+        make_dir(&format!("root/{name}"), 0o755)?;
+        if !self.workspace.starts_with(&host) {
+            self.overlays.push(name.to_owned());
+            return Ok(());
+        }
+        let data = format!("data/split-{name}");
+        make_dir(&data, 0o755)?;
+        bind(&data, &format!("root/{name}"))?;
+        self.split(name)
+    }
+
+    /// The entries of a directory that holds the workspace, one by one.
+    fn split(&mut self, path: &str) -> Result<(), Fault> {
+        let entries = fs::read_dir(Path::new("/").join(path)).map_err(at(format!("can't read /{path}")))?;
+        for entry in entries.flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let (host, below) = (entry.path(), format!("{path}/{name}"));
+            let target = format!("root/{below}");
+            let Ok(there) = fs::symlink_metadata(&host) else { continue };
+            if host == self.workspace || name.contains(SPECIAL) {
+                continue;
+            }
+            if there.is_dir() {
+                make_dir(&target, there.mode() & 0o7777)?;
+                if self.workspace.starts_with(&host) {
+                    self.split(&below)?;
+                } else if !HIDDEN.contains(&below.as_str()) {
+                    self.overlays.push(below);
+                }
+            } else if self.first && there.is_symlink() {
+                // Left over from a start that was cut short, or made just now: the same either way.
+                let _ = fs::read_link(&host).and_then(|link| symlink(link, &target));
+            } else if self.first && there.is_file() {
+                let _ = fs::copy(&host, &target);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a directory of the upper layer, and those above it, like the host's: the upper directory's owner and mode are
+/// what the server sees.
+pub fn upper_dir(path: &str) -> Result<(), Fault> {
+    let mut below = String::new();
+    for part in path.split('/') {
+        if !below.is_empty() {
+            below.push('/');
+        }
+        below.push_str(part);
+        let upper = format!("disk/up/{below}");
+        match fs::create_dir(&upper) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made.map_err(at(format!("can't make {upper}")))?,
+        }
+        // A directory that the host lacks is an ordinary one.
+        let Ok(lower) = fs::metadata(format!("/{below}")) else { continue };
+        // An owner that a user namespace doesn't know can't be given; the server's root owns the directory then.
+        let _ = std::os::unix::fs::chown(&upper, Some(lower.uid()), Some(lower.gid()));
+        fs::set_permissions(&upper, fs::Permissions::from_mode(lower.mode() & 0o7777))
+            .map_err(at(format!("can't set the mode of {upper}")))?;
+    }
+    Ok(())
+}
