@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use etcetera::BaseStrategy;
 
-use crate::api::read::unknown;
+use crate::model::nearest::unknown;
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]

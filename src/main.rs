@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use prov::provision::provider::local;
 use prov::provision::settings::evaluator;
+use prov::provision::tiny;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -23,6 +24,7 @@ fn internal(name: &OsString, rest: &[OsString]) -> ExitCode {
     match (name.to_str(), rest) {
         (Some(evaluator::SUBCOMMAND), rest) => evaluator::run(rest),
         (Some(word @ (local::init::SUBCOMMAND | local::exec::SUBCOMMAND)), rest) => local::internal(word, rest),
+        (Some(word @ (tiny::HTTP | tiny::KV)), rest) => tiny::run(word, rest),
         (Some("supervisor"), [directory, logs, limit]) => {
             let limit = limit.to_str().and_then(|limit| limit.parse().ok()).unwrap_or(u64::MAX);
             match prov::exec::supervisor::run(Path::new(directory), Path::new(logs), limit) {

@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::model::nearest::unknown;
+
 /// One thing wrong with a body or query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -156,22 +158,6 @@ impl<'a> Object<'a> {
             self.fault(&shown, unknown("field", &shown, &self.known.borrow()));
         }
     }
-}
-
-/// A sentence about an unknown word, with the nearest known one.
-#[must_use]
-pub fn unknown(what: &str, given: &str, known: &[&str]) -> String {
-    match nearest(given, known) {
-        Some(near) => format!("unknown {what} `{given}`; did you mean `{near}`?"),
-        None => format!("unknown {what} `{given}`; known: {}", known.join(", ")),
-    }
-}
-
-/// The known word nearest to `given`, when one is near.
-#[must_use]
-pub fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
-    let scored = known.iter().map(|word| (strsim::jaro_winkler(given, word), *word));
-    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
 /// What kind of value this is, with its article.

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::secret::sha256;
+use crate::model::digest::sha256;
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::secret::{NoRandomness, random, sha256};
+use super::secret::{NoRandomness, random};
+use crate::model::digest::sha256;
 use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::Session;

@@ -21,6 +21,7 @@ pub mod printer;
 mod serve;
 mod servers;
 mod tasks;
+mod taskserv;
 mod watch;
 mod workflow;
 
@@ -76,6 +77,9 @@ enum Command {
     /// Servers: make, delete, list
     #[command(visible_aliases = ["server", "s"])]
     Servers(servers::Args),
+    /// Task services: install, remove, list
+    #[command(visible_alias = "t")]
+    Taskserv(taskserv::Args),
     /// Infras: list, show, validate their settings
     #[command(visible_alias = "i")]
     Infra(infra::Args),
@@ -130,6 +134,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(args, global),
         Command::Init(args) => init::run(&args, global),
         Command::Servers(args) => servers::run(&args, global),
+        Command::Taskserv(args) => taskserv::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::model::batch::{BatchSpec, DependencyKind};
 use crate::model::name::Name;
+use crate::model::nearest::nearest;
 
 /// Something wrong with a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,12 +92,12 @@ fn unknown_dependencies(batch: &BatchSpec, indices: &HashMap<&Name, usize>) -> V
                 continue;
             }
             let given = wanted.operation_id.as_str();
-            let scored = indices.keys().map(|id| (strsim::jaro_winkler(given, id.as_str()), id.as_str()));
-            let nearest = scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+            let known: Vec<&str> = indices.keys().map(|id| id.as_str()).collect();
+            let nearest = nearest(given, &known);
             problems.push(GraphProblem::UnknownDependency {
                 operation: operation.id.clone(),
                 missing: wanted.operation_id.clone(),
-                nearest: nearest.map(|(_, id)| id.to_owned()),
+                nearest: nearest.map(str::to_owned),
                 index,
                 dependency,
             });

@@ -17,8 +17,10 @@
 //! | compensation | the command that undoes an operation |
 
 pub mod batch;
+pub mod digest;
 pub mod id;
 pub mod name;
+pub mod nearest;
 pub mod plan;
 pub mod status;
 pub mod task;

@@ -12,4 +12,6 @@ pub mod report;
 pub mod scaffold;
 pub mod servers;
 pub mod settings;
+pub mod taskserv;
+pub mod tiny;
 pub mod workspace;

@@ -16,7 +16,7 @@ use super::middleware::QuotaCell;
 use crate::api::envelope::Code;
 use crate::api::read::Problem;
 use crate::app::{self, App, Caller, Context, Idempotency, Phase};
-use crate::auth::secret::sha256;
+use crate::model::digest::sha256;
 
 /// How long a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(30);

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::BatchRequest;
-use crate::api::read::{Object, boolean, label, map, nearest, parsed, path, positive, seconds, text, texts, unknown};
+use crate::api::read::{Object, boolean, label, map, parsed, path, positive, seconds, text, texts, unknown};
 use crate::model::batch::{
     Backoff, BatchSpec, DEFAULT_PARALLEL_LIMIT, DEFAULT_TIMEOUT_SECONDS, Dependency, DependencyKind, OnFailure,
     Operation, Payload, Retry, Rollback, ServerConfig, TaskservRef,
 };
 use crate::model::name::Name;
+use crate::model::nearest::nearest;
 
 const BACKENDS: &[&str] = &["redb", "surrealdb", "filesystem"];
 const TYPES: &[&str] = &["server_batch", "taskserv_batch", "cluster_batch", "command"];

@@ -1,0 +1,22 @@
+# Tries a command until it works, for as long as a service may need to come up.
+try() {
+  local error
+  for _ in {1..100}; do
+    if error=$("$@" 2>&1); then
+      return 0
+    fi
+    sleep 0.1
+  done
+  printf '%s\n' "$error" >&2
+  return 1
+}
+
+answers() {
+  local answer
+  exec 3<>"/dev/tcp/127.0.0.1/$PROV_PARAM_PORT"
+  printf 'PING\r\n' >&3
+  read -r -t 2 answer <&3
+  [[ $answer == "+PONG"* ]]
+}
+ask() { (answers); }
+try ask || { echo "no answer on port $PROV_PARAM_PORT; the log says: $(tail -n 3 /var/log/prov/tiny-kv.log)" >&2; exit 1; }

@@ -1,0 +1,18 @@
+# Ends the process in the pid file, if it runs.
+stop() {
+  local pid_file=$1 pid
+  if [[ -s $pid_file ]] && pid=$(<"$pid_file") && kill "$pid" 2>/dev/null; then
+    for _ in {1..100}; do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.05
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+  fi
+  rm -f "$pid_file"
+}
+
+mkdir -p /run/prov /var/log/prov /var/lib/prov/tiny-kv
+stop /run/prov/tiny-kv.pid
+setsid /usr/local/lib/prov/prov internal tiny-kv "0.0.0.0:$PROV_PARAM_PORT" /var/lib/prov/tiny-kv/log \
+  </dev/null >>/var/log/prov/tiny-kv.log 2>&1 &
+echo "$!" >/run/prov/tiny-kv.pid

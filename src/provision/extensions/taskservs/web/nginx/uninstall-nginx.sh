@@ -1,0 +1,4 @@
+if [[ -s /run/nginx.pid ]]; then
+  nginx -s quit || true
+fi
+rm -rf /var/www/prov /etc/nginx/sites-enabled/prov

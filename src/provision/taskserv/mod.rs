@@ -1,0 +1,396 @@
+//! Task services: software that scripts install on servers.
+//!
+//! Start at [`Taskservs`]. A service is a directory ([`definition`]) found nearest first ([`library`]): the infra's own,
+//! the workspace's, built in. [`order`] puts what is wanted and what it needs in order; [`host`] does one server: packages,
+//! install, check, and the record inside the server that makes it idempotent. Parameters reach scripts as environment,
+//! never as text of the script. Knows servers through [`Provider`] alone.
+
+pub mod definition;
+mod host;
+pub mod library;
+mod order;
+mod packages;
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use self::definition::{Definition, DefinitionError};
+use self::host::{Host, HostError};
+use self::library::Library;
+use self::order::Placed;
+pub use self::record::Record;
+use super::operation::OperationError;
+use super::provider::{Provider, ProviderError, Server, ServerState};
+use super::report::Reporter;
+use super::servers::chain;
+use super::workspace::Workspace;
+use crate::model::batch::TaskservRef;
+use crate::model::name::Name;
+
+/// Servers worked on at once.
+const PARALLEL: usize = 8;
+
+/// The task services of one infra at one provider.
+pub struct Taskservs<'a> {
+    workspace: &'a Workspace,
+    infra: Name,
+    provider: Box<dyn Provider>,
+    library: Library,
+    reporter: &'a Reporter,
+    operation: String,
+    /// Whether every server is told the names and addresses of the others: they are one cluster.
+    peers: bool,
+}
+
+/// Why something with task services was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskservError {
+    /// A definition can't be used.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The operation can't be read.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    /// Services need each other.
+    #[error("these task services need each other: {}", .0.join(" → "))]
+    Cycle(Vec<String>),
+    /// The provider can't be used.
+    #[error("the provider {name} can't be used")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<ProviderError>,
+    },
+    /// There is nothing to install on.
+    #[error("{infra} has no servers at {provider} to install on")]
+    NoServers {
+        /// The infra.
+        infra: Name,
+        /// The provider.
+        provider: String,
+    },
+    /// A server that was named isn't there or doesn't run.
+    #[error("the server {name} of {infra} {what}")]
+    Server {
+        /// Its name.
+        name: Name,
+        /// The infra.
+        infra: Name,
+        /// What is the matter with it.
+        what: &'static str,
+    },
+    /// Another installed service needs the one to go.
+    #[error("{needed} can't be removed from {server}: {by} needs it")]
+    Needed {
+        /// The one to go.
+        needed: Name,
+        /// Where.
+        server: Name,
+        /// What needs it.
+        by: Name,
+    },
+    /// Some servers were done and some were not.
+    #[error("{}", failures(.0))]
+    Failed(Vec<(Name, String)>),
+}
+
+fn failures(failed: &[(Name, String)]) -> String {
+    failed.iter().map(|(server, why)| format!("{server}: {why}")).collect::<Vec<_>>().join("\n")
+}
+
+impl TaskservError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Definition(error) => error.hint(),
+            Self::NoServers { infra, .. } => Some(format!(
+                "make some first: prov servers create --infra {infra}, or an earlier operation of the batch"
+            )),
+            Self::Server { infra, .. } => Some(format!("see what there is: prov servers list --infra {infra}")),
+            Self::Needed { by, .. } => Some(format!("remove {by} as well")),
+            _ => None,
+        }
+    }
+
+    /// Whether the request or a definition is at fault.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Definition(_) | Self::Operation(_) | Self::Cycle(_) | Self::Needed { .. })
+    }
+}
+
+/// What became of one service on one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// The server.
+    pub server: Name,
+    /// The service.
+    pub taskserv: Name,
+    /// Its version.
+    pub version: String,
+    /// What was done, or would be.
+    pub action: Action,
+}
+
+/// What is done with one service on one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is installed, or installed over another version or other parameters.
+    Install,
+    /// It is there as wanted.
+    Keep,
+    /// It is removed.
+    Remove,
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Install => "install",
+            Self::Keep => "keep",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// A service on a server as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Installed {
+    /// The server.
+    pub server: Name,
+    /// What stands in its record.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Whether its check passes.
+    pub healthy: bool,
+}
+
+/// Whose services are removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Whatever is called so.
+    Named,
+    /// What this operation installed.
+    OfOperation(String),
+}
+
+impl<'a> Taskservs<'a> {
+    /// Those of `infra` at `provider`; what is installed is marked as `operation`'s.
+    ///
+    /// # Errors
+    /// When the provider can't be used.
+    pub fn open(
+        workspace: &'a Workspace,
+        infra: &Name,
+        provider: &str,
+        operation: String,
+        reporter: &'a Reporter,
+    ) -> Result<Self, TaskservError> {
+        let opened = super::provider::by_name(provider, workspace.root());
+        let failed = |source| TaskservError::Provider { name: provider.to_owned(), source: Box::new(source) };
+        Ok(Self {
+            workspace,
+            infra: infra.clone(),
+            provider: opened.map_err(failed)?,
+            library: Library::of(workspace, infra),
+            reporter,
+            operation,
+            peers: false,
+        })
+    }
+
+    /// As members of one cluster: every script is told the names and addresses of all servers.
+    #[must_use]
+    pub fn as_cluster(mut self) -> Self {
+        self.peers = true;
+        self
+    }
+
+    /// What would be done to have these services, and on which servers.
+    ///
+    /// # Errors
+    /// [`TaskservError`].
+    pub fn plan(&self, wanted: &[TaskservRef]) -> Result<Vec<Done>, TaskservError> {
+        let work = self.prepare(wanted)?;
+        let plan = |host: &Host<'_>, placed: &[Placed]| host.plan(placed);
+        self.each(&work, &plan)
+    }
+
+    /// Installs the services and what they need; what is there as wanted is left as it is.
+    ///
+    /// # Errors
+    /// [`TaskservError::Failed`] names every server where it did not work.
+    pub fn create(&self, wanted: &[TaskservRef], reinstall: bool) -> Result<Vec<Done>, TaskservError> {
+        let work = self.prepare(wanted)?;
+        let names: BTreeSet<Name> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
+        let again = |placed: &Placed| reinstall && names.contains(&placed.definition.name);
+        let install = |host: &Host<'_>, placed: &[Placed]| {
+            let mut done = Vec::new();
+            for one in placed {
+                done.push(host.install(one, again(one))?);
+            }
+            Ok(done)
+        };
+        self.each(&work, &install)
+    }
+
+    /// Removes the services; absent ones count as removed.
+    ///
+    /// # Errors
+    /// [`TaskservError::Needed`] when something that stays needs one of them.
+    pub fn delete(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
+        let mut work = BTreeMap::new();
+        for server in self.servers(unwanted, true)? {
+            let here = |wanted: &&TaskservRef| wanted.servers.is_empty() || wanted.servers.contains(&server.spec.name);
+            let names: Vec<Name> = unwanted.iter().filter(here).map(|wanted| wanted.name.clone()).collect();
+            work.insert(server.spec.name.clone(), (server, names));
+        }
+        let remove = |host: &Host<'_>, names: &[Name]| host.remove(names, removal, &self.library);
+        self.each(&work, &remove)
+    }
+
+    /// What is installed where.
+    ///
+    /// # Errors
+    /// When a server can't be asked.
+    pub fn list(&self) -> Result<Vec<Installed>, TaskservError> {
+        let servers = self.running(self.provider_list()?);
+        let work = servers.into_iter().map(|server| (server.spec.name.clone(), (server, Vec::<()>::new()))).collect();
+        self.each(&work, &|host: &Host<'_>, _: &[()]| host.list(&self.library))
+    }
+
+    /// For each server what goes there, in order.
+    fn prepare(&self, wanted: &[TaskservRef]) -> Result<BTreeMap<Name, (Server, Vec<Placed>)>, TaskservError> {
+        let mut work = BTreeMap::new();
+        for server in self.servers(wanted, false)? {
+            let here = |wanted: &&TaskservRef| wanted.servers.is_empty() || wanted.servers.contains(&server.spec.name);
+            let mine: Vec<TaskservRef> = wanted.iter().filter(here).cloned().collect();
+            work.insert(server.spec.name.clone(), (server, order::order(&mine, &self.library)?));
+        }
+        Ok(work)
+    }
+
+    /// The servers that are meant. When removing, a server that is gone needs nothing removed.
+    fn servers(&self, wanted: &[TaskservRef], removing: bool) -> Result<Vec<Server>, TaskservError> {
+        let there = self.provider_list()?;
+        let everywhere = wanted.iter().any(|wanted| wanted.servers.is_empty());
+        let named: BTreeSet<&Name> = wanted.iter().flat_map(|wanted| &wanted.servers).collect();
+        if !removing {
+            for name in &named {
+                let found = there.iter().find(|server| server.spec.name == **name);
+                let what = match found.map(|server| server.state) {
+                    Some(ServerState::Running) => continue,
+                    Some(_) => "doesn't run",
+                    None => "doesn't exist",
+                };
+                return Err(TaskservError::Server { name: (*name).clone(), infra: self.infra.clone(), what });
+            }
+        }
+        let meant = there.into_iter().filter(|server| everywhere || named.contains(&server.spec.name)).collect();
+        let servers = self.running(meant);
+        if servers.is_empty() && !removing {
+            return Err(TaskservError::NoServers {
+                infra: self.infra.clone(),
+                provider: self.provider.name().to_owned(),
+            });
+        }
+        Ok(servers)
+    }
+
+    fn running(&self, servers: Vec<Server>) -> Vec<Server> {
+        let (running, others): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|server| server.state == ServerState::Running);
+        for server in others {
+            self.reporter.say(&format!("{} doesn't run and is passed over", server.spec.name));
+        }
+        running
+    }
+
+    fn provider_list(&self) -> Result<Vec<Server>, TaskservError> {
+        let failed =
+            |source| TaskservError::Provider { name: self.provider.name().to_owned(), source: Box::new(source) };
+        self.provider.list(&self.infra).map_err(failed)
+    }
+
+    /// Does something on every server, several at once, and gathers what came of it.
+    fn each<W: Sync, T: Send>(
+        &self,
+        work: &BTreeMap<Name, (Server, Vec<W>)>,
+        each: &(impl Fn(&Host<'_>, &[W]) -> Result<Vec<T>, HostError> + Sync),
+    ) -> Result<Vec<T>, TaskservError> {
+        let members: Vec<&Server> = work.values().map(|(server, _)| server).collect();
+        let peers = if self.peers {
+            members.iter().map(|server| peer(server)).collect::<Vec<_>>().join(" ")
+        } else {
+            String::new()
+        };
+        let work: Vec<&(Server, Vec<W>)> = work.values().collect();
+        let (next, done, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..PARALLEL.min(work.len()) {
+                scope.spawn(|| {
+                    while let Some((server, items)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let host = Host {
+                            provider: self.provider.as_ref(),
+                            server,
+                            operation: &self.operation,
+                            peers: &peers,
+                            cache: self.cache(),
+                            reporter: self.reporter,
+                        };
+                        match each(&host, items) {
+                            Ok(some) => lock(&done).push((server.spec.name.clone(), some)),
+                            Err(HostError::Needed { needed, by }) => {
+                                lock(&failed).push(Err((needed, by, server.spec.name.clone())));
+                            }
+                            Err(error) => lock(&failed).push(Ok((server.spec.name.clone(), chain(&error)))),
+                        }
+                    }
+                });
+            }
+        });
+        let mut failures = Vec::new();
+        for failure in failed.into_inner().unwrap_or_default() {
+            match failure {
+                Ok(failure) => failures.push(failure),
+                Err((needed, by, server)) => return Err(TaskservError::Needed { needed, server, by }),
+            }
+        }
+        if !failures.is_empty() {
+            failures.sort();
+            return Err(TaskservError::Failed(failures));
+        }
+        let mut done = done.into_inner().unwrap_or_default();
+        done.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(done.into_iter().flat_map(|(_, some)| some).collect())
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.workspace.state_dir().join("cache/apt")
+    }
+
+    /// A definition by name.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn definition(&self, name: &Name) -> Result<Definition, TaskservError> {
+        Ok(self.library.find(name)?)
+    }
+}
+
+fn peer(server: &Server) -> String {
+    format!("{}={}", server.spec.name, server.address.as_deref().unwrap_or("127.0.0.1"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,69 @@
+//! Two small services that need no package, so that a first run works on a machine without any: an HTTP server and a
+//! key-value store. They run inside servers as `prov internal tiny-http` and `prov internal tiny-kv`.
+//!
+//! Real services in the small: they speak their protocols correctly for what they offer, to many clients at once, and the
+//! store keeps what it acknowledged. Threads and the standard library only.
+
+mod http;
+mod kv;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The HTTP server's word after `prov internal`: ADDRESS TEXT.
+pub const HTTP: &str = "tiny-http";
+/// The store's word after `prov internal`: ADDRESS FILE.
+pub const KV: &str = "tiny-kv";
+/// Clients at once; more are turned away.
+const MOST_CLIENTS: usize = 256;
+/// How long a client may be silent.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// Runs the service that `word` names until its process is ended.
+#[must_use]
+pub fn run(word: &str, args: &[OsString]) -> ExitCode {
+    let [address, second] = args else {
+        eprintln!("prov: {word} takes an address and one more argument");
+        return ExitCode::from(2);
+    };
+    let (address, second) = (address.to_string_lossy(), second.to_string_lossy().into_owned());
+    let ended = if word == HTTP {
+        serve(&address, move |stream| http::answer(stream, &second))
+    } else {
+        kv::Store::open(second.as_ref()).and_then(|store| serve(&address, move |stream| store.converse(stream)))
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prov: {word} on {address}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Accepts clients for ever, a thread each.
+fn serve(address: &str, client: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> io::Result<()> {
+    let listener = TcpListener::bind(address)?;
+    let (client, clients) = (Arc::new(client), Arc::new(AtomicUsize::new(0)));
+    for stream in listener.incoming() {
+        let stream = stream?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        stream.set_write_timeout(Some(SILENCE))?;
+        if clients.fetch_add(1, Ordering::Relaxed) >= MOST_CLIENTS {
+            clients.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        }
+        let (client, clients) = (Arc::clone(&client), Arc::clone(&clients));
+        std::thread::spawn(move || {
+            // A client that breaks off concerns nobody else.
+            let _ = client(stream);
+            clients.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    Ok(())
+}
