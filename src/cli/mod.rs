@@ -12,6 +12,7 @@ mod complete;
 mod config;
 mod confirm;
 mod connect;
+mod doctor;
 pub mod error;
 mod generate;
 mod infra;
@@ -98,6 +99,8 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// Find out what this host and account can do for servers
+    Doctor,
     /// The daemon's configuration
     Config(config::Args),
     /// Print what a shell loads to complete prov's arguments
@@ -142,6 +145,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(args, global),
         Command::Batch(args) => batch::run(args, global),
+        Command::Doctor => doctor::run(global),
         Command::Config(args) => config::run(&args, global),
         Command::Completions(args) => generate::completions(&args, global),
         Command::Man(args) => generate::man(&args, global),

@@ -14,6 +14,7 @@ mod lifecycle;
 pub mod netlink;
 pub mod network;
 mod own_files;
+pub mod probe;
 pub mod procs;
 mod root_fs;
 pub mod state;
