@@ -1,6 +1,7 @@
 //! The local provider with real servers: needs root, and says so where it is not.
 
 mod commands;
+mod crashes;
 mod network;
 mod support;
 mod unprivileged;

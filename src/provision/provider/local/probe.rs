@@ -85,17 +85,13 @@ fn disk(server: &Server) -> Probe {
 
 fn address(server: &Server) -> Probe {
     let remedy = "run prov as root with CAP_NET_ADMIN; or set `network: \"host\"` for a server".to_owned();
-    match &server.address {
-        Some(_) => {
-            let detail = "servers have addresses that this host and the other servers reach; nothing beyond this host";
-            let remedy = "a server that must reach further: set `network: \"host\"` for it".to_owned();
-            Probe { what: "network", works: true, detail: detail.to_owned(), remedy: Some(remedy) }
-        }
-        None => {
-            let why = server.notes.iter().find(|note| note.contains("no address")).cloned();
-            bad("network", why.unwrap_or_else(|| "servers have no address".to_owned()), Some(remedy))
-        }
+    if server.address.is_none() {
+        let why = server.notes.iter().find(|note| note.contains("no address")).cloned();
+        return bad("network", why.unwrap_or_else(|| "servers have no address".to_owned()), Some(remedy));
     }
+    let detail = "servers have addresses that this host and the other servers reach; nothing beyond this host";
+    let remedy = "a server that must reach further: set `network: \"host\"` for it".to_owned();
+    Probe { what: "network", works: true, detail: detail.to_owned(), remedy: Some(remedy) }
 }
 
 fn limits(server: &Server) -> Probe {
