@@ -64,7 +64,7 @@ fn what_is_no_longer_declared_goes_only_with_prune() {
 fn servers_are_deleted_by_name_whoever_made_them() {
     let Some(sample) = Sample::new() else { return };
     assert_eq!(sample.prov("servers create --infra production").code, 0);
-    let missing = sample.prov("servers delete --infra production web-9 --yes");
+    let missing = sample.prov("servers delete --infra production wbe-1 --yes");
     assert_eq!(missing.code, 6, "{missing:?}");
     assert!(missing.stderr.ends_with("hint: did you mean web-1?\n"), "{missing:?}");
     let deleted = sample.prov("servers delete --infra production web-1 db-1 --yes");
@@ -103,6 +103,10 @@ fn a_wrong_file_is_a_usage_error_and_a_missing_infra_is_not_found() {
     }
     let valid = sample.prov("infra validate");
     assert_eq!(valid.stdout, "production is valid: 3 servers, 1 task service\n", "{valid:?}");
+    sample.rewrite("infra/production/config.ncl", "params.greeting", "params.greting");
+    let invalid = sample.prov("infra validate production");
+    assert_eq!(invalid.code, 2, "{invalid:?}");
+    assert!(invalid.stderr.contains("unknown parameter `greting`; did you mean `greeting`?"), "{invalid:?}");
     let listed = sample.prov("infra list -o json");
     assert_eq!(serde_json::from_str::<Value>(&listed.stdout).unwrap()[0]["servers"], 3, "{listed:?}");
 }
@@ -117,4 +121,25 @@ fn shown_settings_have_their_secrets_covered() {
         assert_eq!(shown.code, 0, "{shown:?}");
         assert!(shown.stdout.contains("********") && !shown.stdout.contains("hunter2"), "{shown:?}");
     }
+}
+
+#[test]
+fn the_example_task_service_works_and_goes() {
+    let Some(sample) = Sample::new() else { return };
+    assert_eq!(sample.prov("servers create --infra production --wait").code, 0);
+    let installed = sample.prov("taskserv create hello --infra production --settings config.ncl --wait");
+    assert_eq!(installed.code, 0, "{installed:?}");
+    let listed = sample.prov("taskserv list --infra production -o json");
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let works = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|installed| installed["name"] == "hello" && installed["healthy"] == true)
+        .count();
+    assert_eq!(works, 2, "{listed}");
+    let removed = sample.prov("taskserv delete hello --infra production --settings config.ncl --yes");
+    assert_eq!(removed.code, 0, "{removed:?}");
+    let listed = sample.prov("taskserv list --infra production -o json");
+    assert_eq!(listed.stdout.trim(), "[]", "{listed:?}");
 }

@@ -27,7 +27,7 @@ fn yaml_problems_are_all_named_with_their_lines() {
   infra/a/config.yaml:5:11: servers[0].plan: "2GB" is no plan; write processors and memory as in `1xCPU-2 GB` or `2xCPU-512 MB`
     5 |     plan: 2GB
       |           ^
-  infra/a/config.yaml:7:5: servers[1].zoen: there is no field "zoen" (did you mean `zone`?)
+  infra/a/config.yaml:7:5: servers[1].zoen: unknown field `zoen`; did you mean `zone`?
     7 |     zoen: de-fra1
       |     ^
   infra/a/config.yaml:6:5: servers[1]: the field `plan` is missing (write plan = "1xCPU-2 GB" here or under `defaults`)

@@ -94,6 +94,8 @@ fn list(paths: &[PathBuf]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -101,10 +103,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("deep/ws");
         let written = write(&target).unwrap();
+        let extension = "extensions/taskservs/examples/hello";
         for expected in [".gitignore", "batches/demo.ncl", "infra/production/config.ncl", "prov.toml"] {
             assert!(written.contains(&PathBuf::from(expected)), "{written:?}");
             assert!(target.join(expected).is_file());
         }
+        let script = target.join(extension).join("install-hello.sh");
+        assert_eq!(script.metadata().unwrap().permissions().mode() & 0o777, 0o755);
         std::fs::write(target.join("prov.toml"), "mine").unwrap();
         std::fs::remove_file(target.join("batches/demo.ncl")).unwrap();
         let error = write(&target).unwrap_err();

@@ -5,11 +5,12 @@
 use super::{Options, Outcome, Servers, ServersError, wanted};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
+use crate::model::nearest::nearest;
 use crate::provision::operation::{self, BatchOperation, OperationError};
 use crate::provision::plan::{Changes, Others, Wanted};
 use crate::provision::provider::Server;
 use crate::provision::report::Reporter;
-use crate::provision::settings::{self, DEFAULT_PROVIDER, Settings, SettingsError, nearest};
+use crate::provision::settings::{self, DEFAULT_PROVIDER, Settings, SettingsError};
 use crate::provision::workspace::{Workspace, WorkspaceError};
 
 /// What says which servers are meant.

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::checker::{Checker, Finding, Record, nearest};
+use super::checker::{Checker, Finding, Record, shortened};
 use super::problem::ValuePath;
 use super::{ClusterSettings, DEFAULT_PROVIDER, ServerSettings, Settings};
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
+use crate::model::nearest::{nearest, unknown};
 use crate::model::plan::Plan;
 use crate::provision::provider;
 
@@ -84,11 +85,8 @@ fn provider_name(checker: &mut Checker, record: &Record<'_>) -> Option<Name> {
     if provider::KNOWN.contains(&name.as_str()) {
         return Some(name);
     }
-    let hint = match nearest(name.as_str(), provider::KNOWN) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("the providers are {}", provider::KNOWN.join(", ")),
-    };
-    checker.wrong(&record.path.key("provider"), format_args!("there is no provider {name:?}"), Some(hint));
+    let message = unknown("provider", name.as_str(), provider::KNOWN);
+    checker.wrong(&record.path.key("provider"), message, None);
     None
 }
 
@@ -185,8 +183,7 @@ fn server_names(checker: &mut Checker, record: &Record<'_>, declared: &[&str]) -
             Some(text) if declared.contains(&text) => names.extend(checker.parse::<Name>(text, &path)),
             Some(text) => {
                 let hint = nearest(text, declared).map(|nearest| format!("did you mean `{nearest}`?"));
-                let shown: String = text.chars().take(80).collect();
-                checker.wrong(&path, format_args!("no server is called {shown:?}"), hint);
+                checker.wrong(&path, format_args!("no server is called {:?}", shortened(text)), hint);
             }
             None => checker.wrong(&path, "must be the name of a server", None),
         }
@@ -293,18 +290,18 @@ mod tests {
             "clusters": {"type": "etcd"},
         });
         let expected = [
-            "server: there is no field \"server\" (did you mean `servers`?)",
+            "server: unknown field `server`; did you mean `servers`?",
             "name: is \"staging\", but the directory is infra/production/ (write \"production\", or move the file to infra/staging/)",
-            "provider: there is no provider \"locla\" (did you mean `local`?)",
+            "provider: unknown provider `locla`; did you mean `local`?",
             "servers[0].name: \"a b\" is no name: ' ' is not allowed (letters, digits, `-`, `_`, `.`)",
             "servers[0].plan: \"2GB\" is no plan; write processors and memory as in `1xCPU-2 GB` or `2xCPU-512 MB`",
-            "servers[0].zoen: there is no field \"zoen\" (did you mean `zone`?)",
+            "servers[0].zoen: unknown field `zoen`; did you mean `zone`?",
             "servers[1].plan: must be text, not a number",
             "servers[2].labels.n: must be text, not a number",
             "servers[3].name: the name \"a\" is taken by servers[2]",
             "servers[4]: must be a record, not text",
             "servers[5]: the field `plan` is missing (write plan = \"1xCPU-2 GB\" here or under `defaults`)",
-            "taskservs[0].parms: there is no field \"parms\" (did you mean `params`?)",
+            "taskservs[0].parms: unknown field `parms`; did you mean `params`?",
             "taskservs[0].servers[0]: no server is called \"aa\" (did you mean `a`?)",
             "taskservs[0].servers[1]: must be the name of a server",
             "taskservs[1]: the field `name` is missing (the task service to install)",

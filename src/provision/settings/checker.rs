@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::locate::Target;
 use super::problem::ValuePath;
+use crate::model::nearest;
 
 /// Something that is wrong with a value, before its place in the file is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,16 +72,11 @@ impl Checker {
 
     /// Refuses the field `key`, naming the nearest of `known`.
     pub fn unknown(&mut self, record: &Record<'_>, key: &str, known: &[&str]) {
-        let hint = match nearest(key, known) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("the fields are {}", known.join(", ")),
-        };
-        let shown: String = key.chars().take(80).collect();
         self.findings.push(Finding {
             path: record.path.key(key),
             target: Target::Key,
-            message: format!("there is no field {shown:?}"),
-            hint: Some(hint),
+            message: nearest::unknown("field", &shortened(key), known),
+            hint: None,
         });
     }
 
@@ -146,18 +142,11 @@ impl Checker {
     }
 }
 
-/// The one of `known` that `word` is most likely a misspelling of.
+/// A text from a file as far as a message should repeat it.
 #[must_use]
-pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    /// Beyond this a word is not a misspelling, and comparing it would only take time.
-    const MAX_CHARS: usize = 64;
-    if word.len() > MAX_CHARS {
-        return None;
-    }
-    let closeness = |candidate: &&&str| strsim::damerau_levenshtein(word, candidate);
-    let best = known.iter().min_by_key(closeness)?;
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
-    (closeness(&best) <= allowed).then_some(best)
+pub fn shortened(text: &str) -> String {
+    const MAX_CHARS: usize = 80;
+    text.chars().take(MAX_CHARS).collect()
 }
 
 /// What a value is, for a message.
@@ -170,20 +159,5 @@ pub const fn kind(value: &Value) -> &'static str {
         Value::String(_) => "text",
         Value::Array(_) => "an array",
         Value::Object(_) => "a record",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_known_name_is_near() {
-        let known = ["name", "plan", "zone", "taskservs"];
-        assert_eq!(nearest("plna", &known), Some("plan"));
-        assert_eq!(nearest("taskserv", &known), Some("taskservs"));
-        assert_eq!(nearest("zones", &known), Some("zone"));
-        assert_eq!(nearest("ports", &known), None);
-        assert_eq!(nearest(&"plan".repeat(1000), &known), None);
     }
 }

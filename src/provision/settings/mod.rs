@@ -23,7 +23,6 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use self::checker::nearest;
 pub use self::evaluate::{Document, Evaluator};
 pub use self::problem::{Limit, Problem, SettingsError, ValuePath};
 use super::workspace::Workspace;

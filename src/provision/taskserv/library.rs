@@ -9,7 +9,7 @@ use include_dir::{Dir, include_dir};
 
 use super::definition::{Definition, DefinitionError};
 use crate::model::name::Name;
-use crate::provision::settings::nearest;
+use crate::model::nearest::nearest;
 use crate::provision::workspace::Workspace;
 
 /// The extensions that come with prov.
