@@ -12,6 +12,7 @@ mod complete;
 mod config;
 mod confirm;
 mod connect;
+mod demo;
 mod doctor;
 pub mod error;
 mod generate;
@@ -75,6 +76,8 @@ enum Command {
     Serve(serve::Args),
     /// Make a workspace to start from
     Init(init::Args),
+    /// Show what prov does: one real batch run to its end, one that fails and is rolled back, then everything gone
+    Demo(demo::Args),
     /// Servers: make, delete, list
     #[command(visible_aliases = ["server", "s"])]
     Servers(servers::Args),
@@ -136,6 +139,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
     match command {
         Command::Serve(args) => serve::run(args, global),
         Command::Init(args) => init::run(&args, global),
+        Command::Demo(args) => demo::run(&args, global),
         Command::Servers(args) => servers::run(&args, global),
         Command::Taskserv(args) => taskserv::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),

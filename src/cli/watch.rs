@@ -108,6 +108,27 @@ pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer
 /// # Errors
 /// When it failed or was cancelled, waiting took too long, or the daemon is gone.
 pub async fn batch(client: &Client, id: BatchId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
+    let batch = to_the_end(client, id, limits, printer).await?;
+    printer.item(&batch, &id.to_string(), text)?;
+    let kind = match batch.summary.status {
+        BatchStatus::Completed => return Ok(ExitCode::SUCCESS),
+        BatchStatus::RollbackFailed => Kind::RollbackIncomplete,
+        _ if batch.summary.cancel_requested => Kind::Cancelled,
+        _ => Kind::WorkFailed,
+    };
+    Err(explain(client, &batch, kind).await)
+}
+
+/// Follows a batch until it has ended, however it did.
+///
+/// # Errors
+/// When waiting took too long, or the daemon is gone.
+pub async fn to_the_end(
+    client: &Client,
+    id: BatchId,
+    limits: Limits,
+    printer: &Printer,
+) -> Result<BatchView, CliError> {
     let mut view = View::new(limits, printer);
     let (what, cancel) = (format!("batch {id}"), format!("prov batch cancel {id}"));
     let followed = follow(
@@ -122,18 +143,11 @@ pub async fn batch(client: &Client, id: BatchId, limits: Limits, printer: &Print
     );
     let batch = followed.await?;
     view.finish();
-    printer.item(&batch, &id.to_string(), text)?;
-    let kind = match batch.summary.status {
-        BatchStatus::Completed => return Ok(ExitCode::SUCCESS),
-        BatchStatus::RollbackFailed => Kind::RollbackIncomplete,
-        _ if batch.summary.cancel_requested => Kind::Cancelled,
-        _ => Kind::WorkFailed,
-    };
-    Err(explain(client, &batch, kind).await)
+    Ok(batch)
 }
 
 /// What went wrong with a batch: the operation, its error, its last words, what was undone, what is left.
-async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> CliError {
+pub(super) async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> CliError {
     let summary = &batch.summary;
     let mut error = CliError::new(kind, format!("batch {} ended {}", summary.name, summary.status));
     error.causes.extend(summary.error.clone());

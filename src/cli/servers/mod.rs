@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use self::render::{done_rows, plan_rows, server_rows};
+pub(super) use self::render::server_rows;
+use self::render::{done_rows, plan_rows};
 use super::confirm::confirm;
 use super::error::{CliError, Kind};
 use super::printer::{Format, Printer};
