@@ -143,7 +143,9 @@ impl LocalProvider {
     fn leave_network(&self, dir: &ServerDir, id: &str) -> io::Result<()> {
         let lock = network::Lock::take()?;
         let is_last = self.addresses(dir)?.is_empty();
-        network::Place { workspace: &self.workspace, id }.release(&lock, is_last)
+        network::Place { workspace: &self.workspace, id }.release(&lock, is_last)?;
+        // Still under the lock: of several that are deleted at once, the last one to come here must see that it is.
+        dir.forget_address()
     }
 
     /// Removes the directory of a server that is unmade, and those above it that nothing else needs.

@@ -162,6 +162,14 @@ impl ServerDir {
         }
     }
 
+    /// The server that is being deleted has left its network: its address holds the network no longer.
+    pub fn forget_address(&self) -> io::Result<()> {
+        match self.deleting()? {
+            Some(record) => write(&self.0, "deleting.json", &Record { address: None, ..record }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the server was made completely once.
     #[must_use]
     pub fn is_made(&self) -> bool {
