@@ -39,6 +39,7 @@ fn the_host_and_the_other_servers_reach_a_server_by_its_address() {
         "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(PeerAddr => \"{web}:7007\") or die $!; print <$s>'"
     );
     assert_eq!(bench.out("db", &ask), "hello");
+    assert_eq!(bench.out("db", &ask.replace(&web, "web")), "hello", "by its name");
     assert_eq!(bench.out("web", &ask.replace(&web, "127.0.0.1")), "hello", "by its own loopback interface");
 }
 
@@ -62,12 +63,25 @@ fn addresses_differ_and_last_and_go_with_the_server() {
     let bridge = format!("pv-{}", servers[0].id.split(':').next().unwrap());
     let mut netlink = Netlink::open().unwrap();
     assert!(netlink.link(&bridge).unwrap().is_some());
+    assert_eq!(bench.out("a", "grep -c '^10.213' /etc/hosts"), "4");
+    bench.out("a", "echo 192.0.2.1 registry >>/etc/hosts");
+    bench.provider.delete(&infra(), &name("d")).unwrap();
+    assert_eq!(bench.out("a", "grep -c -e ^10.213 -e registry /etc/hosts"), "4");
+    bench.provider.create(&spec("d")).unwrap();
     for (count, server) in names.into_iter().enumerate() {
         bench.provider.delete(&infra(), &name(server)).unwrap();
         assert_eq!(netlink.link(&bridge).unwrap().is_some(), count + 1 < names.len());
     }
-    let again = bench.provider.create(&spec("a")).unwrap();
-    assert!(again.address.is_some());
+    for server in ["a", "b"] {
+        assert!(bench.provider.create(&spec(server)).unwrap().address.is_some());
+    }
+    std::thread::scope(|scope| {
+        for server in ["a", "b"] {
+            let bench = &bench;
+            scope.spawn(move || bench.provider.delete(&infra(), &name(server)).unwrap());
+        }
+    });
+    assert_eq!(netlink.link(&bridge).unwrap(), None, "of two that are deleted at once, one is the last");
 }
 
 #[test]

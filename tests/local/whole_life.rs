@@ -132,7 +132,7 @@ fn where_overlays_cant_lie_the_disk_is_in_memory_and_it_says_so() {
     // An overlay for the workspace: no overlay's upper layer can lie on another.
     let script = "cd \"$1\" && mkdir lower upper work ws && \
         unshare --mount sh -c 'mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work ws && \
-        mkdir -p ws/.prov/local/production/web && cat >ws/.prov/local/production/web/spec.json && \
+        mkdir -p ws/.prov/local/production/web && cat >ws/.prov/local/production/web/spec.json && : >ws/.prov/local/production/web/init.lock && \
         exec \"$0\" internal local-init \"$PWD/ws/.prov/local/production/web\"' \"$2\"";
     let server = spec("web");
     let record = serde_json::json!({"spec": server, "id": "00000000:production:web", "address": null, "cgroups": [],
@@ -153,4 +153,30 @@ fn where_overlays_cant_lie_the_disk_is_in_memory_and_it_says_so() {
     let init: serde_json::Value = serde_json::from_slice(&init).unwrap();
     kill(&init);
     assert!(init["notes"][0].as_str().unwrap().contains("in memory"), "{init}");
+}
+
+#[test]
+fn the_plan_limits_what_a_server_uses() {
+    let Some(bench) = Bench::as_root() else { return };
+    let mut small = spec("web");
+    small.plan = "1xCPU-64 MB".parse().unwrap();
+    let server = bench.provider.create(&small).unwrap();
+    if server.limits != "enforced (cgroup v1)" && server.limits != "enforced (cgroup v2)" {
+        return println!("skipped: limits are {}", server.limits);
+    }
+    let hungry = "perl -e '$x = \"x\" x (200 * 1024 * 1024); print length $x'";
+    assert_eq!(bench.sh("web", hungry).status, 137, "killed for want of memory");
+    assert_eq!(bench.out("web", "echo still here"), "still here");
+}
+
+#[test]
+fn the_machine_itself_is_out_of_reach() {
+    let Some(bench) = Bench::as_root() else { return };
+    bench.provider.create(&spec("web")).unwrap();
+    let bounding = bench.out("web", "sed -n 's/^CapBnd:.//p' /proc/self/status");
+    let bounding = u64::from_str_radix(&bounding, 16).unwrap();
+    for capability in [16, 17, 22, 25] {
+        assert_eq!(bounding & (1 << capability), 0, "capability {capability}");
+    }
+    assert_ne!(bench.sh("web", "date -s 2001-01-01").status, 0);
 }

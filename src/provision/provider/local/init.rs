@@ -27,8 +27,8 @@ use super::unprivileged;
 pub const SUBCOMMAND: &str = "local-init";
 /// How long the server's processes have to end by themselves when it is stopped.
 pub const GRACE: Duration = Duration::from_secs(3);
-/// How long an init that was cut short may hold the lock of the next.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long another init, whose maker was killed, may take to be ready or to give up.
+const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The answer to the maker: one JSON document on the pipe.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,7 +66,10 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     std::env::set_current_dir(server.path()).map_err(at("can't enter the server's state directory"))?;
-    let lock = take_lock(server)?;
+    let Some(lock) = take_lock(server)? else {
+        answer(&Answer::Ready);
+        return Ok(());
+    };
     remove("init.json")?;
     let record = server.record().map_err(at("can't read the server's record"))?;
     let record = record.ok_or_else(|| Fault::new("the server has no record"))?;
@@ -85,7 +88,11 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
         flags |= UnshareFlags::NEWNET;
     }
     // Acts on the host's network wherever this process goes.
-    let host = record.address.filter(|_| private).map(|address| Ok((Netlink::open()?, address))).transpose();
+    let host = record
+        .address
+        .filter(|_| private)
+        .map(|address| Ok((Netlink::open()?, address, network::forwards())))
+        .transpose();
     let host = host.map_err(at::<io::Error>("can't reach the host's network"))?;
     if style.in_user_namespace {
         flags |= UnshareFlags::NEWUSER;
@@ -99,10 +106,10 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
     if private {
         network::loopback_up().map_err(at("can't switch the loopback interface on"))?;
     }
-    if let Some((mut host, address)) = host {
+    if let Some((mut host, address, forwards)) = host {
         let inside = network::own_namespace().map_err(at("can't open the server's network namespace"))?;
         let place = network::Place { workspace: record.workspace(), id: &record.id };
-        place.connect(&mut host, inside.as_fd(), address)?;
+        place.connect(&mut host, inside.as_fd(), address, forwards)?;
     }
     let signals = Signals::of(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT]);
     signals.block();
@@ -112,11 +119,13 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
     }
 }
 
-fn take_lock(server: &ServerDir) -> Result<Held, Fault> {
+/// Takes the right to be the server's init; `None` when another process has become it already.
+fn take_lock(server: &ServerDir) -> Result<Option<Held>, Fault> {
     let begun = Instant::now();
     loop {
         match server.lock_for_init().map_err(at("can't lock the server"))? {
-            Some(held) => return Ok(held),
+            Some(held) => return Ok(Some(held)),
+            None if server.ready_init().is_ok_and(|init| init.is_some()) => return Ok(None),
             None if begun.elapsed() > LOCK_PATIENCE => return Err(Fault::new("another init holds the server")),
             None => std::thread::sleep(Duration::from_millis(2)),
         }

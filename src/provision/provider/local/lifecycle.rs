@@ -20,7 +20,8 @@ use super::network::{self, Network};
 use super::procs::Procs;
 use super::state::{Record, ServerDir};
 use super::sys::Fault;
-use super::{LocalProvider, cgroup, failed, names_in};
+use super::{LocalProvider, cgroup, failed, hosts, names_in};
+use crate::model::name::Name;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
 /// How long an init may take until commands can run. As root it takes milliseconds.
@@ -49,6 +50,8 @@ impl LocalProvider {
         let network = network::Lock::take().map_err(|error| failed("can't lock the networks".to_owned(), error))?;
         let record = self.record(dir, spec, had, &network);
         dir.write_record(&record)
+            .and_then(|()| dir.prepare_init())
+            .and_then(|()| self.introduce(&record.spec.infra))
             .map_err(|error| failed(format!("can't record server {}", record.spec.name), error))?;
         drop(network);
         self.start(dir, &record)?;
@@ -73,6 +76,21 @@ impl LocalProvider {
             }
         }
         Record { spec, id, address, cgroups: limits.groups, limits: limits.text, notes }
+    }
+
+    /// Tells the servers of an infra each other's names. The caller holds the network's lock.
+    fn introduce(&self, infra: &Name) -> io::Result<()> {
+        let mut servers = Vec::new();
+        for name in names_in(&self.root.join(infra.as_str()))? {
+            let dir = self.dir(infra, &name);
+            servers.extend(dir.record()?.map(|record| (dir, record)));
+        }
+        let addresses = servers.iter().filter_map(|(_, record)| Some((record.spec.name.to_string(), record.address?)));
+        let known: Vec<(String, Ipv4Addr)> = addresses.filter(|(_, address)| !address.is_loopback()).collect();
+        for (dir, record) in servers {
+            hosts::update(&dir, record.spec.name.as_str(), &known)?;
+        }
+        Ok(())
     }
 
     /// The addresses in the workspace's network that servers other than the one in `dir` have.
@@ -145,7 +163,11 @@ impl LocalProvider {
         let is_last = self.addresses(dir)?.is_empty();
         network::Place { workspace: &self.workspace, id }.release(&lock, is_last)?;
         // Still under the lock: of several that are deleted at once, the last one to come here must see that it is.
-        dir.forget_address()
+        dir.forget_address()?;
+        match dir.deleting()? {
+            Some(record) => self.introduce(&record.spec.infra),
+            None => Ok(()),
+        }
     }
 
     /// Removes the directory of a server that is unmade, and those above it that nothing else needs.

@@ -7,6 +7,7 @@
 
 pub mod cgroup;
 pub mod exec;
+mod hosts;
 pub mod init;
 mod kernel_fs;
 mod layers;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::netlink::{Netlink, Range};
 use super::sys::{Fault, at};
+use super::unprivileged;
 use crate::provision::provider::ServerSpec;
 
 /// All ranges are below this one: `10.213.0.0/16`.
@@ -134,7 +135,13 @@ impl Place<'_> {
         let bridge = is_last.then(|| self.bridge());
         for name in std::iter::once(self.outside()).chain(bridge) {
             if let Some(index) = netlink.link(&name)? {
-                let removed = netlink.delete_link(index);
+                let removed = match netlink.delete_link(index) {
+                    // Root made it, for servers of root's in the same workspace.
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !unprivileged::is_privileged() => {
+                        continue;
+                    }
+                    removed => removed,
+                };
                 removed.map_err(|error| io::Error::new(error.kind(), format!("can't remove {name}: {error}")))?;
             }
         }
@@ -142,7 +149,13 @@ impl Place<'_> {
     }
 
     /// Connects the namespace `inside` with the bridge of the one that `host` was opened in, which the caller has left.
-    pub fn connect(self, host: &mut Netlink, inside: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(), Fault> {
+    pub fn connect(
+        self,
+        host: &mut Netlink,
+        inside: BorrowedFd<'_>,
+        address: Ipv4Addr,
+        forwards: bool,
+    ) -> Result<(), Fault> {
         let bridge = host.link(&self.bridge()).map_err(at("can't look for the workspace's bridge"))?;
         let bridge =
             bridge.ok_or_else(|| Fault::new("the workspace's bridge vanished").hint("create the server again"))?;
@@ -154,7 +167,8 @@ impl Place<'_> {
         let [a, b, c, _] = address.octets();
         own.add_address(index, Range { address, prefix: 24 })
             .and_then(|()| own.set_up(index))
-            .and_then(|()| own.add_default_route(Ipv4Addr::new(a, b, c, 1)))
+            // A way that leads nowhere would make downloads wait for minutes instead of failing at once.
+            .and_then(|()| if forwards { own.add_default_route(Ipv4Addr::new(a, b, c, 1)) } else { Ok(()) })
             .map_err(at("can't give the server its address"))
     }
 
@@ -171,6 +185,12 @@ impl Place<'_> {
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
+}
+
+/// Whether the host of this network namespace passes on what isn't meant for itself.
+#[must_use]
+pub fn forwards() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
 }
 
 /// Switches the loopback interface of this network namespace on.

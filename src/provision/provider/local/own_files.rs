@@ -57,8 +57,7 @@ pub fn hide_host_state() -> Result<(), Fault> {
 pub fn write_all(root: &Path, host_name: &str) -> Result<(), Fault> {
     let etc = root.join("etc");
     replace(&etc.join("hostname"), &format!("{host_name}\n"), 0o644)?;
-    let hosts = format!("127.0.0.1 localhost\n127.0.1.1 {host_name}\n::1 localhost ip6-localhost ip6-loopback\n");
-    replace(&etc.join("hosts"), &hosts, 0o644)?;
+    replace(&etc.join("hosts"), &super::hosts::own_lines(host_name), 0o644)?;
     replace(&etc.join("machine-id"), &format!("{}\n", uuid::Uuid::now_v7().simple()), 0o444)?;
     replace(&etc.join("fstab"), "", 0o644)?;
     // Often a link into a directory that the server doesn't see.

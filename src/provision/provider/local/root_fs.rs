@@ -59,6 +59,9 @@ pub fn build(style: Style, host_name: &str) -> Result<Vec<String>, Fault> {
     if style.first || volatile {
         super::own_files::write_all(Path::new("root"), host_name)?;
     }
+    if Path::new(super::hosts::FILE).exists() {
+        bind(super::hosts::FILE, "root/etc/hosts")?;
+    }
     let mut notes = Vec::new();
     if volatile {
         notes.push("its disk is in memory, for overlays can't use the workspace's file system: what it writes to /usr, /etc, /var and /opt is gone when it stops".to_owned());

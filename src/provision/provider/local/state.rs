@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::ServerSpec;
+use super::procs::start_of;
 
 /// What was decided about a server when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,10 +114,16 @@ impl ServerDir {
         }
     }
 
-    /// Takes init's lock, or says that an init holds it.
+    /// Makes the file of init's lock.
+    pub fn prepare_init(&self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600).open(self.join("init.lock")).map(drop)
+    }
+
+    /// Takes init's lock, or says that an init holds it. The file must be there: an init that starts late must not
+    /// leave anything in the directory of a server that was deleted.
     pub fn lock_for_init(&self) -> io::Result<Option<Held>> {
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.join("init.lock"))?;
+        let file = OpenOptions::new().write(true).open(self.join("init.lock"))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Held { _file: file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -140,8 +147,12 @@ impl ServerDir {
 
     /// The init that commands can be run beside, if there is one.
     pub fn ready_init(&self) -> io::Result<Option<InitRecord>> {
-        // Only init writes its record, after it has the lock and removed the one before.
-        if self.has_init()? { read(&self.join("init.json")) } else { Ok(None) }
+        if !self.has_init()? {
+            return Ok(None);
+        }
+        // The record may still be the one of the init before.
+        let record: Option<InitRecord> = read(&self.join("init.json"))?;
+        Ok(record.filter(|init| start_of(init.pid) == Some(init.start)))
     }
 
     /// What was decided about the server; `None` when there is none, or it is being deleted.
@@ -222,6 +233,7 @@ mod tests {
         let server = ServerDir::at(dir.path().join("web"));
         assert!(!server.has_init().unwrap());
         let held = server.lock().unwrap();
+        server.prepare_init().unwrap();
         let init = server.lock_for_init().unwrap().expect("nobody else has it");
         assert!(server.has_init().unwrap());
         assert!(server.lock_for_init().unwrap().is_none());

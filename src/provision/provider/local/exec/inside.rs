@@ -263,6 +263,7 @@ fn spawn(request: &Request, mark: &str, groups: Vec<File>, filter: Option<BpfPro
             // Zero means the writer (cgroups(7)); its pid here is another than outside.
             rustix::io::write(group, b"0")?;
         }
+        sys::give_up_the_machine();
         if let Some(filter) = &filter {
             seccompiler::apply_filter(filter).map_err(|_| io::Error::last_os_error())?;
         }
