@@ -180,3 +180,35 @@ fn the_machine_itself_is_out_of_reach() {
     }
     assert_ne!(bench.sh("web", "date -s 2001-01-01").status, 0);
 }
+
+#[test]
+fn a_servers_first_process_holds_nothing_of_its_maker() {
+    let Some(bench) = Bench::as_root() else { return };
+    let server = bench.provider.create(&spec("web")).unwrap();
+    let init: serde_json::Value =
+        serde_json::from_slice(&fs::read(bench.state_of("web").join("init.json")).unwrap()).unwrap();
+    let proc = std::path::PathBuf::from(format!("/proc/{}", init["pid"]));
+    let command = fs::read_to_string(proc.join("cmdline")).unwrap();
+    assert!(command.starts_with(&format!("prov-server:{}\0", server.id)), "{command}");
+    // The last program that was started in it had an empty environment.
+    assert_eq!(fs::read(proc.join("environ")).unwrap(), b"");
+    let open = fs::read_dir(proc.join("fd")).unwrap();
+    let mut open: Vec<_> = open.map(|fd| fs::read_link(fd.unwrap().path()).unwrap()).collect();
+    open.sort();
+    open.dedup();
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert!(open[0].ends_with("null") && open[1].ends_with("init.lock"), "{open:?}");
+    let stat = fs::read_to_string(proc.join("stat")).unwrap();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+    assert_ne!(fields[1], std::process::id().to_string(), "its parent");
+    assert_ne!(fields[3], own_session(), "its session");
+    let memory = fs::read_to_string(proc.join("smaps_rollup")).unwrap();
+    let own = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
+    let own: u64 = own.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(own < 6 * 1024, "{own} KiB of its own");
+}
+
+fn own_session() -> String {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    stat[stat.rfind(')').unwrap() + 2..].split(' ').nth(3).unwrap().to_owned()
+}

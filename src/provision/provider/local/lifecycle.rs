@@ -6,9 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::init::{Answer, GRACE};
 use super::network::{self, Network};
 use super::procs::Procs;
+use super::remove::remove;
 use super::state::{Record, ServerDir};
 use super::sys::Fault;
 use super::{LocalProvider, cgroup, failed, hosts, names_in};
@@ -293,36 +292,5 @@ fn kill_by_name(id: &str) {
             // It may have ended since.
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
-    }
-}
-
-/// Lets the owner into every directory of a tree: overlays leave some behind that only root may enter.
-fn open_up(path: &Path) {
-    // What can't be changed is named by the removal that follows.
-    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
-    let Ok(entries) = fs::read_dir(path) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        open_up(&entry.path());
-    }
-}
-
-/// Removes a file or a whole tree; absent is fine.
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(there) if there.is_dir() => match fs::remove_dir_all(path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                open_up(path);
-                fs::remove_dir_all(path)
-            }
-            removed => removed,
-        },
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io::Error::new(error.kind(), format!("can't remove {}: {error}", path.display())))
-        }
-        _ => Ok(()),
     }
 }

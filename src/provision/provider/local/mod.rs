@@ -17,6 +17,7 @@ pub mod network;
 mod own_files;
 pub mod probe;
 pub mod procs;
+mod remove;
 mod root_fs;
 pub mod state;
 mod sys;
