@@ -5,3 +5,4 @@
 mod local;
 mod servers;
 mod settings;
+mod sim;
