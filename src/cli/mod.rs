@@ -8,6 +8,7 @@
 //! CliError>`, and one line each in [`Command`] and [`dispatch`].
 
 mod batch;
+mod cluster;
 mod complete;
 mod config;
 mod confirm;
@@ -84,6 +85,9 @@ enum Command {
     /// Task services: install, remove, list
     #[command(visible_alias = "t")]
     Taskserv(taskserv::Args),
+    /// Clusters: make, delete, list
+    #[command(visible_alias = "cl")]
+    Cluster(cluster::Args),
     /// Infras: list, show, validate their settings
     #[command(visible_alias = "i")]
     Infra(infra::Args),
@@ -142,6 +146,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::run(&args, global),
         Command::Servers(args) => servers::run(&args, global),
         Command::Taskserv(args) => taskserv::run(&args, global),
+        Command::Cluster(args) => cluster::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),

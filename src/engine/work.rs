@@ -56,8 +56,6 @@ pub enum Stage {
 }
 
 /// The state of one operation.
-// The flags are independent facts, not a state in disguise: the state is `status` and `stage`.
-#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperationState {
     /// The status word.

@@ -89,7 +89,7 @@ impl Plan {
             operations.push(OperationShape {
                 dependencies,
                 dependents: Vec::new(),
-                timeout: Duration::from_secs(60),
+                timeout: Duration::from_mins(1),
                 on_failure: [OnFailure::Rollback, OnFailure::Fail, OnFailure::Continue][usize::from(plan.on_failure)],
                 retry: Retry {
                     max_attempts: plan.attempts,
@@ -219,9 +219,8 @@ impl World {
         match throw % 8 {
             0 | 1 => self.commit(),
             2 | 3 => self.launch(),
-            4 => self.exit_one(pick, Outcome::Success),
             5 if may_fail => self.exit_one(pick, Outcome::Failure("exit status 1".to_owned())),
-            5 => self.exit_one(pick, Outcome::Success),
+            4 | 5 => self.exit_one(pick, Outcome::Success),
             6 if may_fail => self.pass_time(),
             6 => self.now = self.now.plus(Duration::from_millis(1)),
             _ => self.crash(),

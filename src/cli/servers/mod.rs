@@ -148,7 +148,7 @@ fn carry_out(
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(printer: Printer, changes: &Changes) -> Result<(), CliError> {
+pub(super) fn show(printer: Printer, changes: &Changes) -> Result<(), CliError> {
     if printer.format().is_structured() {
         return printer.item(changes, changes.infra.as_str(), |_| String::new());
     }
