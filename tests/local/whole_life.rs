@@ -1,6 +1,7 @@
 //! From create to delete, with crashes between.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use prov::provision::provider::{Provider, ProviderError, ServerState};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +27,8 @@ fn three_servers_at_once_each_with_its_own_name_and_files() {
         bench.out(server, &format!("echo {server} >/etc/prov-mark; echo {server} >/root/mark"));
     }
     assert!(!fs::exists("/etc/prov-mark").unwrap());
+    let mode = fs::metadata(bench.state_of("db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "other users reach what a server's root wrote");
     for server in names {
         assert_eq!(bench.out(server, "cat /etc/prov-mark /root/mark"), format!("{server}\n{server}"));
     }
@@ -167,6 +170,14 @@ fn the_plan_limits_what_a_server_uses() {
     let hungry = "perl -e '$x = \"x\" x (200 * 1024 * 1024); print length $x'";
     assert_eq!(bench.sh("web", hungry).status, 137, "killed for want of memory");
     assert_eq!(bench.out("web", "echo still here"), "still here");
+    assert_eq!(bench.out("web", "ls -d /sys/fs/cgroup/*/prov-* 2>/dev/null || echo none"), "none", "the host's groups");
+    assert_eq!(
+        bench.out(
+            "web",
+            "cd /sys/fs/cgroup/memory 2>/dev/null || cd /sys/fs/cgroup; mkdir inner && rmdir inner && echo made"
+        ),
+        "made"
+    );
 }
 
 #[test]

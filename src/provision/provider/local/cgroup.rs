@@ -109,12 +109,29 @@ fn in_split(mounts: &Mounts, id: &str, plan: &Plan) -> Limits {
             Err(error) => lacking.push(format!("{controller} ({error})")),
         }
     }
-    let text = match (groups.is_empty(), lacking.is_empty()) {
-        (false, true) => "enforced (cgroup v1)".to_owned(),
-        (false, false) => format!("enforced (cgroup v1), but not {}", lacking.join(" and not ")),
-        (true, _) => format!("not enforced: {}", lacking.join(", ")),
+    let is_limited = !groups.is_empty();
+    // Whatever else there is, so that engines inside don't meet the host's groups.
+    for (root, controllers) in &mounts.split {
+        let joined = groups.iter().any(|group| group.starts_with(root));
+        if let Some(group) = (!joined).then(|| make(root, id).ok()).flatten()
+            && (!controllers.iter().any(|one| one == "cpuset") || inherit_cpuset(root, &group).is_ok())
+        {
+            groups.push(group);
+        }
+    }
+    let text = match (is_limited, lacking.is_empty()) {
+        (true, true) => "enforced (cgroup v1)".to_owned(),
+        (true, false) => format!("enforced (cgroup v1), but not {}", lacking.join(" and not ")),
+        (false, _) => format!("not enforced: {}", lacking.join(", ")),
     };
     Limits { groups, text }
+}
+
+/// A new group of this hierarchy may use no processor until it is told which.
+fn inherit_cpuset(root: &Path, group: &Path) -> io::Result<()> {
+    ["cpuset.cpus", "cpuset.mems"]
+        .iter()
+        .try_for_each(|file| set(&group.join(file), fs::read_to_string(root.join(file))?.trim()))
 }
 
 fn make(root: &Path, id: &str) -> io::Result<PathBuf> {

@@ -139,7 +139,7 @@ fn first_process(record: &Record, style: Style, lock: Held, signals: Signals) ->
         rustix::fs::open(".", rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
             .map_err(at("can't open the state directory"))?;
     let (pid, start) = own_pid_and_start()?;
-    let notes = root_fs::build(style, record.spec.name.as_str())?;
+    let notes = root_fs::build(style, record)?;
     root_fs::enter()?;
     let init = InitRecord { pid, start, notes, user_namespace: style.in_user_namespace };
     rustix::process::fchdir(&dir).map_err(at("can't reach the state directory"))?;

@@ -1,8 +1,10 @@
 //! The kernel's own file systems in a server: `proc`, `sys` and the control groups, with what reaches the whole machine
 //! made read-only. This guards against accidents of scripts, not against malice of the server's root.
 
+use std::ffi::CString;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use rustix::mount::MountFlags;
 
@@ -12,8 +14,8 @@ use super::sys::{Fault, at};
 /// Settings of the whole machine below `/proc`.
 const MACHINE_WIDE: [&str; 4] = ["sys", "sysrq-trigger", "irq", "bus"];
 
-/// Mounts them below `root/`.
-pub fn mount_all(style: Style) -> Result<(), Fault> {
+/// Mounts them below `root/`; `groups` are the control groups that the server has joined.
+pub fn mount_all(style: Style, groups: &[PathBuf]) -> Result<(), Fault> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("proc", "root/proc", "proc", flags, None).map_err(|error| {
         at("can't mount the server's /proc")(error)
@@ -24,7 +26,7 @@ pub fn mount_all(style: Style) -> Result<(), Fault> {
         // Without a network namespace of its own a server may only see the host's.
         rustix::mount::mount_bind_recursive("/sys", "root/sys").map_err(at("can't show /sys"))?;
     }
-    control_groups(flags);
+    control_groups(groups, flags);
     Ok(())
 }
 
@@ -48,33 +50,29 @@ fn protect_proc(style: Style) -> Result<(), Fault> {
     fs::remove_dir("root/run/net").map_err(at("can't remove /run/net"))
 }
 
-/// Shows the server's part of the control groups, which container engines inside want. Nothing else depends on it.
-fn control_groups(flags: MountFlags) {
-    let target = "root/sys/fs/cgroup";
-    let Ok(mounts) = fs::read_to_string("/proc/self/mounts") else { return };
-    let hierarchies: Vec<(&str, &str)> = mounts
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split(' ');
-            Some((fields.nth(1)?, fields.next()?))
-        })
-        .filter(|(point, kind)| point.starts_with("/sys/fs/cgroup") && kind.starts_with("cgroup"))
-        .collect();
-    if hierarchies.iter().any(|(point, kind)| *point == "/sys/fs/cgroup" && *kind == "cgroup2") {
-        let _ = rustix::mount::mount("cgroup2", target, "cgroup2", flags, None);
-        return;
-    }
-    if hierarchies.is_empty() || rustix::mount::mount("tmpfs", target, "tmpfs", flags, c"mode=755").is_err() {
-        return;
-    }
-    for (point, kind) in hierarchies {
-        let Some(name) = Path::new(point).file_name().and_then(|name| name.to_str()) else { continue };
-        let inside = format!("{target}/{name}");
-        if fs::create_dir(&inside).is_err() {
-            continue;
+/// Shows the server's part of the control groups that it has joined, which container engines inside want. Nothing else
+/// depends on it.
+fn control_groups(groups: &[PathBuf], flags: MountFlags) {
+    let target = Path::new("root/sys/fs/cgroup");
+    let mut is_empty = true;
+    for hierarchy in groups.iter().filter_map(|group| group.parent()) {
+        if hierarchy.join("cgroup.controllers").exists() {
+            let _ = rustix::mount::mount("cgroup2", target, "cgroup2", flags, None);
+            return;
         }
-        let controller = std::ffi::CString::new(if name == "systemd" { "none,name=systemd" } else { name });
-        let options = controller.ok().filter(|_| kind == "cgroup");
-        let _ = rustix::mount::mount(kind, inside.as_str(), kind, flags, options.as_deref());
+        if is_empty && rustix::mount::mount("tmpfs", target, "tmpfs", flags, c"mode=755").is_err() {
+            return;
+        }
+        is_empty = false;
+        let Some(name) = hierarchy.file_name().and_then(|name| name.to_str()) else { continue };
+        let inside = target.join(name);
+        let options = CString::new(if name == "systemd" { "none,name=systemd" } else { name });
+        if fs::create_dir(&inside).is_ok() {
+            let _ = rustix::mount::mount("cgroup", &inside, "cgroup", flags, options.ok().as_deref());
+        }
+        // Several controllers in one hierarchy are known by each one's name too.
+        for alias in name.split(',').filter(|alias| *alias != name) {
+            let _ = symlink(name, target.join(alias));
+        }
     }
 }

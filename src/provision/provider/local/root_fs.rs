@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
+use super::state::Record;
 use super::sys::{Fault, at};
 
 /// The server's own directories on the disk, with their modes.
@@ -33,7 +34,7 @@ pub struct Style {
 
 /// Puts the root together in `root/` of the current directory, which must be the server's state directory.
 /// Answers what the server's user should know.
-pub fn build(style: Style, host_name: &str) -> Result<Vec<String>, Fault> {
+pub fn build(style: Style, record: &Record) -> Result<Vec<String>, Fault> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at("can't make the server's mounts private"))?;
     for dir in ["root", "disk", "data"] {
@@ -55,9 +56,9 @@ pub fn build(style: Style, host_name: &str) -> Result<Vec<String>, Fault> {
     make_dir("root/run/lock", 0o1777)?;
     plain_dirs()?;
     devices(style)?;
-    super::kernel_fs::mount_all(style)?;
+    super::kernel_fs::mount_all(style, &record.cgroups)?;
     if style.first || volatile {
-        super::own_files::write_all(Path::new("root"), host_name)?;
+        super::own_files::write_all(Path::new("root"), record.spec.name.as_str())?;
     }
     if Path::new(super::hosts::FILE).exists() {
         bind(super::hosts::FILE, "root/etc/hosts")?;

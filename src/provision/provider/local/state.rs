@@ -12,10 +12,10 @@
 //!
 //! Every change is one rename or one unlink, so a crash leaves a state that has a name. Knows nothing of namespaces.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -95,7 +95,8 @@ impl ServerDir {
     /// Waits for the right to make or unmake the server; makes the directory if need be.
     pub fn lock(&self) -> io::Result<Held> {
         loop {
-            match fs::create_dir_all(&self.0) {
+            // Closed to others: a server's root may leave programs there that run as root.
+            match DirBuilder::new().recursive(true).mode(0o700).create(&self.0) {
                 // So may they do to the directory above it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 made => made?,
