@@ -1,8 +1,11 @@
-//! The one test binary.
+//! prov's tests, in one binary.
 
 #![allow(clippy::unwrap_used)]
 
+mod api;
 mod local;
 mod servers;
 mod settings;
 mod sim;
+mod support;
+mod taskserv;

@@ -1,5 +1,7 @@
 //! Login, refresh, logout, and the check of every token.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::App;
@@ -30,16 +32,20 @@ impl App {
         let name = request.username.clone();
         let record = resources.store.read(move |reads| reads.user_by_name(&name)).await?;
         let hash = record.as_ref().map(|record| record.password_hash.clone());
-        let permit = self.password_checks.acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
+        let turn = Arc::clone(&self.password_checks).acquire_owned().await;
         let LoginRequest { username, password, .. } = request;
-        let checked = tokio::task::spawn_blocking(move || password::verify(&password, hash.as_deref())).await;
-        drop(permit);
-        let matches = checked.map_err(|error| Error::Internal(Box::new(error)))?;
+        // Asked again: what failed while this one waited counts, so that many at once are no way round the limit.
+        self.limits.before_login(caller.address, &username)?;
+        // The turn goes with the check, which goes on when its client goes away.
+        let check = move || (password::verify(&password, hash.as_deref()), turn);
+        let checked = tokio::task::spawn_blocking(check).await;
+        let (matches, turn) = checked.map_err(|error| Error::Internal(Box::new(error)))?;
         let Some(record) = record.filter(|_| matches) else {
             self.limits.login_failed(caller.address, &username);
             tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
             return Err(WRONG_LOGIN);
         };
+        drop(turn);
         self.limits.login_succeeded(&username);
         let now = self.clock.now();
         let (session, refresh) = session::begin(SessionId(Uuid::now_v7()), record.user.id, false, now)?;
@@ -141,8 +147,7 @@ impl App {
         let store = &self.guarded.open(&Permit::public("auth_login")).store;
         let session = store.read(move |reads| reads.session(id)).await?;
         let live = session.is_some_and(|session| session::is_live(&session, now));
-        self.sessions.set(id, live);
-        Ok(live)
+        Ok(self.sessions.learn(id, live))
     }
 
     async fn end_session(&self, session: &Session, now: Timestamp) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
+use crate::model::digest::sha256;
 use crate::model::id::UserId;
 
 const WINDOW: Duration = Duration::from_mins(1);
@@ -31,8 +32,13 @@ pub struct Quota {
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Address(IpAddr),
-    Name(String),
+    /// The digest of a user name, which can be as long as a body.
+    Name([u8; 32]),
     Principal(UserId),
+}
+
+fn name(username: &str) -> Key {
+    Key::Name(sha256(username.as_bytes()))
 }
 
 #[derive(Default)]
@@ -41,7 +47,7 @@ pub(super) struct Limits(Mutex<HashMap<Key, (Instant, u32)>>);
 impl Limits {
     /// Refuses a login where too many failed.
     pub(super) fn before_login(&self, address: IpAddr, username: &str) -> Result<(), Error> {
-        for key in [Key::Address(address), Key::Name(username.to_owned())] {
+        for key in [Key::Address(address), name(username)] {
             let (count, reset) = self.look(&key);
             if count >= LOGIN_FAILURES {
                 return Err(Error::RateLimited { what: "failed logins", retry_after: reset });
@@ -52,11 +58,11 @@ impl Limits {
 
     pub(super) fn login_failed(&self, address: IpAddr, username: &str) {
         self.count(Key::Address(address));
-        self.count(Key::Name(username.to_owned()));
+        self.count(name(username));
     }
 
     pub(super) fn login_succeeded(&self, username: &str) {
-        self.lock().remove(&Key::Name(username.to_owned()));
+        self.lock().remove(&name(username));
     }
 
     /// Counts a request of a principal.
@@ -90,5 +96,48 @@ impl Limits {
         }
         window.1 += 1;
         (window.1, WINDOW.saturating_sub(window.0.elapsed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    #[test]
+    fn five_failures_close_an_address_and_a_name() {
+        let limits = Limits::default();
+        for _ in 0..LOGIN_FAILURES {
+            limits.before_login(HERE, "alice").unwrap();
+            limits.login_failed(HERE, "alice");
+        }
+        assert!(limits.before_login(HERE, "bob").is_err(), "the address is closed");
+        assert!(limits.before_login(THERE, "alice").is_err(), "the name is closed");
+        limits.before_login(THERE, "bob").unwrap();
+    }
+
+    #[test]
+    fn a_success_forgives_the_name_and_not_the_address() {
+        let limits = Limits::default();
+        for _ in 0..LOGIN_FAILURES {
+            limits.login_failed(HERE, "alice");
+        }
+        limits.login_succeeded("alice");
+        limits.before_login(THERE, "alice").unwrap();
+        assert!(limits.before_login(HERE, "alice").is_err());
+    }
+
+    #[test]
+    fn the_quota_runs_down_to_a_refusal() {
+        let limits = Limits::default();
+        let principal = UserId(uuid::Uuid::from_u128(1));
+        assert_eq!(limits.request(principal).unwrap().remaining, REQUESTS - 1);
+        for _ in 1..REQUESTS {
+            limits.request(principal).unwrap();
+        }
+        assert!(matches!(limits.request(principal), Err(Error::RateLimited { .. })));
+        limits.request(UserId(uuid::Uuid::from_u128(2))).unwrap();
     }
 }

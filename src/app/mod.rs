@@ -19,6 +19,7 @@ mod workflow;
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::Value;
@@ -49,7 +50,7 @@ pub struct App {
     jwks: Value,
     sessions: sessions::Sessions,
     limits: limit::Limits,
-    password_checks: Semaphore,
+    password_checks: Arc<Semaphore>,
     phase: AtomicU8,
 }
 
@@ -127,7 +128,7 @@ impl App {
             clock: parts.clock,
             sessions: sessions::Sessions::default(),
             limits: limit::Limits::default(),
-            password_checks: Semaphore::new(PASSWORD_CHECKS),
+            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             phase: AtomicU8::new(Phase::Ready as u8),
         })
     }

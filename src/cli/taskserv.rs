@@ -61,6 +61,9 @@ struct Target {
     /// Show what would change, and change nothing
     #[arg(short, long)]
     check: bool,
+    /// Accepted for symmetry with servers: a task service is always waited for, because its check must pass
+    #[arg(short, long)]
+    wait: bool,
     /// Answer yes to whatever destroys something
     #[arg(short, long)]
     yes: bool,
@@ -73,9 +76,6 @@ struct Create {
     /// Exit with 3 when something would change
     #[arg(long, requires = "check")]
     detailed_exitcode: bool,
-    /// Accepted for symmetry with servers: a task service is always waited for, because its check must pass
-    #[arg(short, long)]
-    wait: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -100,8 +100,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Create(args) => create(args, &workspace, &reporter, printer),
         Command::Reinstall(target) => {
-            agree("reinstall", target, global)?;
             let meant = meant(target, &workspace)?;
+            if target.check {
+                let plan = each(&meant, target, &workspace, &reporter, |services, wanted| services.plan(wanted, true))?;
+                printer.list(&plan, done_rows)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            agree("reinstall", target, global)?;
             let done = each(&meant, target, &workspace, &reporter, |services, wanted| services.create(wanted, true))?;
             finish(&done, "Successfully reinstalled", printer)
         }
@@ -118,7 +123,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
 fn create(args: &Create, workspace: &Workspace, reporter: &Reporter, printer: Printer) -> Result<ExitCode, CliError> {
     let meant = meant(&args.target, workspace)?;
     if args.target.check {
-        let plan = each(&meant, &args.target, workspace, reporter, |services, wanted| services.plan(wanted))?;
+        let plan = each(&meant, &args.target, workspace, reporter, |services, wanted| services.plan(wanted, false))?;
         printer.list(&plan, done_rows)?;
         let changes = plan.iter().any(|done| done.action != Action::Keep);
         return Ok(ExitCode::from(if args.detailed_exitcode && changes { Kind::Changes.code() } else { 0 }));
@@ -150,6 +155,11 @@ fn delete(target: &Target, workspace: &Workspace, reporter: &Reporter, global: &
         return Ok(ExitCode::SUCCESS);
     }
     agree("remove", target, global)?;
+    if meant.of_batch && !meant.operation.contains('/') {
+        // Without its batch, everything that was installed by hand would be meant.
+        let error = CliError::new(Kind::Usage, "the operation can't be undone: nothing says which batch it is part of");
+        return Err(error.hint(Some("give its JSON a \"batch_id\"".to_owned())));
+    }
     let removal = if meant.of_batch { Removal::OfOperation(meant.operation.clone()) } else { Removal::Named };
     let done = each(&meant, target, workspace, reporter, |services, unwanted| services.delete(unwanted, &removal))?;
     finish(&done, "Successfully removed", printer)

@@ -59,7 +59,8 @@ impl From<app::Error> for HttpError {
                 Self { retry_after: Some(Duration::from_secs(5)), ..unavailable }
             }
             Error::Internal(cause) => {
-                tracing::error!(error = %Chain(&*cause), "internal error");
+                let request_id = super::middleware::request_id();
+                tracing::error!(error = %Chain(&*cause), request_id, "internal error");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL)
             }
         }

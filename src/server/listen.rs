@@ -1,6 +1,7 @@
 //! Listening, and serving connections until told to stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::middleware::Peer;
@@ -18,6 +19,8 @@ use super::middleware::Peer;
 const HEADER_LIMIT: Duration = Duration::from_secs(15);
 /// How long requests under way may take to end once the daemon ends.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Connections of one API at once. Those beyond wait to be accepted; an idle one is closed after [`HEADER_LIMIT`].
+const CONNECTIONS: usize = 1024;
 /// Connections waiting to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -72,9 +75,10 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
     let graceful = GracefulShutdown::new();
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = accept(&listener) => accepted,
+        let (place, (stream, peer)) = tokio::select! {
+            accepted = async { (Arc::clone(&places).acquire_owned().await, accept(&listener).await) } => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let _ = stream.set_nodelay(true);
@@ -86,6 +90,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = watched.await {
                 tracing::debug!(%error, %address, "a connection ended badly");
             }

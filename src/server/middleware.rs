@@ -51,6 +51,7 @@ async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Res
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let mut response = if accepts(request.headers()) {
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(%method, path, request_id = id, "a handler panicked");
             HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL).into_response()
         })
     } else {

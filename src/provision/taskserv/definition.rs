@@ -19,6 +19,8 @@ pub struct Definition {
     pub description: String,
     /// What must be installed before it.
     pub dependencies: Vec<Name>,
+    /// What may not be installed beside it.
+    pub conflicts: Vec<Name>,
     /// Debian packages that its install script relies on.
     pub packages: Vec<String>,
     /// Whether its scripts call `/usr/local/lib/prov/prov`, which is put there first.
@@ -70,6 +72,8 @@ struct Metadata {
     description: String,
     #[serde(default)]
     dependencies: Vec<Name>,
+    #[serde(default)]
+    conflicts: Vec<Name>,
     #[serde(default)]
     packages: Vec<String>,
     #[serde(default)]
@@ -174,6 +178,7 @@ impl Definition {
             version: metadata.version,
             description: metadata.description,
             dependencies: metadata.dependencies,
+            conflicts: metadata.conflicts,
             packages: metadata.packages,
             needs_prov: metadata.needs_prov,
             timeouts: metadata.timeouts,

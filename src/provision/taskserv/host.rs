@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::definition::Definition;
 use super::library::Library;
-use super::order::Placed;
+use super::order::{self, Placed};
 use super::packages::{self, PackageError};
-use super::record::{DIRECTORY, Record, digest};
+use super::record::{DIRECTORY, Record, Stored, digest};
 use super::{Action, Done, Installed, Removal};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
@@ -21,6 +22,8 @@ const PROV: &str = "/usr/local/lib/prov/prov";
 const LAST_LINES: usize = 6;
 /// Lines of a script's output that are passed on.
 const MOST_LINES: usize = 200;
+/// Characters of a line that are passed on.
+const MOST_CHARS: usize = 500;
 
 /// Why a service could not be installed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,10 @@ pub(super) enum HostError {
     Housekeeping { what: &'static str, status: i32, last_words: String },
     #[error("the program can't be copied into the server")]
     Program(#[source] std::io::Error),
+    #[error("{taskserv} can't be installed beside {with}: they exclude each other")]
+    Conflict { taskserv: Name, with: Name },
+    #[error("a record of what is installed is damaged ({DIRECTORY} in the server)")]
+    Record(#[source] serde_json::Error),
     /// Not a failure of the server: something that stays needs what should go.
     #[error("{by} needs {needed}")]
     Needed { needed: Name, by: Name },
@@ -73,26 +80,28 @@ impl Host<'_> {
     pub(super) fn install(&self, placed: &Placed, again: bool) -> Result<Done, HostError> {
         let definition = &placed.definition;
         let records = self.records()?;
-        let before = records.iter().find(|record| record.name == definition.name);
+        let before = records.iter().find(|stored| stored.record.name == definition.name);
+        Self::refuse_conflict(definition, &records)?;
         if !again && self.is_as_wanted(placed, &records) && self.check(placed).is_ok() {
             self.say(&definition.name, "is there as wanted");
             return Ok(self.done(&definition.name, &definition.version, Action::Keep));
         }
-        if again && before.is_some() {
-            self.script(placed, "uninstall", &definition.uninstall, definition.timeouts.uninstall)?;
+        if let Some(before) = before.filter(|_| again) {
+            self.uninstall(definition, before)?;
         }
-        let mut record = Record {
+        let record = Record {
             name: definition.name.clone(),
             version: definition.version.clone(),
             digest: digest(placed, self.peers),
             // Whoever installed it first is who undoes it.
-            operation: before.map_or_else(|| self.operation.to_owned(), |before| before.operation.clone()),
+            operation: before.map_or_else(|| self.operation.to_owned(), |before| before.record.operation.clone()),
             at: Timestamp::now(),
             complete: false,
             dependencies: definition.dependencies.clone(),
         };
+        let mut stored = Stored { record, environment: placed.environment.clone() };
         // Written before anything is done: what is cut short is known to be there.
-        self.write(&record)?;
+        self.write(&stored)?;
         self.say(&definition.name, "installing");
         if definition.needs_prov {
             self.provide_prov()?;
@@ -101,34 +110,48 @@ impl Host<'_> {
         packages.map_err(|source| HostError::Packages { taskserv: definition.name.clone(), source })?;
         self.script(placed, "install", &definition.install, definition.timeouts.install)?;
         self.check(placed)?;
-        record.complete = true;
-        self.write(&record)?;
+        stored.record.complete = true;
+        self.write(&stored)?;
         self.say(&definition.name, "works");
         Ok(self.done(&definition.name, &definition.version, Action::Install))
     }
 
-    /// Removes services, the last installed first.
+    fn refuse_conflict(definition: &Definition, records: &[Stored]) -> Result<(), HostError> {
+        let conflicts = |stored: &&Stored| definition.conflicts.contains(&stored.record.name);
+        match records.iter().find(conflicts) {
+            Some(with) => {
+                let (taskserv, with) = (definition.name.clone(), with.record.name.clone());
+                Err(HostError::Conflict { taskserv, with })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the service's uninstall script with the parameters that it was installed with.
+    fn uninstall(&self, definition: &Definition, stored: &Stored) -> Result<(), HostError> {
+        let placed = Placed { definition: definition.clone(), environment: stored.environment.clone() };
+        self.script(&placed, "uninstall", &definition.uninstall, definition.timeouts.uninstall)
+    }
+
+    /// Removes services, those that need others before them.
     pub(super) fn remove(&self, names: &[Name], removal: &Removal, library: &Library) -> Result<Vec<Done>, HostError> {
-        let mut records = self.records()?;
-        records.sort_by_key(|record| std::cmp::Reverse(record.at));
-        let goes = |record: &Record| match removal {
-            Removal::Named => names.contains(&record.name),
-            Removal::OfOperation(operation) => record.operation == *operation,
+        let goes = |stored: &Stored| match removal {
+            Removal::Named => names.contains(&stored.record.name),
+            Removal::OfOperation(operation) => stored.record.operation == *operation,
         };
-        for going in records.iter().filter(|record| goes(record)) {
-            let needs = |other: &&Record| !goes(other) && other.dependencies.contains(&going.name);
-            if let Some(by) = records.iter().find(needs) {
-                return Err(HostError::Needed { needed: going.name.clone(), by: by.name.clone() });
+        let (going, staying): (Vec<Stored>, Vec<Stored>) = self.records()?.into_iter().partition(goes);
+        for going in going.iter().map(|stored| &stored.record) {
+            let needs = |other: &&Stored| other.record.dependencies.contains(&going.name);
+            if let Some(by) = staying.iter().find(needs) {
+                return Err(HostError::Needed { needed: going.name.clone(), by: by.record.name.clone() });
             }
         }
         let mut done = Vec::new();
-        for record in records.iter().filter(|record| goes(record)) {
+        for stored in order::removal(going) {
+            let record = &stored.record;
             self.say(&record.name, "removing");
             if let Ok(definition) = library.find(&record.name) {
-                let environment = definition.environment(None, &serde_json::Map::new()).unwrap_or_default();
-                let placed = Placed { definition, environment };
-                let definition = &placed.definition;
-                self.script(&placed, "uninstall", &definition.uninstall, definition.timeouts.uninstall)?;
+                self.uninstall(&definition, &stored)?;
             } else {
                 self.say(&record.name, "has no definition any more: only its record is removed");
             }
@@ -141,12 +164,9 @@ impl Host<'_> {
     /// What is installed, and whether it works.
     pub(super) fn list(&self, library: &Library) -> Result<Vec<Installed>, HostError> {
         let records = self.records()?;
-        let state = |record: Record| {
-            let definition = library.find(&record.name).ok();
-            let environment =
-                definition.as_ref().and_then(|found| found.environment(None, &serde_json::Map::new()).ok());
-            let placed =
-                definition.zip(environment).map(|(definition, environment)| Placed { definition, environment });
+        let state = |stored: Stored| {
+            let Stored { record, environment } = stored;
+            let placed = library.find(&record.name).ok().map(|definition| Placed { definition, environment });
             let healthy = record.complete && placed.is_some_and(|placed| self.check(&placed).is_ok());
             Installed { server: self.name().clone(), record, healthy }
         };
@@ -157,9 +177,10 @@ impl Host<'_> {
         Done { server: self.name().clone(), taskserv: taskserv.clone(), version: version.to_owned(), action }
     }
 
-    fn is_as_wanted(&self, placed: &Placed, records: &[Record]) -> bool {
+    fn is_as_wanted(&self, placed: &Placed, records: &[Stored]) -> bool {
         let wanted = digest(placed, self.peers);
-        records.iter().any(|record| record.name == placed.definition.name && record.complete && record.digest == wanted)
+        let mut records = records.iter().map(|stored| &stored.record);
+        records.any(|record| record.name == placed.definition.name && record.complete && record.digest == wanted)
     }
 
     fn check(&self, placed: &Placed) -> Result<(), HostError> {
@@ -190,17 +211,19 @@ impl Host<'_> {
         Ok(())
     }
 
-    fn records(&self) -> Result<Vec<Record>, HostError> {
+    fn records(&self) -> Result<Vec<Stored>, HostError> {
         let all = r#"for file in "$1"/*.json; do [ -f "$file" ] && cat "$file" && echo; done; true"#;
         let result = self.housekeep("read what is installed", &["sh", "-c", all, "sh", DIRECTORY], b"")?;
         let text = String::from_utf8_lossy(&result.stdout).into_owned();
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        let read = |line: &str| serde_json::from_str(line).map_err(HostError::Record);
+        text.lines().filter(|line| !line.is_empty()).map(read).collect()
     }
 
-    fn write(&self, record: &Record) -> Result<(), HostError> {
-        let script = r#"mkdir -p "$1" && cat > "$1/.$2.partial" && mv "$1/.$2.partial" "$1/$2.json""#;
-        let json = serde_json::to_vec(record).unwrap_or_default();
-        self.housekeep("write a record", &["sh", "-c", script, "sh", DIRECTORY, record.name.as_str()], &json)?;
+    fn write(&self, stored: &Stored) -> Result<(), HostError> {
+        // Parameters may hold secrets: the file is its owner's alone.
+        let script = r#"mkdir -p "$1" && umask 077 && cat > "$1/.$2.partial" && mv "$1/.$2.partial" "$1/$2.json""#;
+        let json = serde_json::to_vec(stored).map_err(HostError::Record)?;
+        self.housekeep("write a record", &["sh", "-c", script, "sh", DIRECTORY, stored.record.name.as_str()], &json)?;
         Ok(())
     }
 
@@ -251,7 +274,7 @@ impl Host<'_> {
             let text = String::from_utf8_lossy(stream);
             let lines: Vec<&str> = text.lines().collect();
             for line in &lines[lines.len().saturating_sub(MOST_LINES)..] {
-                self.reporter.say(&format!("{} {taskserv}: {line}", self.name()));
+                self.reporter.say(&format!("{} {taskserv}: {}", self.name(), shortened(line)));
             }
         }
     }
@@ -264,6 +287,10 @@ pub(super) fn last_words(result: &ExecResult) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     match &lines[lines.len().saturating_sub(LAST_LINES)..] {
         [] => String::new(),
-        lines => format!(": {}", lines.join("\n")),
+        lines => format!(": {}", lines.iter().map(|line| shortened(line)).collect::<Vec<_>>().join("\n")),
     }
+}
+
+fn shortened(line: &str) -> &str {
+    line.char_indices().nth(MOST_CHARS).map_or(line, |(end, _)| &line[..end])
 }

@@ -6,6 +6,7 @@
 //! never as text of the script. Knows servers through [`Provider`] alone.
 
 pub mod definition;
+mod error;
 mod host;
 pub mod library;
 mod order;
@@ -20,12 +21,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use self::definition::{Definition, DefinitionError};
+pub use self::error::TaskservError;
 use self::host::{Host, HostError};
 use self::library::Library;
 use self::order::Placed;
 pub use self::record::Record;
-use super::operation::OperationError;
-use super::provider::{Provider, ProviderError, Server, ServerState};
+use super::lock::ServerLocks;
+use super::provider::{Provider, Server, ServerState};
 use super::report::Reporter;
 use super::servers::chain;
 use super::workspace::Workspace;
@@ -45,86 +47,6 @@ pub struct Taskservs<'a> {
     operation: String,
     /// Whether every server is told the names and addresses of the others: they are one cluster.
     peers: bool,
-}
-
-/// Why something with task services was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum TaskservError {
-    /// A definition can't be used.
-    #[error(transparent)]
-    Definition(#[from] DefinitionError),
-    /// The operation can't be read.
-    #[error(transparent)]
-    Operation(#[from] OperationError),
-    /// Services need each other.
-    #[error("these task services need each other: {}", .0.join(" → "))]
-    Cycle(Vec<String>),
-    /// The provider can't be used.
-    #[error("the provider {name} can't be used")]
-    Provider {
-        /// Its name.
-        name: String,
-        /// Why.
-        #[source]
-        source: Box<ProviderError>,
-    },
-    /// There is nothing to install on.
-    #[error("{infra} has no servers at {provider} to install on")]
-    NoServers {
-        /// The infra.
-        infra: Name,
-        /// The provider.
-        provider: String,
-    },
-    /// A server that was named isn't there or doesn't run.
-    #[error("the server {name} of {infra} {what}")]
-    Server {
-        /// Its name.
-        name: Name,
-        /// The infra.
-        infra: Name,
-        /// What is the matter with it.
-        what: &'static str,
-    },
-    /// Another installed service needs the one to go.
-    #[error("{needed} can't be removed from {server}: {by} needs it")]
-    Needed {
-        /// The one to go.
-        needed: Name,
-        /// Where.
-        server: Name,
-        /// What needs it.
-        by: Name,
-    },
-    /// Some servers were done and some were not.
-    #[error("{}", failures(.0))]
-    Failed(Vec<(Name, String)>),
-}
-
-fn failures(failed: &[(Name, String)]) -> String {
-    failed.iter().map(|(server, why)| format!("{server}: {why}")).collect::<Vec<_>>().join("\n")
-}
-
-impl TaskservError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Definition(error) => error.hint(),
-            Self::NoServers { infra, .. } => Some(format!(
-                "make some first: prov servers create --infra {infra}, or an earlier operation of the batch"
-            )),
-            Self::Server { infra, .. } => Some(format!("see what there is: prov servers list --infra {infra}")),
-            Self::Needed { by, .. } => Some(format!("remove {by} as well")),
-            _ => None,
-        }
-    }
-
-    /// Whether the request or a definition is at fault.
-    #[must_use]
-    pub fn is_invalid(&self) -> bool {
-        matches!(self, Self::Definition(_) | Self::Operation(_) | Self::Cycle(_) | Self::Needed { .. })
-    }
 }
 
 /// What became of one service on one server.
@@ -215,14 +137,19 @@ impl<'a> Taskservs<'a> {
         self
     }
 
-    /// What would be done to have these services, and on which servers.
+    /// What would be done to have these services, and on which servers; `reinstall` as in [`Taskservs::create`].
     ///
     /// # Errors
     /// [`TaskservError`].
-    pub fn plan(&self, wanted: &[TaskservRef]) -> Result<Vec<Done>, TaskservError> {
+    pub fn plan(&self, wanted: &[TaskservRef], reinstall: bool) -> Result<Vec<Done>, TaskservError> {
         let work = self.prepare(wanted)?;
         let plan = |host: &Host<'_>, placed: &[Placed]| host.plan(placed);
-        self.each(&work, &plan)
+        let mut plan = self.each(&work, &plan)?;
+        let again = |done: &&mut Done| reinstall && wanted.iter().any(|wanted| wanted.name == done.taskserv);
+        for done in plan.iter_mut().filter(again) {
+            done.action = Action::Install;
+        }
+        Ok(plan)
     }
 
     /// Installs the services and what they need; what is there as wanted is left as it is.
@@ -231,6 +158,7 @@ impl<'a> Taskservs<'a> {
     /// [`TaskservError::Failed`] names every server where it did not work.
     pub fn create(&self, wanted: &[TaskservRef], reinstall: bool) -> Result<Vec<Done>, TaskservError> {
         let work = self.prepare(wanted)?;
+        let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
         let names: BTreeSet<Name> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
         let again = |placed: &Placed| reinstall && names.contains(&placed.definition.name);
         let install = |host: &Host<'_>, placed: &[Placed]| {
@@ -246,7 +174,8 @@ impl<'a> Taskservs<'a> {
     /// Removes the services; absent ones count as removed.
     ///
     /// # Errors
-    /// [`TaskservError::Needed`] when something that stays needs one of them.
+    /// [`TaskservError::Needed`] when something that stays needs one of them; [`DefinitionError::Unknown`] for a name that
+    /// stands for nothing, neither a definition nor something installed.
     pub fn delete(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
         let mut work = BTreeMap::new();
         for server in self.servers(unwanted, true)? {
@@ -254,8 +183,19 @@ impl<'a> Taskservs<'a> {
             let names: Vec<Name> = unwanted.iter().filter(here).map(|wanted| wanted.name.clone()).collect();
             work.insert(server.spec.name.clone(), (server, names));
         }
+        let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
         let remove = |host: &Host<'_>, names: &[Name]| host.remove(names, removal, &self.library);
-        self.each(&work, &remove)
+        let done = self.each(&work, &remove)?;
+        let absent = |wanted: &&TaskservRef| !done.iter().any(|done| done.taskserv == wanted.name);
+        for wanted in unwanted.iter().filter(absent) {
+            // A misspelt name must not look like one that is gone already.
+            if let Err(error @ DefinitionError::Unknown { .. }) = self.library.find(&wanted.name)
+                && *removal == Removal::Named
+            {
+                return Err(error.into());
+            }
+        }
+        Ok(done)
     }
 
     /// What is installed where.

@@ -7,6 +7,7 @@ use serde_json::Map;
 use super::TaskservError;
 use super::definition::Definition;
 use super::library::Library;
+use super::record::Stored;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 
@@ -56,9 +57,28 @@ fn visit(
     Ok(())
 }
 
+/// The order in which services are removed: what needs another goes before it, else the last installed first.
+pub(super) fn removal(going: Vec<Stored>) -> Vec<Stored> {
+    let mut left = going;
+    left.sort_by_key(|stored| stored.record.at);
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let is_needed = |one: &Stored| left.iter().any(|other| other.record.dependencies.contains(&one.record.name));
+        // Records that need each other in a circle were tampered with; they go all the same.
+        let next = left.iter().rposition(|one| !is_needed(one)).unwrap_or(left.len() - 1);
+        ordered.push(left.remove(next));
+    }
+    ordered
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::record::Record;
     use super::*;
+    use crate::model::time::Timestamp;
     use crate::provision::workspace::Workspace;
     use std::fs;
 
@@ -88,6 +108,30 @@ mod tests {
         let ordered = order(&[wanted("b"), wanted("a")], &library).unwrap();
         let names: Vec<_> = ordered.iter().map(|placed| placed.definition.name.as_str()).collect();
         assert_eq!(names, ["c", "a", "b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_needs_another_is_removed_before_it(needs in vec(vec(0usize..12, 0..4), 1..12)) {
+            let name = |number: usize| Name::new(format!("s{number}")).unwrap();
+            // A service needs only those of lower numbers; times say nothing, as after a reinstallation.
+            let stored = needs.iter().enumerate().map(|(number, needs)| {
+                let lower = needs.iter().filter(|needed| **needed < number).map(|needed| name(*needed));
+                let record = Record {
+                    name: name(number), version: String::new(), digest: String::new(), operation: String::new(),
+                    at: Timestamp::now(), complete: true, dependencies: lower.collect(),
+                };
+                Stored { record, environment: Vec::new() }
+            });
+            let mut stored: Vec<Stored> = stored.collect();
+            stored.reverse();
+            let ordered = removal(stored.clone());
+            prop_assert_eq!(ordered.len(), stored.len());
+            for (position, one) in ordered.iter().enumerate() {
+                let mut later = ordered[position..].iter();
+                prop_assert!(!later.any(|other| other.record.dependencies.contains(&one.record.name)));
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,11 @@ use super::host::{Host, HostError, last_words};
 /// Where the server keeps what it was sent.
 const ARCHIVES: &str = "/var/cache/prov/archives";
 
+/// Makes the archives' directory, and has packages leave their daemons alone: the install scripts start them.
+const ROOM: &str = r#"mkdir -p "$1/partial"
+policy=/usr/sbin/policy-rc.d
+[ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"; }"#;
+
 /// Why packages can't be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PackageError {
@@ -40,7 +45,7 @@ pub(super) fn install(host: &Host<'_>, packages: &[String], limit: Duration) -> 
     }
     let archives = fetch(&host.cache.join(packages.join("+")), packages)?;
     let failed = |error| PackageError::Host(Box::new(error));
-    host.housekeep("make room for packages", &["mkdir", "-p", &format!("{ARCHIVES}/partial")], b"").map_err(failed)?;
+    host.housekeep("make room for packages", &["sh", "-c", ROOM, "sh", ARCHIVES], b"").map_err(failed)?;
     for archive in archives {
         let name = archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = fs::read(&archive).map_err(PackageError::Cache)?;
@@ -84,6 +89,8 @@ fn fetch(cache: &Path, packages: &[String]) -> Result<Vec<PathBuf>, PackageError
         .arg("-o")
         .arg(format!("Dir::Cache::archives={}", cache.display()))
         .args(["-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2"])
+        // A mirror that hangs must not hang the work.
+        .args(["-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("LC_ALL", "C");

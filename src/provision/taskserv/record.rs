@@ -31,6 +31,16 @@ pub struct Record {
     pub dependencies: Vec<Name>,
 }
 
+/// A record as it stands in the server: with what must not be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    #[serde(flatten)]
+    pub(super) record: Record,
+    /// The parameters it was installed with, as its scripts see them: it is checked and removed with the same ones.
+    #[serde(default)]
+    pub(super) environment: Vec<(String, String)>,
+}
+
 /// The digest of everything that decides what is installed.
 pub(super) fn digest(placed: &Placed, peers: &str) -> String {
     let definition = &placed.definition;

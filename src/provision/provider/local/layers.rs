@@ -27,8 +27,17 @@ const LEVELS: usize = 4;
 /// Characters that mean something in overlay's options.
 const SPECIAL: [char; 3] = [',', ':', '\\'];
 
-/// Shows them below `root/`. Whether the upper layers had to be put in memory, where they end with the server.
-pub fn show_host(style: Style) -> Result<bool, Fault> {
+/// How the host's directories came to be shown.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The upper layers had to be put in memory, where they end with the server.
+    pub is_volatile: bool,
+    /// What its user should know.
+    pub notes: Vec<String>,
+}
+
+/// Shows them below `root/`.
+pub fn show_host(style: Style) -> Result<Shown, Fault> {
     let state = std::env::current_dir().map_err(at("can't tell the state directory"))?;
     let workspace = state.ancestors().nth(LEVELS).unwrap_or(&state).to_path_buf();
     let mut plan = Plan { workspace, first: style.first, overlays: Vec::new() };
@@ -36,22 +45,41 @@ pub fn show_host(style: Style) -> Result<bool, Fault> {
         plan.add_top(name)?;
     }
     prepare(&plan.overlays, style, style.first)?;
-    let mut volatile = false;
+    let mut shown = Shown::default();
     for path in &plan.overlays {
         match mount(path, style) {
             // Upper layers can't lie on an overlay or a network file system.
-            Err(Errno::INVAL) if !volatile => {
+            Err(Errno::INVAL) if !shown.is_volatile => {
                 // Both must lie on one mount.
                 tmpfs("disk", "mode=755", MountFlags::empty())?;
                 prepare(&plan.overlays, style, true)?;
-                volatile = true;
+                shown.is_volatile = true;
                 mount(path, style)
             }
             mounted => mounted,
         }
         .map_err(|error| explain(path, error))?;
     }
-    Ok(volatile)
+    if shown.is_volatile {
+        let lost = "what it writes to /usr, /etc, /var and /opt is gone when it stops";
+        shown.notes.push(format!("its disk is in memory, for overlays can't use the workspace's file system: {lost}"));
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for point in mounted_below(&mounts, &plan.overlays).filter(|point| Path::new(point).is_dir()) {
+        shown.notes.push(format!(
+            "{point} is a file system of its own on this host: the server sees the directory without it"
+        ));
+    }
+    Ok(shown)
+}
+
+/// Mount points below the host's directories that overlays of them don't show, as mountinfo lists them (proc(5)).
+fn mounted_below<'m>(mountinfo: &'m str, overlays: &'m [String]) -> impl Iterator<Item = &'m str> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.filter(|point| {
+        let below = |path: &String| point.strip_prefix('/')?.strip_prefix(path.as_str())?.strip_prefix('/');
+        overlays.iter().any(|path| below(path).is_some())
+    })
 }
 
 fn explain(path: &str, error: Errno) -> Fault {
@@ -169,4 +197,17 @@ pub fn upper_dir(path: &str) -> Result<(), Fault> {
             .map_err(at(format!("can't set the mode of {upper}")))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_below_an_overlay_are_named() {
+        let mountinfo = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / /var rw - ext4 /dev/b rw\n\
+                         3 2 8:3 / /var/log rw - ext4 /dev/c rw\n4 1 8:4 / /variety/x rw - ext4 /dev/d rw\n";
+        let overlays = ["usr".to_owned(), "var".to_owned()];
+        assert_eq!(mounted_below(mountinfo, &overlays).collect::<Vec<_>>(), ["/var/log"]);
+    }
 }

@@ -41,7 +41,7 @@ pub fn build(style: Style, record: &Record) -> Result<Vec<String>, Fault> {
         fs::create_dir_all(dir).map_err(at(format!("can't make the directory {dir}")))?;
     }
     tmpfs("root", "mode=755", MountFlags::empty())?;
-    let volatile = super::layers::show_host(style)?;
+    let shown = super::layers::show_host(style)?;
     for (name, mode) in OWN {
         let data = format!("data/{name}");
         make_dir(&data, mode)?;
@@ -57,17 +57,13 @@ pub fn build(style: Style, record: &Record) -> Result<Vec<String>, Fault> {
     plain_dirs()?;
     devices(style)?;
     super::kernel_fs::mount_all(style, &record.cgroups)?;
-    if style.first || volatile {
+    if style.first || shown.is_volatile {
         super::own_files::write_all(Path::new("root"), record.spec.name.as_str())?;
     }
     if Path::new(super::hosts::FILE).exists() {
         bind(super::hosts::FILE, "root/etc/hosts")?;
     }
-    let mut notes = Vec::new();
-    if volatile {
-        notes.push("its disk is in memory, for overlays can't use the workspace's file system: what it writes to /usr, /etc, /var and /opt is gone when it stops".to_owned());
-    }
-    Ok(notes)
+    Ok(shown.notes)
 }
 
 /// Makes `root/` the root of this process and lets go of the host's.

@@ -177,7 +177,8 @@ impl ServerDir {
     /// The server that is being deleted has left its network: its address holds the network no longer.
     pub fn forget_address(&self) -> io::Result<()> {
         match self.deleting()? {
-            Some(record) => write(&self.0, "deleting.json", &Record { address: None, ..record }),
+            // Not forced to disk: no network outlives the machine's crash.
+            Some(record) => write(&self.0, "deleting.json", &Record { address: None, ..record }, Durable::No),
             None => Ok(()),
         }
     }
@@ -196,18 +197,27 @@ impl ServerDir {
 
     /// Writes the record so that it is there wholly or not at all, whenever the machine stops.
     pub fn write_record(&self, record: &Record) -> io::Result<()> {
-        write(&self.0, "spec.json", record)
+        write(&self.0, "spec.json", record, Durable::Yes)
     }
 }
 
-/// Writes `value` to `dir/name` by way of a new file that is on disk before it gets the name.
-pub fn write(dir: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
+/// Whether a change must outlive a crash of the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Yes,
+    No,
+}
+
+/// Writes `value` to `dir/name` by way of a new file that gets the name when it is complete.
+fn write(dir: &Path, name: &str, value: &impl Serialize, durable: Durable) -> io::Result<()> {
     let new = dir.join(format!("{name}.new"));
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_all()?;
+    if durable == Durable::Yes {
+        file.sync_all()?;
+    }
     fs::rename(&new, dir.join(name))?;
-    sync(dir)
+    if durable == Durable::Yes { sync(dir) } else { Ok(()) }
 }
 
 fn sync(dir: &Path) -> io::Result<()> {

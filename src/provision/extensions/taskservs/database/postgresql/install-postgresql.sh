@@ -1,3 +1,8 @@
+# pg_ctl hands its options to a shell: nothing may stand there that means something to one.
+[[ $PROV_PARAM_PORT =~ ^[0-9]+$ ]] || { echo "port must be a number" >&2; exit 2; }
+[[ $PROV_PARAM_LISTEN =~ ^[][A-Za-z0-9.:,*_-]*$ ]] || { echo "listen must be addresses with commas between them" >&2; exit 2; }
+# The service's user may not look into this user's home.
+cd /
 bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
 data=/var/lib/prov/postgresql
 mkdir -p /run/prov /var/log/prov "$data"

@@ -1,0 +1,81 @@
+//! Login, refresh, logout.
+
+use serde_json::json;
+
+use crate::support::{Answer, Daemon, answer, run};
+
+async fn refresh(daemon: &Daemon, token: &str) -> Answer {
+    let request = daemon.http.post(format!("{}/auth/refresh", daemon.control_center));
+    answer(request.json(&json!({ "refresh_token": token }))).await
+}
+
+async fn verify(daemon: &Daemon, token: &str) -> Answer {
+    answer(daemon.http.get(format!("{}/auth/verify", daemon.control_center)).bearer_auth(token)).await
+}
+
+#[test]
+fn a_refresh_token_is_good_once_and_its_second_use_ends_the_session() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        let login = daemon.login("admin", &daemon.password()).await;
+        let data = login.data();
+        assert_eq!((data["token_type"].as_str(), data["expires_in"].as_u64()), (Some("Bearer"), Some(900)));
+        assert_eq!(data["user"]["username"], "admin");
+        let first = data["refresh_token"].as_str().unwrap().to_owned();
+        let second = refresh(&daemon, &first).await.data().clone();
+        let token = second["token"].as_str().unwrap();
+        assert_eq!(verify(&daemon, token).await.data()["valid"], true);
+        let replayed = refresh(&daemon, &first).await;
+        assert_eq!((replayed.status.as_u16(), replayed.code()), (401, "unauthenticated"));
+        assert_eq!(refresh(&daemon, second["refresh_token"].as_str().unwrap()).await.status, 401);
+        assert_eq!(verify(&daemon, token).await.status, 401);
+        assert_eq!(verify(&daemon, &daemon.token).await.status, 200, "another session goes on");
+    });
+}
+
+#[test]
+fn after_logout_the_token_is_good_no_more_even_after_a_restart() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        let login = daemon.login("admin", &daemon.password()).await;
+        let token = login.data()["token"].as_str().unwrap().to_owned();
+        let out = daemon.http.post(format!("{}/auth/logout", daemon.control_center)).bearer_auth(&token);
+        assert_eq!(answer(out).await.status, 200);
+        assert_eq!(verify(&daemon, &token).await.status, 401);
+        daemon.kill();
+        daemon.boot().await;
+        assert_eq!(verify(&daemon, &token).await.status, 401);
+    });
+}
+
+#[test]
+fn wrong_logins_are_told_nothing_and_stopped_after_five() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        let wrong = daemon.login("admin", "wrong").await;
+        let nobody = daemon.login("nobody", "wrong").await;
+        assert_eq!((wrong.status.as_u16(), nobody.status.as_u16()), (401, 401));
+        assert_eq!(wrong.body["error"], nobody.body["error"]);
+        for _ in 0..3 {
+            assert_eq!(daemon.login("admin", "wrong").await.status, 401);
+        }
+        let stopped = daemon.login("admin", &daemon.password()).await;
+        assert_eq!((stopped.status.as_u16(), stopped.code()), (429, "rate_limited"));
+        assert!(stopped.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    });
+}
+
+#[test]
+fn the_password_file_is_private_and_the_keys_are_published() {
+    run(async {
+        use std::os::unix::fs::PermissionsExt;
+        let daemon = Daemon::start(&[]).await;
+        for file in ["data/admin-password", "data/signing-key.pk8"] {
+            let mode = std::fs::metadata(daemon.path(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        let jwks = daemon.http.get(format!("{}/.well-known/jwks.json", daemon.control_center)).send().await.unwrap();
+        let jwks: serde_json::Value = jwks.json().await.unwrap();
+        assert_eq!((jwks["keys"][0]["kty"].as_str(), jwks["keys"][0]["crv"].as_str()), (Some("OKP"), Some("Ed25519")));
+    });
+}

@@ -1,0 +1,232 @@
+//! A real daemon for a test: its own directory, free ports, logged in, gone when dropped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often it looks whether it did.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// A daemon that runs.
+pub struct Daemon {
+    pub dir: TempDir,
+    child: Option<Child>,
+    options: Vec<String>,
+    orchestrator: String,
+    pub control_center: String,
+    pub token: String,
+    pub http: reqwest::Client,
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The data of a success.
+    pub fn data(&self) -> &Value {
+        assert_eq!(self.body["success"], true, "{self:?}");
+        &self.body["data"]
+    }
+
+    /// The code of a failure, whose envelope is checked.
+    pub fn code(&self) -> &str {
+        assert_eq!(self.body["success"], false, "{self:?}");
+        assert!(self.body["error"].as_str().is_some_and(|error| !error.is_empty()), "{self:?}");
+        assert_eq!(self.body["request_id"].as_str(), self.headers["x-request-id"].to_str().ok(), "{self:?}");
+        self.body["code"].as_str().unwrap()
+    }
+}
+
+impl Daemon {
+    /// Starts one with more options.
+    pub async fn start(options: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("ws")).unwrap();
+        let mut daemon = Self {
+            dir,
+            child: None,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            orchestrator: String::new(),
+            control_center: String::new(),
+            token: String::new(),
+            http: reqwest::Client::new(),
+        };
+        daemon.boot().await;
+        daemon
+    }
+
+    /// Starts the process, on the directory as it is, and logs in.
+    pub async fn boot(&mut self) {
+        let ready = self.path("ready.json");
+        let _ = fs::remove_file(&ready);
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
+        let child = command(&self.path("ws"), &self.path("data"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .args(&self.options)
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let addresses = until("the daemon is ready", || async {
+            fs::read(&ready).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok())
+        });
+        let addresses = addresses.await;
+        addresses["orchestrator"].as_str().unwrap().clone_into(&mut self.orchestrator);
+        addresses["control_center"].as_str().unwrap().clone_into(&mut self.control_center);
+        let password = self.password();
+        let login = self.login("admin", &password).await;
+        login.data()["token"].as_str().unwrap().clone_into(&mut self.token);
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn password(&self) -> String {
+        fs::read_to_string(self.path("data/admin-password")).unwrap().trim().to_owned()
+    }
+
+    pub async fn login(&self, username: &str, password: &str) -> Answer {
+        let request = self.http.post(format!("{}/auth/login", self.control_center));
+        answer(request.json(&json!({ "username": username, "password": password }))).await
+    }
+
+    /// A request to the orchestrator, with the token.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.orchestrator)).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        answer(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Submits a batch and answers its id.
+    pub async fn batch(&self, body: &Value) -> String {
+        let answer = self.post("/batch/execute", body).await;
+        answer.data()["batch_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+    }
+
+    /// The batch once it has ended.
+    pub async fn ended(&self, id: &str) -> Value {
+        let path = format!("/batch/operations/{id}");
+        self.ended_at(&path, &["Pending", "Running", "RollingBack"]).await
+    }
+
+    /// The task once it has ended.
+    pub async fn task_ended(&self, id: &str) -> Value {
+        self.ended_at(&format!("/tasks/{id}"), &["Pending", "Running"]).await
+    }
+
+    async fn ended_at(&self, path: &str, live: &[&str]) -> Value {
+        until("it has ended", || async {
+            let data = self.get(path).await.data().clone();
+            (!live.contains(&data["status"].as_str().unwrap())).then_some(data)
+        })
+        .await
+    }
+
+    /// SIGKILL: the daemon alone; its supervisor and tasks live on.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().unwrap();
+        kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
+        child.wait().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        // The supervisor and its tasks name the data directory on their command line or in their environment.
+        let name = self.dir.path().display().to_string();
+        for pid in processes_of(&name) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Processes that name `what` on their command line or in their environment.
+pub fn processes_of(what: &str) -> Vec<Pid> {
+    let names = |pid: &i32| {
+        ["cmdline", "environ"].iter().any(|file| {
+            fs::read(format!("/proc/{pid}/{file}")).is_ok_and(|text| String::from_utf8_lossy(&text).contains(what))
+        })
+    };
+    let own = i32::try_from(std::process::id()).unwrap();
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| *pid != own).filter(names).filter_map(Pid::from_raw).collect()
+}
+
+/// `prov serve` on free ports.
+pub fn command(workspace: &Path, data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prov"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"])
+        .arg("--workspace")
+        .arg(workspace)
+        .arg("--data-dir")
+        .arg(data)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .env("PROV_LOG", "warn");
+    command
+}
+
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: {text}"));
+    Answer { status, headers, body }
+}
+
+/// Looks until there is something, and fails after a while.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        let _ = tokio::time::timeout(INTERVAL, std::future::pending::<()>()).await;
+    }
+}
+
+/// Runs a test's future.
+pub fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// An operation that runs a shell script.
+pub fn script(id: &str, text: &str) -> Value {
+    json!({ "id": id, "type": "command", "command": "sh", "args": ["-c", text] })
+}

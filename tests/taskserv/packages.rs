@@ -1,0 +1,45 @@
+//! The services that are Debian packages, for real, where apt reaches a mirror.
+
+use super::Sample;
+
+/// Installs `name`, has it checked, removes it. `false` where its package can't be had.
+fn whole_life(sample: &Sample, name: &str) -> bool {
+    let made = sample.prov(&format!("taskserv create {name} --infra demo"));
+    if made.code != 0 && ["apt-get can't fetch", "has no apt-get"].iter().any(|why| made.stderr.contains(why)) {
+        println!("skipped: {name}: its package can't be had here");
+        return false;
+    }
+    assert_eq!((made.code, made.stdout.as_str()), (0, "Successfully installed 1 task service\n"), "{made:?}");
+    assert_eq!(sample.installed(), [format!("a {name} works")]);
+    true
+}
+
+fn remove(sample: &Sample, name: &str) {
+    let gone = sample.prov(&format!("taskserv delete {name} --infra demo --yes"));
+    assert_eq!(gone.stdout, "Successfully removed 1 task service\n", "{gone:?}");
+    assert_eq!(sample.installed(), [""; 0]);
+}
+
+#[test]
+fn nginx_and_redis_answer_the_host() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    if whole_life(&sample, "nginx") {
+        let answer = sample.ask("a", 80, "GET / HTTP/1.0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("from a"), "{answer}");
+        remove(&sample, "nginx");
+    }
+    if whole_life(&sample, "redis") {
+        assert_eq!(sample.ask("a", 6379, "SET k v\r\nGET k\r\nQUIT\r\n"), "+OK\r\n$1\r\nv\r\n+OK\r\n");
+        remove(&sample, "redis");
+    }
+}
+
+#[test]
+fn etcd_postgresql_and_containerd_pass_their_checks() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    for name in ["etcd", "postgresql", "containerd"] {
+        if whole_life(&sample, name) {
+            remove(&sample, name);
+        }
+    }
+}

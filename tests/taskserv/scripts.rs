@@ -1,0 +1,94 @@
+//! Scripts that go wrong: they fail the task with what they said, and leave nothing running.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Sample;
+
+const NOTHING: &str = "true";
+
+#[test]
+fn a_script_that_never_ends_is_ended_with_everything_it_started() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let install = "(trap '' TERM HUP; exec -a prov-test-stubborn sleep 3600) &\n\
+        setsid bash -c \"trap '' TERM HUP; exec -a prov-test-stubborn sleep 3600\" &\nwait\n";
+    sample.define("slow", "[timeouts]\ninstall = 1\n", "", [install, NOTHING, NOTHING]);
+    let began = Instant::now();
+    let failed = sample.prov("taskserv create slow --infra demo");
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.stderr.contains("its install script took longer than 1 s"), "{failed:?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let left = sample.inside("a", "grep -l prov-test-stubborn /proc/[0-9]*/cmdline | wc -l");
+    // The shell that asks has the word in its own command line.
+    let asking = sample.inside("a", "grep -l prov-test-nobody /proc/[0-9]*/cmdline | wc -l");
+    assert_eq!(left, asking);
+    assert_eq!(sample.installed(), ["a slow incomplete"]);
+}
+
+#[test]
+fn a_gibibyte_of_output_is_bounded() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    sample.define("loud", "", "", ["head -c 1G /dev/zero | tr '\\0' x\n", NOTHING, NOTHING]);
+    let done = sample.prov("taskserv create loud --infra demo");
+    assert_eq!(done.code, 0, "{}", &done.stderr[done.stderr.len().saturating_sub(500)..]);
+    assert!(done.stderr.len() < 100_000, "{} bytes", done.stderr.len());
+}
+
+#[test]
+fn a_failing_check_fails_the_task_with_its_last_words() {
+    let Some(sample) = Sample::new(&["a", "b"]) else { return };
+    let check = "if [[ $PROV_SERVER_NAME == b ]]; then echo 'the widget is bent' >&2; exit 7; fi\n";
+    sample.define("widget", "", "", [NOTHING, check, NOTHING]);
+    let failed = sample.prov("taskserv create widget --infra demo");
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(
+        failed.stderr.contains("b: widget: its check script failed with status 7: the widget is bent"),
+        "{failed:?}"
+    );
+    assert_eq!(sample.installed(), ["a widget works", "b widget incomplete"]);
+}
+
+#[test]
+fn parameters_are_environment_and_never_text_of_the_script() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let install = "printf %s \"$PROV_PARAM_TEXT\" >/root/text\n";
+    sample.define("writer", "", "text = \"\"\n", [install, NOTHING, "rm /root/text\n"]);
+    let text = "'; touch /root/owned; $(touch /root/owned) `touch /root/owned` \"\n\\ ü";
+    let done = sample.operation("create", "o", &json!([{"name": "writer", "params": {"text": text}}]));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(sample.inside("a", "cat /root/text"), text);
+    assert_eq!(sample.inside("a", "ls /root"), "text\n");
+}
+
+#[test]
+fn what_is_needed_comes_first_and_goes_last() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let log = |word: &str| format!("echo {word} >>/root/log\n");
+    for (name, metadata) in
+        [("base", ""), ("middle", "dependencies = [\"base\"]\n"), ("top", "dependencies = [\"middle\"]\n")]
+    {
+        sample.define(name, metadata, "", [&log(&format!("+{name}")), NOTHING, &log(&format!("-{name}"))]);
+    }
+    assert_eq!(sample.prov("taskserv create top --infra demo").stdout, "Successfully installed 3 task services\n");
+    let refused = sample.prov("taskserv delete base --infra demo --yes");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("base can't be removed from a: middle needs it"), "{refused:?}");
+    // A later reinstallation doesn't change what needs what.
+    assert_eq!(sample.prov("taskserv reinstall base --infra demo --yes").code, 0);
+    assert_eq!(sample.prov("taskserv delete base middle top --infra demo --yes").code, 0);
+    let log = sample.inside("a", "cat /root/log").replace('\n', " ");
+    assert_eq!(log, "+base +middle +top -base +base -top -middle -base ");
+    assert_eq!(sample.installed(), [""; 0]);
+}
+
+#[test]
+fn services_that_exclude_each_other_are_not_installed_together() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    sample.define("one", "", "", [NOTHING; 3]);
+    sample.define("other", "conflicts = [\"one\"]\n", "", [NOTHING; 3]);
+    assert_eq!(sample.prov("taskserv create one --infra demo").code, 0);
+    let refused = sample.prov("taskserv create other --infra demo");
+    assert!(refused.stderr.contains("other can't be installed beside one"), "{refused:?}");
+    assert_eq!((refused.code, sample.installed()), (1, vec!["a one works".to_owned()]));
+}
