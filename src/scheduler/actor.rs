@@ -57,6 +57,14 @@ enum Committed {
     Group { changes: Vec<Change>, after: After, result: Result<(), CommitError> },
 }
 
+/// A group that could not be written.
+struct Stalled {
+    changes: Vec<Change>,
+    after: After,
+    /// When it is tried again.
+    until: Timestamp,
+}
+
 type Commits = FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Committed> + Send>>>;
 
 impl Actor {
@@ -64,9 +72,17 @@ impl Actor {
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut commits: Commits = FuturesUnordered::new();
         let mut group_under_way = false;
-        let mut stalled: Option<(Vec<Change>, After)> = None;
+        let mut stalled: Option<Stalled> = None;
         loop {
-            let timer = self.next_wake(stalled.is_some());
+            self.tick();
+            self.launch();
+            if !group_under_way {
+                group_under_way = self.flush(&commits, &mut stalled);
+            }
+            if self.draining && self.launched.is_empty() && !group_under_way {
+                self.drained.take().map(|reply| reply.send(()));
+            }
+            let timer = self.next_wake(stalled.as_ref().map(|stalled| stalled.until));
             tokio::select! {
                 biased;
                 Some(committed) = commits.next(), if !commits.is_empty() => {
@@ -86,14 +102,6 @@ impl Actor {
                 }
                 () = timer => {}
             }
-            self.tick();
-            self.launch();
-            if !group_under_way {
-                group_under_way = self.flush(&commits, &mut stalled);
-            }
-            if self.draining && self.launched.is_empty() && !group_under_way {
-                self.drained.take().map(|reply| reply.send(()));
-            }
         }
     }
 
@@ -104,9 +112,8 @@ impl Actor {
         }
     }
 
-    fn next_wake(&self, stalled: bool) -> impl Future<Output = ()> + Send + use<> {
-        let soon = stalled.then(|| self.clock.now().plus(PAUSE));
-        let at = [self.engine.next_timer(), self.paused_until, soon].into_iter().flatten().min();
+    fn next_wake(&self, stalled_until: Option<Timestamp>) -> impl Future<Output = ()> + Send + use<> {
+        let at = [self.engine.next_timer(), self.paused_until, stalled_until].into_iter().flatten().min();
         Self::sleep_until(self.clock, at)
     }
 
@@ -366,10 +373,15 @@ impl Actor {
         });
     }
 
-    /// Sends what is waiting to the store as one commit; `true` when one is under way.
-    fn flush(&mut self, commits: &Commits, stalled: &mut Option<(Vec<Change>, After)>) -> bool {
+    /// Sends what is waiting to the store as one commit; `true` when one is under way. What could not be written is
+    /// written before anything that came later.
+    fn flush(&mut self, commits: &Commits, stalled: &mut Option<Stalled>) -> bool {
+        let now = self.clock.now();
+        if stalled.as_ref().is_some_and(|stalled| stalled.until > now) {
+            return false;
+        }
         let (changes, after) = if let Some(again) = stalled.take() {
-            again
+            (again.changes, again.after)
         } else {
             let rows = self.rows.take_changes();
             let mut group = std::mem::take(&mut self.group);
@@ -387,8 +399,9 @@ impl Actor {
         true
     }
 
-    /// A commit came back: what it carried may now be acted on. A group that could not be written is written again.
-    fn committed(&mut self, committed: Committed) -> Option<(Vec<Change>, After)> {
+    /// A commit came back: what it carried may now be acted on. A group that could not be written is written again after
+    /// a while.
+    fn committed(&mut self, committed: Committed) -> Option<Stalled> {
         match committed {
             Committed::Submission { id, events, reply, result } => {
                 match &result {
@@ -402,9 +415,12 @@ impl Actor {
                 }));
                 None
             }
-            Committed::Group { changes, after, result: Err(error) } => {
+            Committed::Group { changes, mut after, result: Err(error) } => {
                 tracing::error!(%error, "what happened can't be written; trying again");
-                Some((changes, after))
+                for reply in after.replies.drain(..) {
+                    let _ = reply.send(Err(ScheduleError::Unavailable(error.to_string())));
+                }
+                Some(Stalled { changes, after, until: self.clock.now().plus(PAUSE) })
             }
             Committed::Group { after, result: Ok(()), .. } => {
                 self.act(after);

@@ -56,7 +56,6 @@ pub struct LoggedEvent {
     /// When it was decided.
     pub at: Timestamp,
     /// What happened.
-    #[serde(flatten)]
     pub event: Event,
 }
 
@@ -154,5 +153,40 @@ pub struct UserRecord {
 impl std::fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserRecord").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Direction;
+
+    #[test]
+    fn every_event_is_read_as_it_was_written() {
+        let at = Timestamp(1);
+        let task = TaskId(uuid::Uuid::from_u128(7));
+        let (operation, direction, error) = (3, Direction::Undo, "why".to_owned());
+        let events = [
+            Event::Accepted,
+            Event::Intended { operation, direction, attempt: 2, task },
+            Event::Started { operation, at, deadline: at },
+            Event::Succeeded { operation, direction },
+            Event::AttemptFailed { operation, direction, error: error.clone(), again_at: at },
+            Event::Failed { operation, direction, error },
+            Event::Stopped { operation },
+            Event::Withdrawn { operation },
+            Event::Skipped { operation },
+            Event::CancelRequested { operation: Some(operation), rollback: true },
+            Event::CancelRequested { operation: None, rollback: false },
+            Event::Halted { unwind: true, reason: "why".to_owned() },
+            Event::Unwinding,
+            Event::Ended { status: BatchStatus::RollbackFailed },
+            Event::Retried,
+        ];
+        for event in events {
+            let logged = LoggedEvent { work: WorkId(uuid::Uuid::from_u128(1)), at, event };
+            let text = serde_json::to_string(&logged).unwrap();
+            assert_eq!(serde_json::from_str::<LoggedEvent>(&text).unwrap(), logged, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{Daemon, command, processes_of, run, script, until};
+use crate::support::{ANY_PORT, Daemon, command, processes_of, run, script, until};
 
 async fn started(daemon: &Daemon, file: &str) {
     let path = daemon.path(file);
@@ -119,9 +119,6 @@ fn a_cancelled_task_leaves_no_process_however_it_hides() {
              nohup sh -c 'while :; do sleep 1; done' {mark} >/dev/null 2>&1 & touch {}; while :; do sleep 1; done",
             daemon.path("up").display()
         );
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("prov.toml");
-        std::fs::write(&config, "").unwrap();
         let id = daemon
             .batch(&json!({ "name": "hides", "rollback_enabled": false, "operations": [script("a", &text)] }))
             .await;
@@ -161,18 +158,18 @@ fn what_is_taken_or_damaged_is_said_with_what_to_do() {
             assert!(!output.status.success());
             String::from_utf8_lossy(&output.stderr).into_owned()
         };
-        let locked = error(&mut command(&daemon.path("ws"), &daemon.path("data")));
+        let locked = error(&mut command(&daemon.path("ws"), &daemon.path("data"), ANY_PORT));
         assert!(locked.contains("in use by another process") && locked.contains("hint:"), "{locked}");
         let address = daemon.control_center.trim_start_matches("http://").to_owned();
-        let taken = error(command(&daemon.path("ws"), &daemon.path("data2")).args(["--listen", &address]));
+        let taken = error(&mut command(&daemon.path("ws"), &daemon.path("data2"), &address));
         assert!(taken.contains("in use") && taken.contains("--listen"), "{taken}");
-        let exposed = error(command(&daemon.path("ws"), &daemon.path("data2")).args(["--listen", "0.0.0.0:0"]));
+        let exposed = error(&mut command(&daemon.path("ws"), &daemon.path("data2"), "0.0.0.0:0"));
         assert!(exposed.contains("not encrypted") && exposed.contains("--insecure"), "{exposed}");
         std::fs::create_dir(daemon.path("data3")).unwrap();
         std::fs::write(daemon.path("data3/prov.redb"), b"this is no store").unwrap();
-        let damaged = error(&mut command(&daemon.path("ws"), &daemon.path("data3")));
+        let damaged = error(&mut command(&daemon.path("ws"), &daemon.path("data3"), ANY_PORT));
         assert!(damaged.contains("can't open the store") && damaged.contains("hint:"), "{damaged}");
-        let nowhere = error(&mut command(&daemon.path("nothing"), &daemon.path("data2")));
+        let nowhere = error(&mut command(&daemon.path("nothing"), &daemon.path("data2"), ANY_PORT));
         assert!(nowhere.contains("the workspace"), "{nowhere}");
     });
 }

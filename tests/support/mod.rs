@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it looks whether it did.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// A free port of this machine alone.
+pub const ANY_PORT: &str = "127.0.0.1:0";
+
 /// A daemon that runs.
 pub struct Daemon {
     pub dir: TempDir,
@@ -74,7 +77,7 @@ impl Daemon {
         let ready = self.path("ready.json");
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = command(&self.path("ws"), &self.path("data"))
+        let child = command(&self.path("ws"), &self.path("data"), ANY_PORT)
             .arg("--ready-file")
             .arg(&ready)
             .args(&self.options)
@@ -186,11 +189,11 @@ pub fn processes_of(what: &str) -> Vec<Pid> {
     pids.filter(|pid| *pid != own).filter(names).filter_map(Pid::from_raw).collect()
 }
 
-/// `prov serve` on free ports.
-pub fn command(workspace: &Path, data: &Path) -> Command {
+/// `prov serve` with the control center on a free port.
+pub fn command(workspace: &Path, data: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prov"));
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"])
+        .args(["serve", "--listen", listen, "--control-listen", ANY_PORT])
         .arg("--workspace")
         .arg(workspace)
         .arg("--data-dir")
