@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use redb::backends::InMemoryBackend;
-use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
+
+use file::{File, Reading};
 
 use super::backend::{Backend, StoreError};
 use super::change::{Refused, Transaction};
@@ -22,6 +20,7 @@ use crate::model::time::Timestamp;
 use crate::model::user::Session;
 
 mod apply;
+mod file;
 mod page;
 
 /// The format this program writes; a store of another is migrated or refused.
@@ -31,7 +30,7 @@ pub(super) const RECORD_VERSION: u8 = 1;
 
 /// redb in a file or in memory.
 pub struct RedbBackend {
-    database: Database,
+    file: File,
 }
 
 /// Turns any of redb's errors into ours, saying what was attempted.
@@ -42,47 +41,22 @@ fn failed<E: std::fmt::Display>(attempt: &'static str) -> impl FnOnce(E) -> Stor
 impl RedbBackend {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let opened = Builder::new().set_cache_size(cache_bytes).create(path);
-        let database = opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(path.display().to_string()),
-            other => StoreError::Failed { attempt: "open its file", cause: other.to_string() },
-        })?;
-        Self::prepare(database)
+        Self::prepare(File::open(path, cache_bytes)?)
     }
 
     /// An empty store in memory.
     pub(super) fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Builder::new().create_with_backend(InMemoryBackend::new()).map_err(failed("start in memory"))?)
+        Self::prepare(File::in_memory()?)
     }
 
     /// Checks the format and makes every table, so that no read meets one that no write made.
-    fn prepare(database: Database) -> Result<Self, StoreError> {
-        let backend = Self { database };
-        let transaction = backend.database.begin_write().map_err(failed("begin a transaction"))?;
-        {
-            let mut meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
-            let stored = meta.get("format").map_err(failed("read the format"))?.map(|value| value.value().to_vec());
-            match stored.as_deref().map(<[u8; 4]>::try_from) {
-                None => {
-                    meta.insert("format", &FORMAT.to_be_bytes()[..]).map_err(failed("write the format"))?;
-                }
-                Some(Ok(bytes)) if u32::from_be_bytes(bytes) > FORMAT => {
-                    return Err(StoreError::Newer { found: u32::from_be_bytes(bytes), known: FORMAT });
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) => {
-                    let cause = "it is not four bytes long".to_owned();
-                    return Err(StoreError::Damaged { kind: "meta", key: "format".to_owned(), cause });
-                }
-            }
-        }
-        make_tables(&transaction)?;
-        transaction.commit().map_err(failed("make its tables"))?;
-        Ok(backend)
+    fn prepare(file: File) -> Result<Self, StoreError> {
+        file.write(check_format)?;
+        Ok(Self { file })
     }
 
-    fn begin(&self) -> Result<ReadTransaction, StoreError> {
-        self.database.begin_read().map_err(failed("begin a read"))
+    fn begin(&self) -> Result<Reading<'_>, StoreError> {
+        self.file.read()
     }
 
     fn one<T: DeserializeOwned>(&self, table: Bytes, kind: &'static str, key: &[u8]) -> Result<Option<T>, StoreError> {
@@ -114,6 +88,29 @@ impl RedbBackend {
 }
 
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+fn check_format(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(failed("begin a transaction"))?;
+    {
+        let mut meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
+        let stored = meta.get("format").map_err(failed("read the format"))?.map(|value| value.value().to_vec());
+        match stored.as_deref().map(<[u8; 4]>::try_from) {
+            None => {
+                meta.insert("format", &FORMAT.to_be_bytes()[..]).map_err(failed("write the format"))?;
+            }
+            Some(Ok(bytes)) if u32::from_be_bytes(bytes) > FORMAT => {
+                return Err(StoreError::Newer { found: u32::from_be_bytes(bytes), known: FORMAT });
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) => {
+                let cause = "it is not four bytes long".to_owned();
+                return Err(StoreError::Damaged { kind: "meta", key: "format".to_owned(), cause });
+            }
+        }
+    }
+    make_tables(&transaction)?;
+    transaction.commit().map_err(failed("make its tables"))
+}
 
 fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let bytes = [
@@ -158,7 +155,7 @@ fn hex(key: &[u8]) -> String {
 
 impl Backend for RedbBackend {
     fn apply(&self, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError> {
-        apply::apply(&self.database, transactions)
+        self.file.write(|database| apply::apply(database, transactions))
     }
 
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
@@ -166,7 +163,7 @@ impl Backend for RedbBackend {
     }
 
     fn tasks(&self, filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError> {
-        page::page(&self.begin()?, tables::TASKS, "task", &index::of_filter(filter), page)
+        page::page(&*self.begin()?, tables::TASKS, "task", &index::of_filter(filter), page)
     }
 
     fn work(&self, id: WorkId) -> Result<Option<WorkRecord>, StoreError> {
@@ -192,7 +189,7 @@ impl Backend for RedbBackend {
     }
 
     fn batches(&self, status: Option<BatchStatus>, page: Page) -> Result<Listed<BatchRecord>, StoreError> {
-        page::page(&self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], page)
+        page::page(&*self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], page)
     }
 
     fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError> {

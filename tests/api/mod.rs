@@ -3,5 +3,6 @@
 mod auth;
 mod batches;
 mod crash;
+mod disk;
 mod envelope;
 mod tasks;

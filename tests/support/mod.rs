@@ -57,9 +57,16 @@ impl Answer {
 impl Daemon {
     /// Starts one with more options.
     pub async fn start(options: &[&str]) -> Self {
+        let mut daemon = Self::new(options);
+        daemon.boot().await;
+        daemon
+    }
+
+    /// One that is not started yet.
+    pub fn new(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("ws")).unwrap();
-        let mut daemon = Self {
+        Self {
             dir,
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
@@ -67,9 +74,7 @@ impl Daemon {
             control_center: String::new(),
             token: String::new(),
             http: reqwest::Client::new(),
-        };
-        daemon.boot().await;
-        daemon
+        }
     }
 
     /// Starts the process, on the directory as it is, and logs in.

@@ -1,0 +1,115 @@
+//! The open file. After an I/O error redb refuses every write until its file is opened again: this does so by itself, once
+//! the disk takes writes again. Until then reads go on.
+
+use std::fs;
+use std::io::{self, Write};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use redb::backends::InMemoryBackend;
+use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase};
+
+use super::failed;
+use crate::store::backend::StoreError;
+
+/// What the disk must take before the file is opened again, in bytes.
+const PROBE_BYTES: usize = 1 << 20;
+
+/// redb's database, and how to open it again.
+pub(super) struct File {
+    /// `None` when it could not be opened again.
+    database: RwLock<Option<Database>>,
+    /// `None` in memory.
+    place: Option<Place>,
+    /// A write failed since the file was opened.
+    has_failed: AtomicBool,
+}
+
+struct Place {
+    path: PathBuf,
+    cache_bytes: usize,
+}
+
+/// A read of one state of the store. The file isn't opened again while there is one.
+pub(super) struct Reading<'f> {
+    transaction: ReadTransaction,
+    _open: RwLockReadGuard<'f, Option<Database>>,
+}
+
+impl Deref for Reading<'_> {
+    type Target = ReadTransaction;
+
+    fn deref(&self) -> &ReadTransaction {
+        &self.transaction
+    }
+}
+
+impl Place {
+    fn open(&self) -> Result<Database, StoreError> {
+        let opened = Builder::new().set_cache_size(self.cache_bytes).create(&self.path);
+        opened.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(self.path.display().to_string()),
+            other => StoreError::Failed { attempt: "open its file", cause: other.to_string() },
+        })
+    }
+}
+
+impl File {
+    pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let place = Place { path: path.to_owned(), cache_bytes };
+        Ok(Self { database: RwLock::new(Some(place.open()?)), place: Some(place), has_failed: AtomicBool::new(false) })
+    }
+
+    pub(super) fn in_memory() -> Result<Self, StoreError> {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new()).map_err(failed("start in memory"))?;
+        Ok(Self { database: RwLock::new(Some(database)), place: None, has_failed: AtomicBool::new(false) })
+    }
+
+    pub(super) fn read(&self) -> Result<Reading<'_>, StoreError> {
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let transaction = open.as_ref().ok_or_else(closed)?.begin_read().map_err(failed("begin a read"))?;
+        Ok(Reading { transaction, _open: open })
+    }
+
+    /// Writes, after opening the file again where the write before failed.
+    pub(super) fn write<T>(&self, write: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.has_failed.load(Ordering::Acquire) {
+            self.open_again()?;
+        }
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let written = write(open.as_ref().ok_or_else(closed)?);
+        if matches!(written, Err(StoreError::Failed { .. })) {
+            self.has_failed.store(true, Ordering::Release);
+        }
+        written
+    }
+
+    fn open_again(&self) -> Result<(), StoreError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        probe(&place.path).map_err(failed("write to its directory"))?;
+        let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // redb locks the file: the one must be closed before the other is opened.
+        drop(open.take());
+        *open = Some(place.open()?);
+        self.has_failed.store(false, Ordering::Release);
+        tracing::info!("the store can write again");
+        Ok(())
+    }
+}
+
+/// Whether the disk of `path` takes writes.
+fn probe(path: &Path) -> io::Result<()> {
+    let path = path.with_extension("probe");
+    let written = fs::File::create(&path).and_then(|mut file| {
+        file.write_all(&vec![0; PROBE_BYTES])?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(&path);
+    written.and(removed)
+}
+
+fn closed() -> StoreError {
+    StoreError::Failed { attempt: "read", cause: "its file could not be opened again after an error".to_owned() }
+}
