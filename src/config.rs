@@ -39,6 +39,14 @@ pub struct Daemon {
     pub grace_seconds: u64,
     /// Bytes that each stream of a task keeps.
     pub max_log_bytes: u64,
+    /// Failed logins a minute, for an address and for a user name.
+    pub login_failures_per_minute: u32,
+    /// Requests a minute for a principal.
+    pub requests_per_minute: u32,
+    /// Bytes of a request's body.
+    pub max_body_bytes: usize,
+    /// Bytes of a batch.
+    pub max_batch_bytes: usize,
     /// Whether it may listen beyond this machine without encryption.
     pub insecure: bool,
 }
@@ -136,6 +144,10 @@ const KEYS: &[(&str, &str)] = &[
     ("drain_action", "leave"),
     ("grace_seconds", "10"),
     ("max_log_bytes", "67108864"),
+    ("login_failures_per_minute", "5"),
+    ("requests_per_minute", "6000"),
+    ("max_body_bytes", "1048576"),
+    ("max_batch_bytes", "16777216"),
     ("insecure", "false"),
 ];
 
@@ -174,6 +186,10 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         drain_action: value(&origins, "drain_action")?,
         grace_seconds: value(&origins, "grace_seconds")?,
         max_log_bytes: value(&origins, "max_log_bytes")?,
+        login_failures_per_minute: value(&origins, "login_failures_per_minute")?,
+        requests_per_minute: value(&origins, "requests_per_minute")?,
+        max_body_bytes: value(&origins, "max_body_bytes")?,
+        max_batch_bytes: value(&origins, "max_batch_bytes")?,
         insecure: value(&origins, "insecure")?,
     };
     Ok((config, origins))

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Parts};
+use crate::app::{self, App, BootstrapError, Limits, Parts};
 use crate::auth::keys::{KeyError, SigningKey};
 use crate::auth::token::TokenError;
 use crate::config::{Daemon, DrainAction};
@@ -27,6 +27,9 @@ use crate::store::{Store, StoreError};
 
 /// The store's memory.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How often what has had its time is forgotten.
+const TIDY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Why the daemon could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -157,8 +160,10 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
         grace: Duration::from_secs(config.grace_seconds),
     };
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
-    let parts = Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, clock, key };
+    let limits = limits(&config);
+    let parts = Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, clock, key, limits };
     let app = Arc::new(App::new(parts)?);
+    tokio::spawn(tidy(Arc::clone(&app)));
 
     let (stop, stopping) = watch::channel(false);
     let addresses = (address(&listener)?, address(&control)?);
@@ -227,6 +232,26 @@ fn program(config: &Daemon) -> Result<Program, DaemonError> {
 
 fn places(config: &Daemon, data_dir: &Path) -> Places {
     Places { directory: data_dir.join("supervisor"), logs: data_dir.join("logs"), log_limit: config.max_log_bytes }
+}
+
+fn limits(config: &Daemon) -> Limits {
+    Limits {
+        login_failures: config.login_failures_per_minute,
+        requests: config.requests_per_minute,
+        body_bytes: config.max_body_bytes,
+        batch_bytes: config.max_batch_bytes,
+    }
+}
+
+/// Forgets now and then what has had its time.
+async fn tidy(app: Arc<App>) {
+    let mut interval = tokio::time::interval(TIDY_INTERVAL);
+    loop {
+        interval.tick().await;
+        if let Err(error) = app.tidy().await {
+            tracing::warn!(%error, "can't forget old idempotency keys");
+        }
+    }
 }
 
 /// Says that both APIs answer: to people, to scripts, to systemd.

@@ -22,34 +22,42 @@ const WRONG_LOGIN: Error = Error::Unauthenticated("wrong user name or password")
 const WRONG_REFRESH: Error = Error::Unauthenticated("the refresh token is not valid; log in again");
 
 impl App {
-    /// A token pair for a name and its password.
+    /// A token pair for a name and its password. The user's sessions that are over are forgotten.
     ///
     /// # Errors
     /// When they don't match, or too many attempts failed.
     pub async fn auth_login(&self, caller: &Caller, request: LoginRequest) -> Result<TokenPair, Error> {
         let resources = self.guarded.open(&Permit::public("auth_login"));
-        self.limits.before_login(caller.address, &request.username)?;
+        self.counters.before_login(caller.address, &request.username)?;
         let name = request.username.clone();
-        let record = resources.store.read(move |reads| reads.user_by_name(&name)).await?;
+        let read = resources.store.read(move |reads| {
+            let Some(record) = reads.user_by_name(&name)? else { return Ok(None) };
+            let sessions = reads.sessions_of(record.user.id)?;
+            Ok(Some((record, sessions)))
+        });
+        let (record, sessions) = read.await?.unzip();
         let hash = record.as_ref().map(|record| record.password_hash.clone());
         let turn = Arc::clone(&self.password_checks).acquire_owned().await;
         let LoginRequest { username, password, .. } = request;
         // Asked again: what failed while this one waited counts, so that many at once are no way round the limit.
-        self.limits.before_login(caller.address, &username)?;
+        self.counters.before_login(caller.address, &username)?;
         // The turn goes with the check, which goes on when its client goes away.
         let check = move || (password::verify(&password, hash.as_deref()), turn);
         let checked = tokio::task::spawn_blocking(check).await;
         let (matches, turn) = checked.map_err(|error| Error::Internal(Box::new(error)))?;
         let Some(record) = record.filter(|_| matches) else {
-            self.limits.login_failed(caller.address, &username);
+            self.counters.login_failed(caller.address, &username);
             tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
             return Err(WRONG_LOGIN);
         };
         drop(turn);
-        self.limits.login_succeeded(&username);
+        self.counters.login_succeeded(&username);
         let now = self.clock.now();
         let (session, refresh) = session::begin(SessionId(Uuid::now_v7()), record.user.id, false, now)?;
-        resources.store.commit(Transaction::of(vec![Change::PutSession(Box::new(session.clone()))])).await?;
+        let over = sessions.into_iter().flatten().filter(|session| !session::is_live(session, now));
+        let mut changes: Vec<Change> = over.map(|session| Change::RemoveSession(session.id)).collect();
+        changes.push(Change::PutSession(Box::new(session.clone())));
+        resources.store.commit(Transaction::of(changes)).await?;
         self.sessions.set(session.id, true);
         tracing::info!(user = username, address = %caller.address, request_id = caller.request_id, "logged in");
         self.pair(&record.user, &session, refresh, now)
@@ -139,7 +147,7 @@ impl App {
             return Err(Error::Unauthenticated("the session is over; log in again"));
         }
         let context = Context::new(claims, caller);
-        let quota = self.limits.request(context.principal())?;
+        let quota = self.counters.request(context.principal())?;
         Ok((context, quota))
     }
 

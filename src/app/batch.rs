@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::Error;
-use super::idempotency::{self, Idempotency, Seen};
+use super::idempotency::{self, Idempotency};
 use super::{Answer, App, Executed, Resources, logs};
 use crate::api::batch::{
     BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView, OperationView, PlannedOperation,
@@ -16,7 +16,7 @@ use crate::model::batch::{BatchSpec, Payload};
 use crate::model::id::{BatchId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::scheduler::command::{self, Program};
-use crate::scheduler::{Rows, ScheduleError, Submission};
+use crate::scheduler::{Rows, Submission};
 use crate::store::record::{BatchRecord, OperationRecord, WorkKind, WorkRecord};
 
 impl App {
@@ -38,30 +38,19 @@ impl App {
         }
         let id = BatchId(Uuid::now_v7());
         let now = self.clock.now();
-        let digest = key.as_ref().map(|key| key.digest);
-        let remember = match idempotency::look_up(&resources.store, context, "batch_execute", key, id.0, now).await? {
-            Seen::Before(before) => return started(resources, BatchId(before)).await,
-            Seen::New(remember) => remember,
-        };
-        let name = remember.as_ref().map(|(name, _)| name.clone());
         let mut batch = record(id, &request.spec, context, now);
         batch.warnings = warnings;
         let operations = operations(id, &request.spec);
         let kind = WorkKind::Batch { spec: request.spec };
-        let work = WorkRecord { kind, submitted_by: context.username().to_owned(), created_at: now };
-        let submission =
-            Submission { id: WorkId::from(id), work, rows: Rows::Batch(Box::new(batch), operations), remember };
-        match resources.scheduler.submit(submission).await {
-            Ok(()) => started(resources, id).await,
-            Err(error @ ScheduleError::Refused(_)) => {
-                let found = resources.store.read(move |reads| reads.remembered(&name.unwrap_or_default())).await;
-                match idempotency::after_race(found, digest.unwrap_or_default()) {
-                    Some(winner) => started(resources, BatchId(winner)).await,
-                    None => Err(error.into()),
-                }
-            }
-            Err(error) => Err(error.into()),
-        }
+        let submission = Submission {
+            id: WorkId::from(id),
+            work: WorkRecord { kind, submitted_by: context.username().to_owned(), created_at: now },
+            rows: Rows::Batch(Box::new(batch), operations),
+            remember: None,
+        };
+        let id = idempotency::submit(resources, context, "batch_execute", key, submission).await?;
+        let Answer { data, warnings } = find(resources, BatchId(id)).await?;
+        Ok(Answer { data: Executed::Started(Box::new(data)), warnings })
     }
 
     /// Plans a batch.
@@ -123,11 +112,6 @@ impl App {
         resources.scheduler.retry(WorkId::from(id)).await?;
         find(resources, id).await
     }
-}
-
-async fn started(resources: &Resources, id: BatchId) -> Result<Answer<Executed>, Error> {
-    let Answer { data, warnings } = find(resources, id).await?;
-    Ok(Answer { data: Executed::Started(Box::new(data)), warnings })
 }
 
 async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, Error> {

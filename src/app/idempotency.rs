@@ -1,12 +1,21 @@
-//! Idempotency keys: the same request sent twice makes one piece of work.
+//! Idempotency keys: the same request sent twice within a day makes one piece of work.
+
+use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::Resources;
 use super::context::Context;
 use super::error::Error;
 use crate::model::time::Timestamp;
+use crate::scheduler::{ScheduleError, Submission};
 use crate::store::record::Remembered;
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Store, Transaction};
+
+/// How long a key is remembered.
+const LIFETIME: Duration = Duration::from_hours(24);
+/// Keys forgotten with one commit.
+const AT_ONCE: usize = 1000;
 
 /// A key as it came, with the digest of the request it came with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,36 +33,102 @@ impl Idempotency {
     }
 }
 
-/// What a key made of a request.
-pub(super) enum Seen {
-    /// It is new; this is remembered with the work.
-    New(Option<(String, Remembered)>),
-    /// The same request made this before.
-    Before(Uuid),
-}
-
-/// Looks the key up; `id` is what a new request will answer.
-pub(super) async fn look_up(
-    store: &Store,
+/// Hands work to the scheduler, once for each key; answers the id of the work that stands for the key.
+///
+/// # Errors
+/// When the work is not accepted, or the key came with another request before.
+pub(super) async fn submit(
+    resources: &Resources,
     context: &Context,
     operation: &str,
-    idempotency: Option<Idempotency>,
-    id: Uuid,
-    now: Timestamp,
-) -> Result<Seen, Error> {
-    let Some(idempotency) = idempotency else { return Ok(Seen::New(None)) };
-    let name = idempotency.scoped(context, operation);
-    let wanted = name.clone();
+    key: Option<Idempotency>,
+    mut submission: Submission,
+) -> Result<Uuid, Error> {
+    let id = submission.id.0;
+    let Some(key) = key else {
+        resources.scheduler.submit(submission).await?;
+        return Ok(id);
+    };
+    let (store, at, name) = (&resources.store, submission.work.created_at, key.scoped(context, operation));
+    if let Some(before) = find(store, &name, &key, at).await? {
+        return Ok(before);
+    }
+    submission.remember = Some((name.clone(), Remembered { digest: key.digest, id, at }));
+    match resources.scheduler.submit(submission).await {
+        Ok(()) => Ok(id),
+        // Somebody else was faster with the same key.
+        Err(error @ ScheduleError::Refused(_)) => find(store, &name, &key, at).await?.ok_or_else(|| error.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a key stands for. One that has had its time is forgotten here, so that it is free again to the minute.
+async fn find(store: &Store, name: &str, key: &Idempotency, now: Timestamp) -> Result<Option<Uuid>, Error> {
+    let wanted = name.to_owned();
     match store.read(move |reads| reads.remembered(&wanted)).await? {
-        None => Ok(Seen::New(Some((name, Remembered { digest: idempotency.digest, id, at: now })))),
-        Some(before) if before.digest == idempotency.digest => Ok(Seen::Before(before.id)),
-        Some(_) => {
-            Err(Error::Conflict(format!("the idempotency key {:?} was used with another request", idempotency.key)))
+        None => Ok(None),
+        Some(before) if before.at.plus(LIFETIME) <= now => {
+            store.commit(Transaction::of(vec![Change::Forget(before.at, name.to_owned())])).await?;
+            Ok(None)
+        }
+        Some(before) if before.digest == key.digest => Ok(Some(before.id)),
+        Some(_) => Err(Error::Conflict(format!("the idempotency key {:?} was used with another request", key.key))),
+    }
+}
+
+/// Forgets all keys that have had their time.
+pub(super) async fn forget_expired(store: &Store, now: Timestamp) -> Result<(), Error> {
+    let before = now.minus(LIFETIME);
+    loop {
+        let expired = store.read(move |reads| reads.remembered_before(before, AT_ONCE)).await?;
+        let count = expired.len();
+        let changes = expired.into_iter().map(|(at, key)| Change::Forget(at, key)).collect();
+        if count > 0 {
+            store.commit(Transaction::of(changes)).await?;
+        }
+        if count < AT_ONCE {
+            return Ok(());
         }
     }
 }
 
-/// After a race was lost: what the winner made.
-pub(super) fn after_race(found: Result<Option<Remembered>, StoreError>, digest: [u8; 32]) -> Option<Uuid> {
-    found.ok().flatten().filter(|remembered| remembered.digest == digest).map(|remembered| remembered.id)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remember(store: &Store, name: &str, at: i64) {
+        let remembered = Remembered { digest: [1; 32], id: Uuid::from_u128(7), at: Timestamp(at) };
+        let written = store.submit(Transaction::of(vec![Change::Remember(name.to_owned(), remembered)]));
+        written.blocking_recv().unwrap().unwrap();
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_key_stands_for_its_work_for_a_day() {
+        let store = Store::in_memory().unwrap();
+        remember(&store, "k", 0);
+        let key = Idempotency { key: "k".to_owned(), digest: [1; 32] };
+        let other = Idempotency { digest: [2; 32], ..key.clone() };
+        let day = i64::try_from(LIFETIME.as_millis()).unwrap();
+        let found = |key: &Idempotency, now| run(find(&store, "k", key, Timestamp(now)));
+        assert_eq!(found(&key, day - 1).unwrap(), Some(Uuid::from_u128(7)));
+        assert!(matches!(found(&other, day - 1), Err(Error::Conflict(_))));
+        assert_eq!(found(&other, day).unwrap(), None);
+        assert_eq!(found(&key, 0).unwrap(), None, "it was forgotten");
+    }
+
+    #[test]
+    fn tidying_forgets_what_is_old_and_nothing_else() {
+        let store = Store::in_memory().unwrap();
+        let day = i64::try_from(LIFETIME.as_millis()).unwrap();
+        for n in 0..2500 {
+            remember(&store, &n.to_string(), n);
+        }
+        run(forget_expired(&store, Timestamp(day + 2400))).unwrap();
+        let left = store.reads().remembered_before(Timestamp(i64::MAX), 5000).unwrap();
+        assert_eq!(left.iter().map(|(at, _)| at.0).collect::<Vec<_>>(), (2400..2500).collect::<Vec<_>>());
+    }
 }

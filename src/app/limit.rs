@@ -11,12 +11,21 @@ use crate::model::digest::sha256;
 use crate::model::id::UserId;
 
 const WINDOW: Duration = Duration::from_mins(1);
-/// Failed logins a minute, for an address and for a name.
-const LOGIN_FAILURES: u32 = 5;
-/// Requests a minute for a principal.
-const REQUESTS: u32 = 6000;
 /// Keys remembered at most; above that, windows that are over are forgotten.
 const MOST: usize = 10_000;
+
+/// How much is too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Failed logins a minute, for an address and for a user name.
+    pub login_failures: u32,
+    /// Requests a minute for a principal.
+    pub requests: u32,
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// Bytes of a batch.
+    pub batch_bytes: usize,
+}
 
 /// What is left of a principal's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +50,22 @@ fn name(username: &str) -> Key {
     Key::Name(sha256(username.as_bytes()))
 }
 
-#[derive(Default)]
-pub(super) struct Limits(Mutex<HashMap<Key, (Instant, u32)>>);
+/// Counts against the limits.
+pub(super) struct Counters {
+    pub(super) limits: Limits,
+    windows: Mutex<HashMap<Key, (Instant, u32)>>,
+}
 
-impl Limits {
+impl Counters {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, windows: Mutex::default() }
+    }
+
     /// Refuses a login where too many failed.
     pub(super) fn before_login(&self, address: IpAddr, username: &str) -> Result<(), Error> {
         for key in [Key::Address(address), name(username)] {
             let (count, reset) = self.look(&key);
-            if count >= LOGIN_FAILURES {
+            if count >= self.limits.login_failures {
                 return Err(Error::RateLimited { what: "failed logins", retry_after: reset });
             }
         }
@@ -68,14 +84,15 @@ impl Limits {
     /// Counts a request of a principal.
     pub(super) fn request(&self, principal: UserId) -> Result<Quota, Error> {
         let (count, reset) = self.count(Key::Principal(principal));
-        if count > REQUESTS {
+        let limit = self.limits.requests;
+        if count > limit {
             return Err(Error::RateLimited { what: "requests", retry_after: reset });
         }
-        Ok(Quota { limit: REQUESTS, remaining: REQUESTS - count, reset_seconds: reset.as_secs().max(1) })
+        Ok(Quota { limit, remaining: limit - count, reset_seconds: reset.as_secs().max(1) })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Instant, u32)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look(&self, key: &Key) -> (u32, Duration) {
@@ -103,41 +120,42 @@ impl Limits {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { login_failures: 5, requests: 10, body_bytes: 0, batch_bytes: 0 };
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     #[test]
     fn five_failures_close_an_address_and_a_name() {
-        let limits = Limits::default();
-        for _ in 0..LOGIN_FAILURES {
-            limits.before_login(HERE, "alice").unwrap();
-            limits.login_failed(HERE, "alice");
+        let counters = Counters::new(LIMITS);
+        for _ in 0..LIMITS.login_failures {
+            counters.before_login(HERE, "alice").unwrap();
+            counters.login_failed(HERE, "alice");
         }
-        assert!(limits.before_login(HERE, "bob").is_err(), "the address is closed");
-        assert!(limits.before_login(THERE, "alice").is_err(), "the name is closed");
-        limits.before_login(THERE, "bob").unwrap();
+        assert!(counters.before_login(HERE, "bob").is_err(), "the address is closed");
+        assert!(counters.before_login(THERE, "alice").is_err(), "the name is closed");
+        counters.before_login(THERE, "bob").unwrap();
     }
 
     #[test]
     fn a_success_forgives_the_name_and_not_the_address() {
-        let limits = Limits::default();
-        for _ in 0..LOGIN_FAILURES {
-            limits.login_failed(HERE, "alice");
+        let counters = Counters::new(LIMITS);
+        for _ in 0..LIMITS.login_failures {
+            counters.login_failed(HERE, "alice");
         }
-        limits.login_succeeded("alice");
-        limits.before_login(THERE, "alice").unwrap();
-        assert!(limits.before_login(HERE, "alice").is_err());
+        counters.login_succeeded("alice");
+        counters.before_login(THERE, "alice").unwrap();
+        assert!(counters.before_login(HERE, "alice").is_err());
     }
 
     #[test]
     fn the_quota_runs_down_to_a_refusal() {
-        let limits = Limits::default();
+        let counters = Counters::new(LIMITS);
         let principal = UserId(uuid::Uuid::from_u128(1));
-        assert_eq!(limits.request(principal).unwrap().remaining, REQUESTS - 1);
-        for _ in 1..REQUESTS {
-            limits.request(principal).unwrap();
+        assert_eq!(counters.request(principal).unwrap().remaining, LIMITS.requests - 1);
+        for _ in 1..LIMITS.requests {
+            counters.request(principal).unwrap();
         }
-        assert!(matches!(limits.request(principal), Err(Error::RateLimited { .. })));
-        limits.request(UserId(uuid::Uuid::from_u128(2))).unwrap();
+        assert!(matches!(counters.request(principal), Err(Error::RateLimited { .. })));
+        counters.request(UserId(uuid::Uuid::from_u128(2))).unwrap();
     }
 }

@@ -29,7 +29,7 @@ pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
 pub use error::Error;
 pub use idempotency::Idempotency;
-pub use limit::Quota;
+pub use limit::{Limits, Quota};
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::auth::keys::SigningKey;
@@ -49,7 +49,7 @@ pub struct App {
     tokens: Tokens,
     jwks: Value,
     sessions: sessions::Sessions,
-    limits: limit::Limits,
+    counters: limit::Counters,
     password_checks: Arc<Semaphore>,
     phase: AtomicU8,
 }
@@ -76,6 +76,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What signs tokens.
     pub key: SigningKey,
+    /// How much is too much.
+    pub limits: Limits,
 }
 
 /// Whether the daemon takes requests.
@@ -127,10 +129,25 @@ impl App {
             }),
             clock: parts.clock,
             sessions: sessions::Sessions::default(),
-            limits: limit::Limits::default(),
+            counters: limit::Counters::new(parts.limits),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             phase: AtomicU8::new(Phase::Ready as u8),
         })
+    }
+
+    /// How much is too much.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.counters.limits
+    }
+
+    /// Forgets what has had its time; called now and then.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn tidy(&self) -> Result<(), Error> {
+        let resources = self.guarded.open(&Permit::own());
+        idempotency::forget_expired(&resources.store, self.clock.now()).await
     }
 
     /// Whether requests are taken.

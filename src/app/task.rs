@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::context::Context;
 use super::error::Error;
 use super::idempotency::Idempotency;
+use super::workflow::submit_task;
 use super::{App, LogBody, Resources, logs};
 use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
@@ -89,7 +90,7 @@ impl App {
             submitted_by: context.username().to_owned(),
             ..task
         };
-        self.submit_task(resources, context, "task_retry", fresh, launch, key).await
+        submit_task(resources, context, "task_retry", fresh, launch, key).await
     }
 
     /// A task's log.

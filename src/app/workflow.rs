@@ -4,15 +4,16 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::Error;
-use super::idempotency::{self, Idempotency, Seen};
+use super::idempotency::{self, Idempotency};
 use super::{App, Resources};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, Target, TaskservWorkflow, WorkflowOperation};
 use crate::model::batch::DEFAULT_TIMEOUT_SECONDS;
 use crate::model::id::{TaskId, WorkId};
+use crate::model::name::Name;
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
 use crate::scheduler::command::CommandLine;
-use crate::scheduler::{Rows, ScheduleError, Submission};
+use crate::scheduler::{Rows, Submission};
 use crate::store::record::{WorkKind, WorkRecord};
 
 /// How long a workflow may take: it can hold a whole infrastructure, so twice what an operation may.
@@ -32,14 +33,8 @@ impl App {
     ) -> Result<TaskId, Error> {
         let id =
             if operation == WorkflowOperation::Delete { "workflow_servers_delete" } else { "workflow_servers_create" };
-        let resources = self.guarded.open(&context.permit(id)?);
-        let line = CommandLine::of(
-            &resources.program,
-            "servers",
-            operation.as_str(),
-            arguments(&request.target, operation, &[]),
-        );
-        self.submit_workflow(resources, context, id, ("servers", operation), &request.target, line, key).await
+        let workflow = Workflow { id, noun: "servers", what: None, operation, target: request.target };
+        self.submit_workflow(context, workflow, key).await
     }
 
     /// Installs, removes or reinstalls a task service.
@@ -52,11 +47,10 @@ impl App {
         request: TaskservWorkflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
+        let TaskservWorkflow { taskserv, operation, target, .. } = request;
         let id = "workflow_taskserv_create";
-        let resources = self.guarded.open(&context.permit(id)?);
-        let args = arguments(&request.target, request.operation, &[request.taskserv.as_str()]);
-        let line = CommandLine::of(&resources.program, "taskserv", request.operation.as_str(), args);
-        self.submit_workflow(resources, context, id, ("taskserv", request.operation), &request.target, line, key).await
+        let workflow = Workflow { id, noun: "taskserv", what: Some(taskserv), operation, target };
+        self.submit_workflow(context, workflow, key).await
     }
 
     /// Makes or deletes a cluster.
@@ -69,24 +63,21 @@ impl App {
         request: ClusterWorkflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
+        let ClusterWorkflow { cluster_type, operation, target, .. } = request;
         let id = "workflow_cluster_create";
-        let resources = self.guarded.open(&context.permit(id)?);
-        let args = arguments(&request.target, request.operation, &[request.cluster_type.as_str()]);
-        let line = CommandLine::of(&resources.program, "cluster", request.operation.as_str(), args);
-        self.submit_workflow(resources, context, id, ("cluster", request.operation), &request.target, line, key).await
+        let workflow = Workflow { id, noun: "cluster", what: Some(cluster_type), operation, target };
+        self.submit_workflow(context, workflow, key).await
     }
 
-    #[allow(clippy::too_many_arguments)]
     async fn submit_workflow(
         &self,
-        resources: &Resources,
         context: &Context,
-        id: &'static str,
-        (noun, operation): (&str, WorkflowOperation),
-        target: &Target,
-        line: CommandLine,
+        workflow: Workflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
+        let resources = self.guarded.open(&context.permit(workflow.id)?);
+        let verb = workflow.operation.as_str();
+        let line = CommandLine::of(&resources.program, workflow.noun, verb, workflow.arguments());
         let task = Task {
             id: TaskId(Uuid::now_v7()),
             name: line.name.clone(),
@@ -99,8 +90,8 @@ impl App {
             completed_at: None,
             output: None,
             error: None,
-            workflow: Some(format!("{noun}/{}", operation.as_str())),
-            infra: Some(target.infra.clone()),
+            workflow: Some(format!("{}/{verb}", workflow.noun)),
+            infra: Some(workflow.target.infra),
             batch_id: None,
             operation_id: None,
             attempt: 0,
@@ -109,58 +100,58 @@ impl App {
             progress: 0.0,
             submitted_by: context.username().to_owned(),
         };
-        self.submit_task(resources, context, id, task, line.launch(), key).await
-    }
-
-    /// Hands a task to the scheduler, once for each idempotency key.
-    pub(super) async fn submit_task(
-        &self,
-        resources: &Resources,
-        context: &Context,
-        operation: &'static str,
-        task: Task,
-        launch: Launch,
-        key: Option<Idempotency>,
-    ) -> Result<TaskId, Error> {
-        let (id, now) = (task.id, task.created_at);
-        let digest = key.as_ref().map(|key| key.digest);
-        let remember = match idempotency::look_up(&resources.store, context, operation, key, id.0, now).await? {
-            Seen::Before(before) => return Ok(TaskId(before)),
-            Seen::New(remember) => remember,
-        };
-        let name = remember.as_ref().map(|(name, _)| name.clone());
-        let submission = Submission {
-            id: WorkId::from(id),
-            work: WorkRecord {
-                kind: WorkKind::Workflow { launch, timeout_seconds: TIMEOUT_SECONDS },
-                submitted_by: context.username().to_owned(),
-                created_at: now,
-            },
-            rows: Rows::Workflow(Box::new(task)),
-            remember,
-        };
-        match resources.scheduler.submit(submission).await {
-            Ok(()) => Ok(id),
-            Err(error @ ScheduleError::Refused(_)) => {
-                let found = resources.store.read(move |reads| reads.remembered(&name.unwrap_or_default())).await;
-                idempotency::after_race(found, digest.unwrap_or_default()).map(TaskId).ok_or_else(|| error.into())
-            }
-            Err(error) => Err(error.into()),
-        }
+        submit_task(resources, context, workflow.id, task, line.launch(), key).await
     }
 }
 
-/// The arguments of the execution plane's command, as API.md shows them: `--infra production --settings config.ncl …`.
-fn arguments(target: &Target, operation: WorkflowOperation, first: &[&str]) -> Vec<String> {
-    let mut args: Vec<&str> = first.to_vec();
-    args.extend(["--infra", target.infra.as_str(), "--settings", target.settings.as_str()]);
-    if target.check_mode {
-        args.push("--check");
-    } else if operation != WorkflowOperation::Create {
-        args.push("--yes");
+/// One command of the execution plane that somebody asked for.
+struct Workflow {
+    /// The operation of the API.
+    id: &'static str,
+    /// `servers`, `taskserv` or `cluster`.
+    noun: &'static str,
+    /// Which of them, where the target doesn't say.
+    what: Option<Name>,
+    operation: WorkflowOperation,
+    target: Target,
+}
+
+impl Workflow {
+    /// The command's arguments, as API.md shows them: `--infra production --settings config.ncl …`.
+    fn arguments(&self) -> Vec<String> {
+        let Target { infra, settings, check_mode, wait, .. } = &self.target;
+        let mut args: Vec<&str> = self.what.iter().map(Name::as_str).collect();
+        args.extend(["--infra", infra.as_str(), "--settings", settings.as_str()]);
+        if *check_mode {
+            args.push("--check");
+        } else if self.operation != WorkflowOperation::Create {
+            args.push("--yes");
+        }
+        if *wait && self.operation != WorkflowOperation::Delete {
+            args.push("--wait");
+        }
+        args.into_iter().map(str::to_owned).collect()
     }
-    if target.wait && operation != WorkflowOperation::Delete {
-        args.push("--wait");
-    }
-    args.into_iter().map(str::to_owned).collect()
+}
+
+/// Hands a task to the scheduler, once for each idempotency key.
+pub(super) async fn submit_task(
+    resources: &Resources,
+    context: &Context,
+    operation: &str,
+    task: Task,
+    launch: Launch,
+    key: Option<Idempotency>,
+) -> Result<TaskId, Error> {
+    let submission = Submission {
+        id: WorkId::from(task.id),
+        work: WorkRecord {
+            kind: WorkKind::Workflow { launch, timeout_seconds: TIMEOUT_SECONDS },
+            submitted_by: context.username().to_owned(),
+            created_at: task.created_at,
+        },
+        rows: Rows::Workflow(Box::new(task)),
+        remember: None,
+    };
+    idempotency::submit(resources, context, operation, key, submission).await.map(TaskId)
 }

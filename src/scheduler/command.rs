@@ -33,9 +33,8 @@ impl CommandLine {
     /// A command of the execution plane.
     #[must_use]
     pub fn of(program: &Program, noun: &str, verb: &str, args: Vec<String>) -> Self {
-        let plural = if noun == "servers" { "servers" } else { noun };
         Self {
-            name: format!("{verb}_{plural}"),
+            name: format!("{verb}_{noun}"),
             program: program.path.display().to_string(),
             words: vec![noun.to_owned(), verb.to_owned()],
             args,

@@ -1,5 +1,6 @@
 //! What handlers take: the caller's context, a JSON body, an id from the path.
 
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::error::HttpError;
 use super::middleware::QuotaCell;
 use crate::api::envelope::Code;
 use crate::api::read::Problem;
-use crate::app::{self, App, Caller, Context, Idempotency, Phase};
+use crate::app::{self, App, Caller, Context, Idempotency, Limits, Phase};
 use crate::model::digest::sha256;
 
 /// How long a body may take to arrive.
@@ -99,31 +100,51 @@ impl<T: FromStr + Send> FromRequestParts<Arc<App>> for Id<T> {
     }
 }
 
-/// A JSON body of at most `LIMIT` bytes, with the idempotency key it came with. An empty body is an empty object.
-pub(super) struct JsonBody<const LIMIT: usize> {
+/// A JSON body of the size `S`, with the idempotency key it came with. An empty body is an empty object.
+pub(super) struct JsonBody<S = Usual> {
     value: Value,
     /// The key, when there is one.
     pub(super) key: Option<Idempotency>,
+    size: PhantomData<S>,
 }
 
-/// The limit of most bodies.
-pub(super) const BODY: usize = 1024 * 1024;
-/// The limit of a batch.
-pub(super) const BATCH: usize = 16 * 1024 * 1024;
+/// How large a body may be.
+pub(super) trait Size {
+    fn bytes(limits: Limits) -> usize;
+}
 
-impl<const LIMIT: usize> JsonBody<LIMIT> {
+/// The size of most bodies.
+pub(super) struct Usual;
+
+impl Size for Usual {
+    fn bytes(limits: Limits) -> usize {
+        limits.body_bytes
+    }
+}
+
+/// The size of a batch.
+pub(super) struct Batch;
+
+impl Size for Batch {
+    fn bytes(limits: Limits) -> usize {
+        limits.batch_bytes
+    }
+}
+
+impl<S> JsonBody<S> {
     /// The body as what `read` makes of it.
     pub(super) fn read<T>(&self, read: fn(&Value) -> Result<T, Vec<Problem>>) -> Result<T, HttpError> {
         read(&self.value).map_err(HttpError::problems)
     }
 }
 
-impl<const LIMIT: usize> FromRequest<Arc<App>> for JsonBody<LIMIT> {
+impl<S: Size> FromRequest<Arc<App>> for JsonBody<S> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, HttpError> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, HttpError> {
         let (parts, body) = request.into_parts();
-        let bytes = tokio::time::timeout(BODY_LIMIT, collect(body, LIMIT)).await.unwrap_or_else(|_| {
+        let limit = S::bytes(app.limits());
+        let bytes = tokio::time::timeout(BODY_LIMIT, collect(body, limit)).await.unwrap_or_else(|_| {
             let what = format!("the body did not arrive within {} s", BODY_LIMIT.as_secs());
             Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, Code::InvalidRequest, what))
         })?;
@@ -133,7 +154,7 @@ impl<const LIMIT: usize> FromRequest<Arc<App>> for JsonBody<LIMIT> {
         }
         let value = if bytes.is_empty() { Value::Object(serde_json::Map::new()) } else { parse(&bytes)? };
         let key = idempotency(&parts, &bytes)?;
-        Ok(Self { value, key })
+        Ok(Self { value, key, size: PhantomData })
     }
 }
 
@@ -154,7 +175,7 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
     if discarded == 0 {
         return Ok(bytes);
     }
-    let what = format!("the body has more than {} MiB", limit / (1024 * 1024));
+    let what = format!("the body has more than {limit} bytes");
     Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, what))
 }
 

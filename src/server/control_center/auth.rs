@@ -10,22 +10,21 @@ use crate::api::auth::{LoginRequest, read_logout, read_refresh};
 use crate::app::App;
 use crate::server::envelope::data;
 use crate::server::error::Answered;
-use crate::server::extract::{Anonymous, Authenticated, BODY, JsonBody};
+use crate::server::extract::{Anonymous, Authenticated, JsonBody};
 
 type Shared = State<Arc<App>>;
-type Body = JsonBody<BODY>;
 
-pub(super) async fn auth_login(app: Shared, caller: Anonymous, body: Body) -> Answered {
+pub(super) async fn auth_login(app: Shared, caller: Anonymous, body: JsonBody) -> Answered {
     let request = body.read(LoginRequest::read)?;
     Ok(data(app.auth_login(&caller.0, request).await?))
 }
 
-pub(super) async fn auth_refresh(app: Shared, caller: Anonymous, body: Body) -> Answered {
+pub(super) async fn auth_refresh(app: Shared, caller: Anonymous, body: JsonBody) -> Answered {
     let token = body.read(read_refresh)?;
     Ok(data(app.auth_refresh(&caller.0, &token).await?))
 }
 
-pub(super) async fn auth_logout(app: Shared, caller: Authenticated, body: Body) -> Answered {
+pub(super) async fn auth_logout(app: Shared, caller: Authenticated, body: JsonBody) -> Answered {
     let all = body.read(read_logout)?;
     app.auth_logout(&caller.0, all).await?;
     Ok(data(serde_json::json!({ "logged_out": true })))

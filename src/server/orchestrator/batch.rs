@@ -9,17 +9,17 @@ use crate::app::App;
 use crate::model::id::BatchId;
 use crate::server::envelope::{answer, list};
 use crate::server::error::Answered;
-use crate::server::extract::{Accepting, Authenticated, BATCH, BODY, Id, JsonBody};
+use crate::server::extract::{Accepting, Authenticated, Batch, Id, JsonBody};
 use crate::server::query::Query;
 
 type Shared = State<Arc<App>>;
 
-pub(super) async fn batch_execute(app: Shared, caller: Authenticated, _: Accepting, body: JsonBody<BATCH>) -> Answered {
+pub(super) async fn batch_execute(app: Shared, caller: Authenticated, _: Accepting, body: JsonBody<Batch>) -> Answered {
     let request = body.read(BatchRequest::read)?;
     Ok(answer(app.batch_execute(&caller.0, request, body.key).await?))
 }
 
-pub(super) async fn batch_validate(app: Shared, caller: Authenticated, body: JsonBody<BATCH>) -> Answered {
+pub(super) async fn batch_validate(app: Shared, caller: Authenticated, body: JsonBody<Batch>) -> Answered {
     let request = body.read(BatchRequest::read)?;
     Ok(answer(app.batch_validate(&caller.0, &request)?))
 }
@@ -33,12 +33,7 @@ pub(super) async fn batch_get(app: Shared, caller: Authenticated, id: Id<BatchId
     Ok(answer(app.batch_get(&caller.0, id.0).await?))
 }
 
-pub(super) async fn batch_cancel(
-    app: Shared,
-    caller: Authenticated,
-    id: Id<BatchId>,
-    body: JsonBody<BODY>,
-) -> Answered {
+pub(super) async fn batch_cancel(app: Shared, caller: Authenticated, id: Id<BatchId>, body: JsonBody) -> Answered {
     let rollback = body.read(read_cancel)?;
     Ok(answer(app.batch_cancel(&caller.0, id.0, rollback).await?))
 }

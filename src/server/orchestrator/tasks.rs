@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::model::id::TaskId;
 use crate::server::envelope::{data, list};
 use crate::server::error::Answered;
-use crate::server::extract::{Accepting, Authenticated, BODY, Id, JsonBody};
+use crate::server::extract::{Accepting, Authenticated, Id, JsonBody};
 use crate::server::query::Query;
 
 type Shared = State<Arc<App>>;
@@ -35,7 +35,7 @@ pub(super) async fn task_retry(
     caller: Authenticated,
     id: Id<TaskId>,
     _: Accepting,
-    body: JsonBody<BODY>,
+    body: JsonBody,
 ) -> Answered {
     Ok(data(app.task_retry(&caller.0, id.0, body.key).await?))
 }
