@@ -13,6 +13,8 @@ mod index;
 pub mod record;
 mod redb_backend;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;

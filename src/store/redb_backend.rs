@@ -41,7 +41,7 @@ fn failed<E: std::fmt::Display>(attempt: &'static str) -> impl FnOnce(E) -> Stor
 impl RedbBackend {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        Self::prepare(File::open(path, cache_bytes)?)
+        Self::prepare(File::open(path, cache_bytes, check_format)?)
     }
 
     /// An empty store in memory.

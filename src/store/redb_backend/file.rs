@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -47,19 +48,55 @@ impl Deref for Reading<'_> {
 }
 
 impl Place {
+    /// Opens the file that is there; an empty one is none, because whatever it held is gone.
     fn open(&self) -> Result<Database, StoreError> {
-        let opened = Builder::new().set_cache_size(self.cache_bytes).create(&self.path);
-        opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(self.path.display().to_string()),
-            other => StoreError::Failed { attempt: "open its file", cause: other.to_string() },
+        self.with(&self.path, |builder, path| builder.open(path))
+    }
+
+    fn with(
+        &self,
+        path: &Path,
+        open: impl FnOnce(&Builder, &Path) -> Result<Database, DatabaseError>,
+    ) -> Result<Database, StoreError> {
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.cache_bytes);
+        unwinding(|| {
+            open(&builder, path).map_err(|error| match error {
+                DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(path.display().to_string()),
+                other => StoreError::Failed { attempt: "open its file", cause: other.to_string() },
+            })
         })
     }
 }
 
+/// redb panics where a damaged file misleads it; here that is an error like others.
+fn unwinding<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(StoreError::Failed { attempt: "make sense of its file, which is damaged", cause: what })
+    })
+}
+
 impl File {
-    pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+    /// Opens the file. One that isn't there is made under another name first, and filled by `fill`: a file under the
+    /// store's own name is always whole.
+    pub(super) fn open(
+        path: &Path,
+        cache_bytes: usize,
+        fill: impl FnOnce(&Database) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
         let place = Place { path: path.to_owned(), cache_bytes };
-        Ok(Self { database: RwLock::new(Some(place.open()?)), place: Some(place), has_failed: AtomicBool::new(false) })
+        let database = if path.exists() {
+            place.open()?
+        } else {
+            let partial = path.with_extension("partial");
+            let database = place.with(&partial, |builder, path| builder.create(path))?;
+            fill(&database)?;
+            fs::rename(&partial, path).map_err(failed("give its file its name"))?;
+            database
+        };
+        Ok(Self { database: RwLock::new(Some(database)), place: Some(place), has_failed: AtomicBool::new(false) })
     }
 
     pub(super) fn in_memory() -> Result<Self, StoreError> {
@@ -79,7 +116,8 @@ impl File {
             self.open_again()?;
         }
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let written = write(open.as_ref().ok_or_else(closed)?);
+        let database = open.as_ref().ok_or_else(closed)?;
+        let written = unwinding(|| write(database));
         if matches!(written, Err(StoreError::Failed { .. })) {
             self.has_failed.store(true, Ordering::Release);
         }
