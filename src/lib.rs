@@ -1,4 +1,4 @@
-//! prov: durable provisioning.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod api;
 pub mod app;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod cli;
+mod docs;
 mod local;
 mod servers;
 mod settings;

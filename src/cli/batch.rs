@@ -1,9 +1,7 @@
 //! `prov batch …`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -13,7 +11,7 @@ use super::connect::{self, block_on, failure};
 use super::error::CliError;
 use super::infra::settings_error;
 use super::printer::{Rows, age, or_dash};
-use super::watch::{self, Limits};
+use super::watch::{self, FollowArgs, TimeoutArgs};
 use super::{Global, Printer};
 use crate::api::batch::{BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView};
 use crate::api::list::Page;
@@ -43,7 +41,7 @@ enum Verb {
     /// Show one batch with its operations
     Get(One),
     /// Follow a batch until it ends
-    Watch(One),
+    Watch(WatchArgs),
     /// End a batch
     Cancel(CancelArgs),
     /// Go on with a batch from what failed
@@ -69,19 +67,6 @@ struct FileArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct FollowArgs {
-    /// Don't follow: print the batch's id
-    #[arg(long, conflicts_with = "wait")]
-    detach: bool,
-    /// Wait for the end without showing progress
-    #[arg(long)]
-    wait: bool,
-    /// Give up waiting after this time, such as 90s, 30m or 2h; the batch goes on
-    #[arg(long, value_name = "TIME", value_parser = watch::duration)]
-    timeout: Option<Duration>,
-}
-
-#[derive(Debug, clap::Args)]
 struct ListArgs {
     /// Only those in this status: Pending, Running, Completed, Failed, Cancelled, RollingBack, RolledBack or RollbackFailed
     #[arg(long, value_name = "STATUS")]
@@ -99,6 +84,15 @@ struct One {
     /// The batch's id
     #[arg(value_name = "ID", add = complete::batches())]
     id: BatchId,
+}
+
+#[derive(Debug, clap::Args)]
+struct WatchArgs {
+    /// The batch's id
+    #[arg(value_name = "ID", add = complete::batches())]
+    id: BatchId,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -130,7 +124,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             Verb::Validate(file) => validate(&client, &file, &printer).await,
             Verb::List(args) => list(&client, &args, &printer).await,
             Verb::Get(one) => show(&client.batch_get(one.id).await.map_err(|error| failure(&error))?, &printer),
-            Verb::Watch(one) => watch::batch(&client, one.id, Limits::until_the_end(), &printer).await,
+            Verb::Watch(args) => watch::batch(&client, args.id, args.timeout.showing(), &printer).await,
             Verb::Cancel(args) => {
                 show(&client.batch_cancel(args.id, args.rollback).await.map_err(|error| failure(&error))?, &printer)
             }
@@ -163,11 +157,10 @@ async fn start(client: &Client, args: &RunArgs, printer: &Printer) -> Result<Exi
 }
 
 async fn follow(client: &Client, id: BatchId, args: &FollowArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    if args.detach || !(args.wait || args.timeout.is_some() || std::io::stderr().is_terminal()) {
+    let Some(limits) = args.limits() else {
         printer.item(&id, &id.to_string(), |id| format!("{id}\n"))?;
         return Ok(ExitCode::SUCCESS);
-    }
-    let limits = if args.wait { Limits::quietly(args.timeout) } else { Limits::following(args.timeout) };
+    };
     watch::batch(client, id, limits, printer).await
 }
 

@@ -30,7 +30,24 @@ pub enum Shell {
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
     /// The shell
-    shell: Shell,
+    #[arg(required_unless_present = "dir")]
+    shell: Option<Shell>,
+    /// Write the scripts of all shells to this directory instead
+    #[arg(long, value_name = "DIR", conflicts_with = "shell")]
+    dir: Option<PathBuf>,
+}
+
+impl Shell {
+    /// The name under which the shell looks for prov's script.
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Bash => "prov.bash",
+            Self::Zsh => "_prov",
+            Self::Fish => "prov.fish",
+            Self::Powershell => "prov.ps1",
+            Self::Elvish => "prov.elv",
+        }
+    }
 }
 
 /// Write the man pages
@@ -50,7 +67,16 @@ pub struct HelpArgs {
 }
 
 pub(super) fn completions(args: &CompletionsArgs, global: &Global) -> Result<ExitCode, CliError> {
-    Printer::new(global).out(&script(args.shell)?)?;
+    if let Some(shell) = args.shell {
+        Printer::new(global).out(&script(shell)?)?;
+    }
+    if let Some(directory) = &args.dir {
+        let failed = |error| CliError::new(Kind::Failure, format!("can't write {}: {error}", directory.display()));
+        fs::create_dir_all(directory).map_err(failed)?;
+        for shell in Shell::value_variants() {
+            fs::write(directory.join(shell.file_name()), script(*shell)?).map_err(failed)?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

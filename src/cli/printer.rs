@@ -147,26 +147,71 @@ fn ids(rows: &Rows) -> String {
     rows.rows.iter().filter_map(|row| row.first()).map(|id| format!("{id}\n")).collect()
 }
 
-/// Columns without borders; cut to `width` where there is one.
+/// Columns without borders; made to fit `width` where there is one.
 fn table(rows: &Rows, wide: bool, width: Option<u16>) -> String {
     let columns = if wide { rows.header.len() } else { rows.narrow.min(rows.header.len()) };
+    let header: Vec<String> = rows.header.iter().take(columns).map(ToString::to_string).collect();
+    let cells = rows.rows.iter().map(|row| row.iter().take(columns).map(|cell| clean(cell)).collect());
+    let lines: Vec<Vec<String>> = std::iter::once(header).chain(cells).collect();
+    let mut widths: Vec<usize> =
+        (0..columns).map(|column| lines.iter().map(|line| chars(&line[column])).max().unwrap_or(0)).collect();
+    if let Some(width) = width {
+        widths = fit(&widths, usize::from(width));
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(rows.header.iter().take(columns));
-    for row in &rows.rows {
-        table.add_row(row.iter().take(columns).map(|cell| clean(cell)));
-    }
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        table.set_truncation_indicator("…");
-        for row in table.row_iter_mut() {
-            row.max_height(1);
-        }
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    for line in &lines {
+        table.add_row(line.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Spaces between columns.
+const GAP: u16 = 2;
+/// No column is cut below this for the sake of others.
+const LEAST: usize = 9;
+/// So many columns are always shown: id, name and status.
+const ALWAYS: usize = 3;
+
+/// Columns of these natural widths made to fit into `width`: the widest are cut first, then the last are left out, and
+/// only then is the id cut.
+fn fit(natural: &[usize], width: usize) -> Vec<usize> {
+    let gap = usize::from(GAP);
+    let mut columns = natural.len();
+    loop {
+        let mut widths = natural[..columns].to_vec();
+        let mut over = widths.iter().map(|width| width + gap).sum::<usize>().saturating_sub(width + gap);
+        while over > 0
+            && let Some(widest) = widths.iter_mut().skip(1).filter(|width| **width > LEAST).max()
+        {
+            *widest -= 1;
+            over -= 1;
+        }
+        if over > 0 && columns > ALWAYS {
+            columns -= 1;
+            continue;
+        }
+        if let Some(id) = widths.first_mut() {
+            *id = id.saturating_sub(over).max(1);
+        }
+        return widths;
+    }
+}
+
+/// The cell with at most `width` characters.
+fn cut(cell: &str, width: usize) -> String {
+    if chars(cell) <= width {
+        return cell.to_owned();
+    }
+    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn chars(text: &str) -> usize {
+    text.chars().count()
 }
 
 /// A cell on one line, without control characters: names and errors come from outside.
@@ -225,9 +270,18 @@ mod tests {
             table(&rows(), true, None),
             "ID  NAME                           MORE\n7   a long name with a line break  hidden\n"
         );
-        let cut = table(&rows(), false, Some(20));
-        assert!(cut.lines().all(|line| line.chars().count() <= 20), "{cut}");
-        assert_eq!(cut.lines().count(), 2, "{cut}");
+        assert_eq!(table(&rows(), false, Some(20)), "ID  NAME\n7   a long name wit…\n");
+    }
+
+    #[test]
+    fn narrow_tables_cut_long_cells_then_leave_columns_out_then_cut_the_id() {
+        let fitted = |width| fit(&[36, 40, 12, 10, 4], width);
+        assert_eq!(fitted(200), [36, 40, 12, 10, 4]);
+        assert_eq!(fitted(100), [36, 30, 12, 10, 4]);
+        assert_eq!(fitted(80), [36, 11, 11, 10, 4]);
+        assert_eq!(fitted(70), [36, 10, 9, 9]);
+        assert_eq!(fitted(60), [36, 10, 10]);
+        assert_eq!(fitted(40), [18, 9, 9]);
     }
 
     #[test]

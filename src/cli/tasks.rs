@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
 
@@ -10,7 +9,7 @@ use super::complete;
 use super::connect::{self, block_on, failure};
 use super::error::{CliError, Kind};
 use super::printer::{Rows, age, or_dash};
-use super::watch::{self, Limits};
+use super::watch::{self, TimeoutArgs};
 use super::{Global, Printer};
 use crate::api::list::Page;
 use crate::api::task::{LogQuery, LogStream, Task, TaskFilter, TaskQuery};
@@ -36,7 +35,7 @@ enum Verb {
     /// Show what a task printed
     Logs(LogArgs),
     /// Follow a task until it ends
-    Watch(One),
+    Watch(WaitArgs),
     /// Wait until a task has ended
     Wait(WaitArgs),
     /// End a task with everything it started
@@ -82,9 +81,8 @@ struct WaitArgs {
     /// The task's id
     #[arg(value_name = "ID", add = complete::tasks())]
     id: TaskId,
-    /// Give up waiting after this time, such as 90s, 30m or 2h; the task goes on
-    #[arg(long, value_name = "TIME", value_parser = watch::duration)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -110,8 +108,8 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             Verb::List(args) => list(&client, args, &printer).await,
             Verb::Get(one) => show(&client.task_get(one.id).await.map_err(|error| failure(&error))?, &printer),
             Verb::Logs(args) => logs(&client, &args).await,
-            Verb::Watch(one) => watch::task(&client, one.id, Limits::until_the_end(), &printer).await,
-            Verb::Wait(args) => watch::task(&client, args.id, Limits::quietly(args.timeout), &printer).await,
+            Verb::Watch(args) => watch::task(&client, args.id, args.timeout.showing(), &printer).await,
+            Verb::Wait(args) => watch::task(&client, args.id, args.timeout.quietly(), &printer).await,
             Verb::Cancel(one) => show(&client.task_cancel(one.id).await.map_err(|error| failure(&error))?, &printer),
             Verb::Retry(one) => {
                 let id = client.task_retry(one.id).await.map_err(|error| failure(&error))?;

@@ -29,6 +29,51 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Lines of a failed task's log that are shown.
 const LAST_LINES: usize = 10;
 
+/// Options of commands that start work.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct FollowArgs {
+    /// Don't follow: print the id
+    #[arg(long, conflicts_with = "wait")]
+    detach: bool,
+    /// Wait for the end without showing progress
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
+}
+
+/// Options of commands that follow work.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct TimeoutArgs {
+    /// Give up waiting after this time, such as 90s, 30m or 2h; the work goes on
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+}
+
+impl FollowArgs {
+    /// How the work is followed; `None` when only its id is wanted: on request, and where nobody looks.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        let Self { detach, wait, timeout } = self;
+        let follows = *wait || timeout.timeout.is_some() || std::io::stderr().is_terminal();
+        (follows && !detach).then_some(Limits { timeout: timeout.timeout, progress: !wait })
+    }
+}
+
+impl TimeoutArgs {
+    /// With progress.
+    #[must_use]
+    pub fn showing(&self) -> Limits {
+        Limits { timeout: self.timeout, progress: true }
+    }
+
+    /// Without progress.
+    #[must_use]
+    pub fn quietly(&self) -> Limits {
+        Limits { timeout: self.timeout, progress: false }
+    }
+}
+
 /// How long is followed, and how much is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -41,18 +86,6 @@ impl Limits {
     #[must_use]
     pub fn until_the_end() -> Self {
         Self { timeout: None, progress: true }
-    }
-
-    /// With progress, for so long.
-    #[must_use]
-    pub fn following(timeout: Option<Duration>) -> Self {
-        Self { timeout, progress: true }
-    }
-
-    /// Without progress, for so long.
-    #[must_use]
-    pub fn quietly(timeout: Option<Duration>) -> Self {
-        Self { timeout, progress: false }
     }
 }
 

@@ -1,15 +1,13 @@
 //! `prov workflow submit …`.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::complete;
 use super::connect::{self, block_on, failure};
 use super::error::CliError;
-use super::watch::{self, Limits};
+use super::watch::{self, FollowArgs};
 use super::{Global, Printer};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, Target, TaskservWorkflow, WorkflowOperation};
 use crate::model::name::Name;
@@ -76,15 +74,8 @@ struct TargetArgs {
     /// Compute and show the plan, change nothing
     #[arg(long)]
     check: bool,
-    /// Don't follow: print the task's id
-    #[arg(long, conflicts_with = "wait")]
-    detach: bool,
-    /// Wait for the end without showing progress
-    #[arg(long)]
-    wait: bool,
-    /// Give up waiting after this time, such as 90s, 30m or 2h; the task goes on
-    #[arg(long, value_name = "TIME", value_parser = watch::duration)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    follow: FollowArgs,
 }
 
 impl TargetArgs {
@@ -116,11 +107,10 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             }
         };
         let id = submitted.map_err(|error| failure(&error))?;
-        if target.detach || !(target.wait || target.timeout.is_some() || std::io::stderr().is_terminal()) {
+        let Some(limits) = target.follow.limits() else {
             printer.item(&id, &id.to_string(), |id| format!("{id}\n"))?;
             return Ok(ExitCode::SUCCESS);
-        }
-        let limits = if target.wait { Limits::quietly(target.timeout) } else { Limits::following(target.timeout) };
+        };
         watch::task(&client, id, limits, &printer).await
     })
 }

@@ -114,6 +114,11 @@ impl Daemon {
         answer(request.json(&json!({ "username": username, "password": password }))).await
     }
 
+    /// The orchestrator's address.
+    pub fn orchestrator(&self) -> &str {
+        &self.orchestrator
+    }
+
     /// A request to the orchestrator, with the token.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.orchestrator)).bearer_auth(&self.token)

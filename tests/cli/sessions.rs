@@ -1,0 +1,48 @@
+//! Logging in and out; where the session is.
+
+use super::{User, mode};
+
+#[test]
+fn a_session_is_kept_privately_until_logout() {
+    let user = User::logged_in();
+    let again = user.login();
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""));
+    let kept = user.path(".config/prov/session.json");
+    assert_eq!((mode(&kept), mode(kept.parent().unwrap())), (0o600, 0o700));
+    let in_keyring = again.stderr.contains("kernel's keyring");
+    assert!(in_keyring || again.stderr.contains(&kept.display().to_string()), "{again:?}");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert_eq!(text.contains("refresh_token"), !in_keyring, "no secret stands in the file beside the keyring");
+
+    let who = user.prov(&["whoami"]);
+    assert!(who.out().starts_with("admin\nroles: "), "{who:?}");
+    assert_eq!(user.prov(&["whoami", "-o", "name"]).out(), "admin\n");
+    assert_eq!(user.prov(&["logout"]).out(), "");
+    assert!(!kept.exists());
+    user.prov(&["whoami"]).fails(4);
+    assert_eq!(user.prov(&["logout"]).code, 0, "there is nothing to end");
+}
+
+#[test]
+fn a_token_of_the_environment_goes_before_the_session() {
+    let user = User::logged_in();
+    let mut command = user.command(&["whoami"]);
+    command.env("PROV_TOKEN", "nonsense");
+    assert_eq!(super::ran(command, "").code, 4);
+    let file = user.file("token", &user.daemon().token);
+    user.prov(&["logout"]);
+    let mut command = user.command(&["whoami", "-o", "name"]);
+    command.env("PROV_TOKEN_FILE", file);
+    assert_eq!(super::ran(command, "").out(), "admin\n");
+}
+
+#[test]
+fn two_commands_at_once_share_a_session() {
+    let user = User::logged_in();
+    std::thread::scope(|scope| {
+        let commands: Vec<_> = (0..8).map(|_| scope.spawn(|| user.prov(&["whoami", "-o", "name"]))).collect();
+        for command in commands {
+            assert_eq!(command.join().unwrap().out(), "admin\n");
+        }
+    });
+}
