@@ -5,6 +5,9 @@ use prov::cli::Cli;
 
 const README: &str = include_str!("../../README.md");
 
+/// What stands for a variable.
+const SOME_ID: &str = "01a20dde-a76b-74cc-b9dd-d96eee9b4642";
+
 /// The lines of README's shell blocks, without comments.
 fn lines() -> Vec<&'static str> {
     let blocks = README.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -22,7 +25,7 @@ fn every_prov_command_parses() {
         .collect();
     assert!(commands.len() > 10, "{commands:?}");
     for command in commands {
-        let command = command.split(['|', '<', '>']).next().unwrap().trim_end_matches('&');
+        let command = command.split(['|', '<', '>']).next().unwrap().trim_end_matches('&').replace("$id", SOME_ID);
         let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
         if let Err(error) = Cli::command().try_get_matches_from(words) {
             panic!("README: {command}\n{error}");
