@@ -124,10 +124,9 @@ fn the_same_key_makes_one_task_and_another_body_is_a_conflict() {
 #[test]
 fn a_log_is_followed_to_the_end_and_kept_within_its_limit() {
     run(async {
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("prov.toml");
-        std::fs::write(&config, "[daemon]\nmax_log_bytes = 100000\n").unwrap();
-        let daemon = Daemon::start(&["--config", config.to_str().unwrap()]).await;
+        let mut daemon = Daemon::new(&[]);
+        daemon.configure("max_log_bytes = 100000");
+        daemon.boot().await;
         let gate = daemon.path("gate");
         let wait = format!("echo one; while [ ! -e {} ]; do sleep 0.02; done; echo two", gate.display());
         let flood = "head -c 30000000 /dev/zero | tr '\\0' x; echo; echo the end";

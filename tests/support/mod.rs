@@ -77,6 +77,18 @@ impl Daemon {
         }
     }
 
+    /// Gives it a configuration: keys of `[daemon]`, as TOML.
+    pub fn configure(&mut self, keys: &str) {
+        let path = self.path("prov.toml");
+        fs::write(&path, format!("[daemon]\n{keys}\n")).unwrap();
+        self.options.extend(["--config".to_owned(), path.display().to_string()]);
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Starts the process, on the directory as it is, and logs in.
     pub async fn boot(&mut self) {
         let ready = self.path("ready.json");
@@ -166,9 +178,9 @@ impl Daemon {
 
     /// SIGTERM, and waits for the end.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        let mut child = self.child.take().unwrap();
-        kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
-        child.wait().unwrap()
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        self.child.take().unwrap().wait().unwrap()
     }
 }
 
