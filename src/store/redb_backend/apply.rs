@@ -18,6 +18,8 @@ use crate::store::tables;
 pub(super) fn apply(database: &Database, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError> {
     let mut write = database.begin_write().map_err(failed("begin a transaction"))?;
     write.set_durability(Durability::Immediate).map_err(failed("ask for durability"))?;
+    // After a crash a large store opens at once instead of being walked through; `cargo bench` shows no cost.
+    write.set_quick_repair(true);
     let verdicts = {
         let mut tables = Tables::open(&write)?;
         let mut verdicts = Vec::with_capacity(transactions.len());
