@@ -183,11 +183,7 @@ async fn validate(client: &Client, file: &FileArgs, printer: &Printer) -> Result
 async fn list(client: &Client, args: &ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let page = Page { limit: usize::from(args.limit), offset: args.offset, after: None };
     let part = client.batch_list(&BatchQuery { status: args.status, page }).await.map_err(|error| failure(&error))?;
-    printer.list(&part.items, |batches| rows(batches, Timestamp::now()))?;
-    let shown = part.items.len() as u64;
-    if part.total > shown && !printer.format().is_structured() {
-        printer.remark(&format!("{shown} of {}; more with --offset or --limit", part.total));
-    }
+    printer.part(&part, "--offset or --limit", |batches| rows(batches, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 

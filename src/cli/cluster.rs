@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::Map;
 
-use super::complete;
-use super::confirm::confirm;
 use super::error::{CliError, Kind};
 use super::printer::{Printer, Rows};
-use super::{Global, servers};
+use super::target::Target;
+use super::{Global, complete};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
 use crate::provision::cluster::{ClusterError, Clusters, Listed};
@@ -29,41 +28,25 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a cluster, or what of it is missing
-    Create(Target),
+    Create(Change),
     /// Delete a cluster with its servers
     #[command(visible_alias = "rm")]
-    Delete(Target),
+    Delete(Change),
     /// List the clusters that are there
     #[command(visible_alias = "ls")]
     List(List),
 }
 
 #[derive(Debug, ClapArgs)]
-struct Target {
+struct Change {
     /// The cluster's definition
     #[arg(value_name = "TYPE", required_unless_present = "operation", conflicts_with = "operation")]
     cluster_type: Option<Name>,
-    /// The infra
-    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA", add = complete::infras())]
-    infra: Name,
-    /// The settings file, relative to the infra's directory
-    #[arg(short, long, value_name = "FILE", conflicts_with = "operation")]
-    settings: Option<String>,
-    /// Carry out an operation of a batch: a file with its JSON, or `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    operation: Option<String>,
-    /// Show what would change, and change nothing
-    #[arg(short, long)]
-    check: bool,
-    /// Exit with 3 when something would change
-    #[arg(long, requires = "check")]
-    detailed_exitcode: bool,
+    #[command(flatten)]
+    target: Target,
     /// Accepted for symmetry with servers: a cluster is always waited for, because its check must pass
     #[arg(short, long)]
     wait: bool,
-    /// Answer yes to whatever destroys something
-    #[arg(short, long)]
-    yes: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -78,69 +61,68 @@ struct Meant {
     name: Name,
     provider: String,
     params: Map<String, serde_json::Value>,
-    operation: String,
-    of_batch: bool,
+    operation: Option<BatchOperation>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let workspace =
         Workspace::open(&global.workspace).map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
     let reporter = Reporter::from_env(global.quiet);
-    let printer = Printer::new(global);
     match &args.command {
-        Command::Create(target) => {
-            let meant = meant(target, &workspace)?;
-            let clusters = clusters(&meant, target, &workspace, &reporter);
-            if target.check {
-                let changes = clusters.plan(&meant.name, &meant.params).map_err(|error| failed(&error))?;
-                servers::show(printer, &changes)?;
-                let is_three = target.detailed_exitcode && changes.any();
-                return Ok(ExitCode::from(if is_three { Kind::Changes.code() } else { 0 }));
-            }
-            let said = clusters.create(&meant.name, &meant.params).map_err(|error| failed(&error))?;
-            printer.item(&said, meant.name.as_str(), |said| {
-                format!("Successfully created cluster {}: {said}\n", meant.name)
-            })?;
-        }
-        Command::Delete(target) => {
-            let meant = meant(target, &workspace)?;
-            let clusters = clusters(&meant, target, &workspace, &reporter);
-            if !target.yes {
-                confirm(
-                    global,
-                    &format!("delete the cluster {} of {} with all its servers hold", meant.name, target.infra),
-                    "--yes",
-                )?;
-            }
-            let only = meant.of_batch.then_some(meant.operation.as_str());
-            let count = clusters.delete(&meant.name, only).map_err(|error| failed(&error))?;
-            printer.item(&count, meant.name.as_str(), |count| {
-                format!("Successfully deleted cluster {} with {count} servers\n", meant.name)
-            })?;
-        }
+        Command::Create(change) => create(change, &workspace, &reporter, global),
+        Command::Delete(change) => delete(change, &workspace, &reporter, global),
         Command::List(list) => {
             let clusters = Clusters::of(&workspace, &list.infra, DEFAULT_PROVIDER, String::new(), &reporter);
-            printer.list(&clusters.list().map_err(|error| failed(&error))?, rows)?;
+            Printer::new(global).list(&clusters.list().map_err(|error| failed(&error))?, rows)?;
+            Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn create(args: &Change, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
+    let (target, printer) = (&args.target, Printer::new(global));
+    let meant = meant(args, workspace)?;
+    let identity = meant.operation.as_ref().map_or_else(operation::identity, BatchOperation::identity);
+    let clusters = Clusters::of(workspace, &target.infra, &meant.provider, identity, reporter);
+    if target.check {
+        let changes = clusters.plan(&meant.name, &meant.params).map_err(|error| failed(&error))?;
+        return target.show(&changes, printer);
+    }
+    let said = clusters.create(&meant.name, &meant.params).map_err(|error| failed(&error))?;
+    printer
+        .item(&said, meant.name.as_str(), |said| format!("Successfully created cluster {}: {said}\n", meant.name))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn clusters<'a>(meant: &Meant, target: &Target, workspace: &'a Workspace, reporter: &'a Reporter) -> Clusters<'a> {
-    Clusters::of(workspace, &target.infra, &meant.provider, meant.operation.clone(), reporter)
+fn delete(args: &Change, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
+    let (target, printer) = (&args.target, Printer::new(global));
+    let meant = meant(args, workspace)?;
+    let only = meant.operation.as_ref().map(BatchOperation::identity_to_undo).transpose();
+    let only = only.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
+    let clusters = Clusters::of(workspace, &target.infra, &meant.provider, String::new(), reporter);
+    let deletion = clusters.deletion(&meant.name, only.as_deref()).map_err(|error| failed(&error))?;
+    if target.check {
+        return target.show(&deletion, printer);
+    }
+    target.agree_to(&deletion, global)?;
+    let count = clusters.delete(&deletion).map_err(|error| failed(&error))?;
+    let noun = if count == 1 { "server" } else { "servers" };
+    printer.item(&count, meant.name.as_str(), |count| {
+        format!("Successfully deleted cluster {} with {count} {noun}\n", meant.name)
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn meant(target: &Target, workspace: &Workspace) -> Result<Meant, CliError> {
-    if let Some(from) = &target.operation {
-        let read = BatchOperation::read(from).map_err(|error| CliError::of(Kind::Usage, &error))?;
+fn meant(args: &Change, workspace: &Workspace) -> Result<Meant, CliError> {
+    let target = &args.target;
+    if let Some(read) = target.operation()? {
         let Payload::ClusterBatch { cluster_type, params } = read.payload() else {
             return Err(CliError::of(Kind::Usage, &read.not_a("cluster_batch")));
         };
-        let provider = read.operation.provider.as_ref().map_or(DEFAULT_PROVIDER, Name::as_str).to_owned();
-        let (name, params) = (cluster_type.clone(), params.clone());
-        return Ok(Meant { name, provider, params, operation: read.identity(), of_batch: true });
+        let (name, params, provider) = (cluster_type.clone(), params.clone(), read.provider().to_owned());
+        return Ok(Meant { name, provider, params, operation: Some(read) });
     }
-    let name = target.cluster_type.clone().expect("clap asks for it where there is no operation");
+    let name = args.cluster_type.clone().expect("clap asks for it where there is no operation");
     let settings = match load(workspace, &target.infra, target.settings.as_deref()) {
         Err(error) if error.is_not_found() && target.settings.is_none() => None,
         other => Some(other.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?),
@@ -149,7 +131,7 @@ fn meant(target: &Target, workspace: &Workspace) -> Result<Meant, CliError> {
         settings.and_then(|settings| settings.clusters.into_iter().find(|cluster| cluster.cluster_type == name));
     let provider = declared.as_ref().map_or(DEFAULT_PROVIDER, |declared| declared.provider.as_str()).to_owned();
     let params = declared.map(|declared| declared.params).unwrap_or_default();
-    Ok(Meant { name, provider, params, operation: operation::identity(), of_batch: false })
+    Ok(Meant { name, provider, params, operation: None })
 }
 
 fn failed(error: &ClusterError) -> CliError {

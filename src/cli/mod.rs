@@ -23,6 +23,7 @@ mod login;
 pub mod printer;
 mod serve;
 mod servers;
+mod target;
 mod tasks;
 mod taskserv;
 mod watch;

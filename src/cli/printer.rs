@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Global;
 use super::error::{CliError, Kind};
+use crate::client::Part;
 use crate::model::time::Timestamp;
 
 /// How data is printed.
@@ -86,6 +87,24 @@ impl Printer {
             Format::Jsonl => self.out(&items.iter().map(|item| line(item)).collect::<String>()),
             Format::Json | Format::Yaml => self.data(&items),
         }
+    }
+
+    /// Prints a part of a list, and says how much more there is and how to get it.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn part<T: Serialize>(
+        &self,
+        part: &Part<T>,
+        more: &str,
+        rows: impl FnOnce(&[T]) -> Rows,
+    ) -> Result<(), CliError> {
+        self.list(&part.items, rows)?;
+        let shown = part.items.len() as u64;
+        if part.total > shown && !self.format.is_structured() {
+            self.remark(&format!("{shown} of {}; more with {more}", part.total));
+        }
+        Ok(())
     }
 
     /// Prints one item: as the data it is, or as text.

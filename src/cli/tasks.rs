@@ -126,11 +126,7 @@ async fn list(client: &Client, args: ListArgs, printer: &Printer) -> Result<Exit
         page: Page { limit: usize::from(args.limit), offset: args.offset, after: args.after.map(|id| id.0) },
     };
     let part = client.task_list(&query).await.map_err(|error| failure(&error))?;
-    printer.list(&part.items, |tasks| rows(tasks, Timestamp::now()))?;
-    let shown = part.items.len() as u64;
-    if part.total > shown && !printer.format().is_structured() {
-        printer.remark(&format!("{shown} of {}; more with --offset, --after or --limit", part.total));
-    }
+    printer.part(&part, "--offset, --after or --limit", |tasks| rows(tasks, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -219,17 +219,23 @@ impl<'a> Clusters<'a> {
         self.healthy(&definition, &health, &params)
     }
 
-    /// Deletes the cluster's servers with all they hold; with `operation`, only those that it made.
+    /// What would change for the cluster's servers to be gone; with `operation`, only those that it made.
     ///
     /// # Errors
     /// [`ClusterError`]; what is already gone is none.
-    pub fn delete(&self, name: &Name, operation: Option<&str>) -> Result<usize, ClusterError> {
-        let servers = self.servers()?;
+    pub fn deletion(&self, name: &Name, operation: Option<&str>) -> Result<Changes, ClusterError> {
         let goes = |server: &Server| {
             is_of(server, name) && operation.is_none_or(|operation| server.spec.operation == operation)
         };
-        let changes = Changes::deleting(&self.infra, &servers.list()?, goes);
-        let outcome = servers.apply(&changes, &Options { keep_going: true, ..Options::default() })?;
+        Ok(Changes::deleting(&self.infra, &self.servers()?.list()?, goes))
+    }
+
+    /// Carries a deletion out; answers how many servers it took.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn delete(&self, deletion: &Changes) -> Result<usize, ClusterError> {
+        let outcome = self.servers()?.apply(deletion, &Options { keep_going: true, ..Options::default() })?;
         Ok(outcome.done.len())
     }
 

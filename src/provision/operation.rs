@@ -8,7 +8,9 @@ use std::io::{self, Read};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::settings::DEFAULT_PROVIDER;
 use crate::model::batch::{DEFAULT_TIMEOUT_SECONDS, OnFailure, Operation, Payload, Retry};
+use crate::model::name::Name;
 
 /// The largest operation that is read: as large as the largest batch.
 const MAX_BYTES: u64 = 16 << 20;
@@ -53,6 +55,20 @@ pub enum OperationError {
         /// What it should be.
         expected: &'static str,
     },
+    /// It is to be undone, and nothing tells its work from what was made by hand.
+    #[error("the operation {0} can't be undone: nothing says which batch it is part of")]
+    NoBatch(Name),
+}
+
+impl OperationError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoBatch(_) => Some("give its JSON a \"batch_id\"".to_owned()),
+            Self::Read { .. } | Self::Invalid { .. } | Self::Kind { .. } => None,
+        }
+    }
 }
 
 impl BatchOperation {
@@ -94,6 +110,21 @@ impl BatchOperation {
             Some(batch) => format!("{batch}/{}", self.operation.id),
             None => identity(),
         }
+    }
+
+    /// Whose work is to be undone: what this very operation of a batch did, never what was made by hand.
+    ///
+    /// # Errors
+    /// [`OperationError::NoBatch`].
+    pub fn identity_to_undo(&self) -> Result<String, OperationError> {
+        let identity = self.identity();
+        if identity.contains('/') { Ok(identity) } else { Err(OperationError::NoBatch(self.operation.id.clone())) }
+    }
+
+    /// The provider it names, or the default one.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        self.operation.provider.as_ref().map_or(DEFAULT_PROVIDER, Name::as_str)
     }
 
     /// The error for an operation whose payload is not an `expected`.

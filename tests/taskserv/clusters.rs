@@ -29,6 +29,11 @@ fn three_etcd_servers_elect_a_leader_and_outlive_it() {
     let put = "export ETCDCTL_API=3; for i in $(seq 60); do etcdctl put k v && break; sleep 0.2; done; etcdctl get k";
     assert_eq!(sample.inside(other, put), "OK\nk\nv\n");
 
+    let plan = sample.prov("cluster delete etcd --infra demo --check --detailed-exitcode");
+    assert_eq!((plan.code, plan.stdout.matches(" delete ").count()), (3, 3), "{plan:?}");
+    let unasked = sample.prov("cluster delete etcd --infra demo");
+    assert_eq!(unasked.code, 7, "{unasked:?}");
+    assert_eq!(sample.prov("servers list --infra demo -o name").stdout.lines().count(), 4);
     let gone = sample.prov("cluster delete etcd --infra demo --yes");
     assert_eq!(gone.code, 0, "{gone:?}");
     assert_eq!(sample.prov("servers list --infra demo -o name").stdout, "bystander\n");

@@ -11,13 +11,13 @@ use clap::{Args as ClapArgs, Subcommand};
 
 pub(super) use self::render::server_rows;
 use self::render::{done_rows, plan_rows};
-use super::confirm::confirm;
 use super::error::{CliError, Kind};
 use super::printer::{Format, Printer};
+use super::target::Target;
 use super::{Global, complete};
 use crate::model::name::Name;
 use crate::provision::lock;
-use crate::provision::plan::{Change, Changes};
+use crate::provision::plan::Changes;
 use crate::provision::report::Reporter;
 use crate::provision::servers::{Options, PrepareError, Prepared, ServersError, Source, existing};
 use crate::provision::workspace::{Workspace, WorkspaceError};
@@ -42,32 +42,6 @@ enum Command {
     List(List),
 }
 
-/// What says which servers are meant.
-#[derive(Debug, ClapArgs)]
-struct Target {
-    /// The infra
-    #[arg(short, long, value_name = "NAME", env = "PROV_INFRA", add = complete::infras())]
-    infra: Name,
-    /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
-    #[arg(short, long, value_name = "FILE", conflicts_with = "operation")]
-    settings: Option<String>,
-    /// Carry out an operation of a batch: a file with its JSON, or `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    operation: Option<String>,
-    /// Show what would change, and change nothing
-    #[arg(short, long)]
-    check: bool,
-    /// Exit with 3 when something would change
-    #[arg(long, requires = "check")]
-    detailed_exitcode: bool,
-    /// Answer yes to whatever destroys what a server holds
-    #[arg(short, long)]
-    yes: bool,
-    /// Servers at once
-    #[arg(long, value_name = "N", default_value_t = Options::DEFAULT_PARALLEL, value_parser = parallel)]
-    parallel: usize,
-}
-
 #[derive(Debug, ClapArgs)]
 struct Create {
     #[command(flatten)]
@@ -78,6 +52,15 @@ struct Create {
     /// Delete servers that the settings no longer declare; never those of batches and clusters
     #[arg(long, conflicts_with = "operation")]
     prune: bool,
+    #[command(flatten)]
+    parallel: Parallel,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Parallel {
+    /// Servers at once
+    #[arg(long, value_name = "N", default_value_t = Options::DEFAULT_PARALLEL, value_parser = parallel)]
+    parallel: usize,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -87,6 +70,8 @@ struct Delete {
     names: Vec<Name>,
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    parallel: Parallel,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -108,20 +93,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
 
 fn create(args: &Create, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
     let target = &args.target;
-    let prepared = Prepared::create(workspace, &target.infra, &target.source(), args.prune, reporter);
+    let prepared = Prepared::create(workspace, &target.infra, &source(target), args.prune, reporter);
     let ready_within = args.wait.then_some(Options::READY_WITHIN);
-    let options = Options { parallel: target.parallel, ready_within, keep_going: false };
+    let options = Options { parallel: args.parallel.parallel, ready_within, keep_going: false };
     carry_out(&prepared.map_err(prepare_error)?, target, &options, global)
 }
 
 fn delete(args: &Delete, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
     let target = &args.target;
     let prepared = if args.names.is_empty() {
-        Prepared::delete(workspace, &target.infra, &target.source(), reporter)
+        Prepared::delete(workspace, &target.infra, &source(target), reporter)
     } else {
         Prepared::delete_named(workspace, &target.infra, &args.names, reporter)
     };
-    let options = Options { parallel: target.parallel, ready_within: None, keep_going: true };
+    let options = Options { parallel: args.parallel.parallel, ready_within: None, keep_going: true };
     carry_out(&prepared.map_err(prepare_error)?, target, &options, global)
 }
 
@@ -135,11 +120,9 @@ fn carry_out(
     let printer = Printer::new(global);
     let changes = &prepared.changes;
     if target.check {
-        show(printer, changes)?;
-        let is_three = target.detailed_exitcode && changes.any();
-        return Ok(ExitCode::from(if is_three { Kind::Changes.code() } else { 0 }));
+        return target.show(changes, printer);
     }
-    agree(changes, target, global)?;
+    target.agree_to(changes, global)?;
     let outcome = prepared.apply(options).map_err(|error| servers_error(&error))?;
     match printer.format() {
         Format::Table | Format::Wide => printer.out(&format!("{}\n", outcome.sentence()))?,
@@ -157,22 +140,6 @@ pub(super) fn show(printer: Printer, changes: &Changes) -> Result<(), CliError> 
         printer.out(&format!("\n{}\n", changes.sentence()))?;
     }
     Ok(())
-}
-
-/// Has somebody agree to what destroys something.
-fn agree(changes: &Changes, target: &Target, global: &Global) -> Result<(), CliError> {
-    let destroyed: Vec<&Change> = changes.changes.iter().filter(|change| change.action.is_destructive()).collect();
-    if destroyed.is_empty() || target.yes {
-        return Ok(());
-    }
-    let lines: Vec<String> = destroyed.iter().map(|change| destruction(change)).collect();
-    confirm(global, &lines.join("\n"), "--yes")
-}
-
-fn destruction(change: &Change) -> String {
-    let why: Vec<String> = change.differences.iter().map(ToString::to_string).collect();
-    let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
-    format!("{} {} with all it holds{why}", change.action, change.server)
 }
 
 fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
@@ -204,12 +171,10 @@ fn all_infras(workspace: &Workspace) -> Result<Vec<Name>, CliError> {
     Ok(infras)
 }
 
-impl Target {
-    fn source(&self) -> Source {
-        match &self.operation {
-            Some(from) => Source::Operation(from.clone()),
-            None => Source::Settings(self.settings.clone()),
-        }
+fn source(target: &Target) -> Source {
+    match &target.operation {
+        Some(from) => Source::Operation(from.clone()),
+        None => Source::Settings(target.settings.clone()),
     }
 }
 

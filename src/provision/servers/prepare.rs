@@ -54,9 +54,6 @@ pub enum PrepareError {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// An operation to undo doesn't say which batch it is part of.
-    #[error("the operation {0} can't be undone: nothing says which batch it is part of")]
-    NoBatch(Name),
 }
 
 impl PrepareError {
@@ -66,10 +63,9 @@ impl PrepareError {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Workspace(error) => error.hint(),
-            Self::Operation(_) => None,
+            Self::Operation(error) => error.hint(),
             Self::Servers(error) => error.hint(),
             Self::NoServer { hint, .. } => hint.clone(),
-            Self::NoBatch(_) => Some("give its JSON a \"batch_id\"".to_owned()),
         }
     }
 
@@ -80,7 +76,7 @@ impl PrepareError {
             Self::Settings(error) => error.is_not_found(),
             Self::Workspace(error) => error.is_not_found(),
             Self::NoServer { .. } => true,
-            Self::Operation(_) | Self::Servers(_) | Self::NoBatch(_) => false,
+            Self::Operation(_) | Self::Servers(_) => false,
         }
     }
 
@@ -90,7 +86,7 @@ impl PrepareError {
         match self {
             Self::Settings(error) => error.is_invalid_file(),
             Self::Servers(error) => error.is_invalid(),
-            Self::Operation(_) | Self::NoBatch(_) => true,
+            Self::Operation(_) => true,
             Self::Workspace(error) => matches!(error, WorkspaceError::Leaves { .. } | WorkspaceError::Path(_)),
             Self::NoServer { .. } => false,
         }
@@ -157,13 +153,8 @@ impl<'a> Prepared<'a> {
         if !matches!(operation.payload(), Payload::ServerBatch { .. }) {
             return Err(operation.not_a("server_batch").into());
         }
-        let identity = operation.identity();
-        // Without it every server that was made by hand would be meant.
-        if !identity.contains('/') {
-            return Err(PrepareError::NoBatch(operation.operation.id.clone()));
-        }
-        let provider = operation.operation.provider.as_ref().map_or(DEFAULT_PROVIDER, Name::as_str);
-        let servers = Servers::open(workspace, infra, [provider], reporter)?;
+        let identity = operation.identity_to_undo()?;
+        let servers = Servers::open(workspace, infra, [operation.provider()], reporter)?;
         let changes = Changes::deleting(infra, &servers.list()?, |server| server.spec.operation == identity);
         Ok(Self { servers, changes })
     }

@@ -133,8 +133,14 @@ impl Host<'_> {
         self.script(&placed, "uninstall", &definition.uninstall, definition.timeouts.uninstall)
     }
 
-    /// Removes services, those that need others before them.
-    pub(super) fn remove(&self, names: &[Name], removal: &Removal, library: &Library) -> Result<Vec<Done>, HostError> {
+    /// What [`Host::remove`] would remove.
+    pub(super) fn plan_removal(&self, names: &[Name], removal: &Removal) -> Result<Vec<Done>, HostError> {
+        let gone = |stored: &Stored| self.done(&stored.record.name, &stored.record.version, Action::Remove);
+        Ok(self.going(names, removal)?.iter().map(gone).collect())
+    }
+
+    /// What is meant, those that need others before them.
+    fn going(&self, names: &[Name], removal: &Removal) -> Result<Vec<Stored>, HostError> {
         let goes = |stored: &Stored| match removal {
             Removal::Named => names.contains(&stored.record.name),
             Removal::OfOperation(operation) => stored.record.operation == *operation,
@@ -146,8 +152,13 @@ impl Host<'_> {
                 return Err(HostError::Needed { needed: going.name.clone(), by: by.record.name.clone() });
             }
         }
+        Ok(order::removal(going))
+    }
+
+    /// Removes what the names or the operation mean; what isn't there is no error.
+    pub(super) fn remove(&self, names: &[Name], removal: &Removal, library: &Library) -> Result<Vec<Done>, HostError> {
         let mut done = Vec::new();
-        for stored in order::removal(going) {
+        for stored in self.going(names, removal)? {
             let record = &stored.record;
             self.say(&record.name, "removing");
             if let Ok(definition) = library.find(&record.name) {

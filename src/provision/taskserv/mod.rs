@@ -177,25 +177,47 @@ impl<'a> Taskservs<'a> {
     /// [`TaskservError::Needed`] when something that stays needs one of them; [`DefinitionError::Unknown`] for a name that
     /// stands for nothing, neither a definition nor something installed.
     pub fn delete(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
+        let work = self.prepare_removal(unwanted)?;
+        let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
+        let remove = |host: &Host<'_>, names: &[Name]| host.remove(names, removal, &self.library);
+        let done = self.each(&work, &remove)?;
+        self.refuse_unknown(unwanted, removal, &done)?;
+        Ok(done)
+    }
+
+    /// What [`Taskservs::delete`] would remove.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_removal(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
+        let work = self.prepare_removal(unwanted)?;
+        let done = self.each(&work, &|host: &Host<'_>, names: &[Name]| host.plan_removal(names, removal))?;
+        self.refuse_unknown(unwanted, removal, &done)?;
+        Ok(done)
+    }
+
+    /// For each server the names that are meant there.
+    fn prepare_removal(&self, unwanted: &[TaskservRef]) -> Result<BTreeMap<Name, (Server, Vec<Name>)>, TaskservError> {
         let mut work = BTreeMap::new();
         for server in self.servers(unwanted, true)? {
             let here = |wanted: &&TaskservRef| wanted.servers.is_empty() || wanted.servers.contains(&server.spec.name);
             let names: Vec<Name> = unwanted.iter().filter(here).map(|wanted| wanted.name.clone()).collect();
             work.insert(server.spec.name.clone(), (server, names));
         }
-        let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
-        let remove = |host: &Host<'_>, names: &[Name]| host.remove(names, removal, &self.library);
-        let done = self.each(&work, &remove)?;
+        Ok(work)
+    }
+
+    /// A misspelt name must not look like one that is gone already.
+    fn refuse_unknown(&self, unwanted: &[TaskservRef], removal: &Removal, done: &[Done]) -> Result<(), TaskservError> {
         let absent = |wanted: &&TaskservRef| !done.iter().any(|done| done.taskserv == wanted.name);
         for wanted in unwanted.iter().filter(absent) {
-            // A misspelt name must not look like one that is gone already.
             if let Err(error @ DefinitionError::Unknown { .. }) = self.library.find(&wanted.name)
                 && *removal == Removal::Named
             {
                 return Err(error.into());
             }
         }
-        Ok(done)
+        Ok(())
     }
 
     /// What is installed where.
