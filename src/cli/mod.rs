@@ -21,6 +21,7 @@ mod infra;
 mod init;
 mod login;
 pub mod printer;
+mod progress;
 mod serve;
 mod servers;
 mod target;

@@ -1,19 +1,18 @@
-//! Following work until it ends: bars on a terminal, a line a change elsewhere; what came of it as an exit code.
+//! Following work until it ends, and what came of it as an exit code. What is shown meanwhile is [`super::progress`]' to
+//! say.
 //!
-//! Fed by asking again and again; everything that shows something goes through [`task`] and [`batch`], so what feeds them
-//! can change without anybody noticing.
+//! Fed by asking again and again; everything goes through [`task`] and [`batch`], so what feeds them can change without
+//! anybody noticing.
 
-use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Printer;
 use super::batch::text;
 use super::connect::failure;
 use super::error::{CliError, Kind};
+use super::progress::View;
 use crate::api::batch::{BatchView, OperationView};
 use crate::api::task::{LogQuery, LogStream, Task};
 use crate::client::{Client, ClientError};
@@ -22,8 +21,6 @@ use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 
 /// How often is asked.
 const ASK: Duration = Duration::from_millis(150);
-/// How many operations have a bar of their own.
-const MOST_BARS: usize = 24;
 /// How long the daemon may be away before following gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Lines of a failed task's log that are shown.
@@ -111,7 +108,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When it failed or was cancelled, waiting took too long, or the daemon is gone.
 pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
-    let view = View::new(limits, printer);
+    let mut view = View::new(limits.progress, printer);
     let ask = || client.task_get(id);
     let (what, cancel) = (format!("task {id}"), format!("prov tasks cancel {id}"));
     let task = follow(ask, limits, &what, &cancel, |task: &Task| {
@@ -162,7 +159,7 @@ pub async fn to_the_end(
     limits: Limits,
     printer: &Printer,
 ) -> Result<BatchView, CliError> {
-    let mut view = View::new(limits, printer);
+    let mut view = View::new(limits.progress, printer);
     let (what, cancel) = (format!("batch {id}"), format!("prov batch cancel {id}"));
     let followed = follow(
         || client.batch_get(id),
@@ -250,112 +247,6 @@ where
             }
         }
     }
-}
-
-/// Shows progress: bars on a terminal, a line a change elsewhere, nothing when asked for quiet.
-struct View {
-    printer: Printer,
-    bars: Option<MultiProgress>,
-    by_operation: HashMap<String, ProgressBar>,
-    total: Option<ProgressBar>,
-    told: std::cell::RefCell<HashMap<String, String>>,
-    silent: bool,
-}
-
-impl View {
-    fn new(limits: Limits, printer: &Printer) -> Self {
-        let silent = !limits.progress || printer.is_quiet();
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self {
-            printer: *printer,
-            bars: (!silent && terminal).then(MultiProgress::new),
-            by_operation: HashMap::new(),
-            total: None,
-            told: std::cell::RefCell::default(),
-            silent,
-        }
-    }
-
-    fn task(&self, task: &Task) {
-        self.tell("task", &format!("{} {}", task.name, task.status));
-    }
-
-    fn batch(&mut self, batch: &BatchView) {
-        if self.bars.is_none() {
-            for operation in &batch.operations {
-                self.tell(operation.id.as_str(), &format!("{} {}", operation.id, operation.status));
-            }
-            self.tell("", &format!("{} {}", batch.summary.name, batch.summary.status));
-            return;
-        }
-        for operation in &batch.operations {
-            self.bar(operation);
-        }
-        self.total_bar(batch);
-    }
-
-    /// A line, when it says something new.
-    fn tell(&self, about: &str, line: &str) {
-        let mut told = self.told.borrow_mut();
-        if !self.silent && told.get(about).is_none_or(|before| before != line) {
-            told.insert(about.to_owned(), line.to_owned());
-            self.printer.remark(line);
-        }
-    }
-
-    fn bar(&mut self, operation: &OperationView) {
-        let Some(bars) = &self.bars else { return };
-        let id = operation.id.to_string();
-        if !self.by_operation.contains_key(&id) {
-            if operation.started_at.is_none() || self.by_operation.len() >= MOST_BARS {
-                return;
-            }
-            let bar = bars.insert_from_back(usize::from(self.total.is_some()), ProgressBar::new(100));
-            bar.set_style(style("{prefix:20} {bar:24} {msg:14} {elapsed}"));
-            bar.set_prefix(id.clone());
-            self.by_operation.insert(id.clone(), bar);
-        }
-        let Some(bar) = self.by_operation.get(&id) else { return };
-        bar.set_message(operation.status.as_str());
-        bar.set_position(percent(operation.progress));
-        if matches!(operation.status, OperationStatus::Running | OperationStatus::RollingBack) {
-            bar.tick();
-        } else if !bar.is_finished() {
-            bar.abandon();
-        }
-    }
-
-    fn total_bar(&mut self, batch: &BatchView) {
-        let Some(bars) = &self.bars else { return };
-        let total = self.total.get_or_insert_with(|| {
-            let bar = bars.add(ProgressBar::new(100));
-            bar.set_style(style("{prefix:20} {bar:24} {msg:14} {elapsed}"));
-            bar.set_prefix(batch.summary.name.clone());
-            bar
-        });
-        total.set_message(batch.summary.status.as_str());
-        total.set_position(percent(batch.summary.progress));
-        total.tick();
-    }
-
-    /// Leaves the last state of the bars standing.
-    fn finish(&self) {
-        for bar in self.by_operation.values().chain(&self.total) {
-            if !bar.is_finished() {
-                bar.abandon();
-            }
-        }
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn percent(progress: f64) -> u64 {
-    // Clamped to 0..=100, so nothing is cut off.
-    (progress.clamp(0.0, 1.0) * 100.0).round() as u64
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉ ")
 }
 
 #[cfg(test)]

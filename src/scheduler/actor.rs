@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::outbox::{After, Group, Reply};
+use super::outbox::{Commits, Committed, Group, Reply, Stalled, stopped};
 use super::report::Told;
 use super::rows::{LiveRows, NewTask};
 use super::{Config, Request, Rows, ScheduleError, Submission, command, recover};
@@ -17,12 +17,12 @@ use crate::exec::{Executor, Key, Spawn, logs};
 use crate::model::id::{TaskId, WorkId};
 use crate::model::time::Timestamp;
 use crate::store::record::{LiveRecord, LoggedEvent, WorkKind, WorkRecord};
-use crate::store::{Change, CommitError, Precondition, Store, Transaction};
+use crate::store::{Change, Precondition, Store, Transaction};
 
 /// Messages handled before what they led to is sent to the store.
 const MESSAGES_A_TURN: usize = 512;
 /// How long a refused start, or a store that can't write, is left alone.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Everything the daemon works on.
 pub(super) struct Actor {
@@ -48,24 +48,6 @@ pub(super) struct Actor {
     /// Nothing is started before this.
     pub(super) paused_until: Option<Timestamp>,
 }
-
-/// A commit that came back.
-enum Committed {
-    /// A new work's own.
-    Submission { id: WorkId, events: Vec<Event>, reply: Reply, result: Result<(), CommitError> },
-    /// A group of everything else; its changes, where they have to be written again.
-    Group { changes: Vec<Change>, after: After, result: Result<(), CommitError> },
-}
-
-/// A group that could not be written.
-struct Stalled {
-    changes: Vec<Change>,
-    after: After,
-    /// When it is tried again.
-    until: Timestamp,
-}
-
-type Commits = FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Committed> + Send>>>;
 
 impl Actor {
     /// Works until every handle is gone.
@@ -373,93 +355,14 @@ impl Actor {
         });
     }
 
-    /// Sends what is waiting to the store as one commit; `true` when one is under way. What could not be written is
-    /// written before anything that came later.
-    fn flush(&mut self, commits: &Commits, stalled: &mut Option<Stalled>) -> bool {
-        let now = self.clock.now();
-        if stalled.as_ref().is_some_and(|stalled| stalled.until > now) {
-            return false;
-        }
-        let (changes, after) = if let Some(again) = stalled.take() {
-            (again.changes, again.after)
-        } else {
-            let rows = self.rows.take_changes();
-            let mut group = std::mem::take(&mut self.group);
-            group.changes.extend(rows);
-            if group.is_empty() {
-                return false;
-            }
-            (group.changes, group.after)
-        };
-        let written = self.store.submit(Transaction::of(changes.clone()));
-        commits.push(Box::pin(async move {
-            let result = written.await.unwrap_or_else(|_| Err(stopped()));
-            Committed::Group { changes, after, result }
-        }));
-        true
-    }
-
-    /// A commit came back: what it carried may now be acted on. A group that could not be written is written again after
-    /// a while.
-    fn committed(&mut self, committed: Committed) -> Option<Stalled> {
-        match committed {
-            Committed::Submission { id, events, reply, result } => {
-                match &result {
-                    Ok(()) => events.iter().for_each(|event| self.engine.committed(id, event)),
-                    Err(_) => self.discard(id),
-                }
-                self.announce();
-                let _ = reply.send(result.map_err(|error| match error {
-                    CommitError::Refused(refused) => ScheduleError::Refused(refused),
-                    CommitError::Unavailable(why) => ScheduleError::Unavailable(why),
-                }));
-                None
-            }
-            Committed::Group { changes, mut after, result: Err(error) } => {
-                tracing::error!(%error, "what happened can't be written; trying again");
-                for reply in after.replies.drain(..) {
-                    let _ = reply.send(Err(ScheduleError::Unavailable(error.to_string())));
-                }
-                Some(Stalled { changes, after, until: self.clock.now().plus(PAUSE) })
-            }
-            Committed::Group { after, result: Ok(()), .. } => {
-                self.act(after);
-                None
-            }
-        }
-    }
-
-    fn act(&mut self, after: After) {
-        for (work, event) in &after.events {
-            self.engine.committed(*work, event);
-        }
-        for attempt in &after.signals {
-            self.executor.end(key_of(attempt), self.config.grace);
-        }
-        for key in after.forget {
-            self.executor.forget(key);
-        }
-        for work in after.retire {
-            self.engine.retire(work);
-            if self.engine.work(work).is_none() {
-                self.rows.retire(work);
-                self.works.remove(&work);
-            }
-        }
-        self.announce();
-        for reply in after.replies {
-            let _ = reply.send(Ok(()));
-        }
-    }
-
     /// Forgets work that was not accepted after all.
-    fn discard(&mut self, id: WorkId) {
+    pub(super) fn discard(&mut self, id: WorkId) {
         self.engine.discard(id);
         self.rows.retire(id);
         self.works.remove(&id);
     }
 
-    fn announce(&self) {
+    pub(super) fn announce(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
 }
@@ -480,8 +383,4 @@ pub(super) fn key_of(attempt: &Attempt) -> Key {
 
 fn logged(work: WorkId, at: Timestamp, event: &Event) -> Change {
     Change::Append(LoggedEvent { work, at, event: event.clone() })
-}
-
-fn stopped() -> CommitError {
-    CommitError::Unavailable("the writer has stopped".to_owned())
 }

@@ -150,6 +150,26 @@ fn sigterm_drains_and_leaves_what_runs_to_the_next_daemon() {
 }
 
 #[test]
+fn sigterm_cancels_what_outlasts_the_drain_where_that_is_wanted() {
+    run(async {
+        let mut daemon = Daemon::start(&["--drain-seconds", "0", "--drain-action", "cancel"]).await;
+        let mark = format!("outlasts-{}", uuid::Uuid::now_v7());
+        let text = format!("touch {}; sh -c 'while :; do sleep 1; done' {mark}", daemon.path("up").display());
+        let waiting = json!({ "id": "b", "type": "command", "command": "true", "dependencies": ["a"] });
+        let id = daemon.batch(&json!({ "name": "drain", "operations": [script("a", &text), waiting] })).await;
+        started(&daemon, "up").await;
+        assert!(daemon.terminate().success());
+        assert_eq!(processes_of(&mark).len(), 0);
+        daemon.boot().await;
+        let ended = daemon.ended(&id).await;
+        assert_eq!(
+            (ended["status"].as_str(), ended["operations"][1]["status"].as_str()),
+            (Some("Cancelled"), Some("Skipped"))
+        );
+    });
+}
+
+#[test]
 fn what_is_taken_or_damaged_is_said_with_what_to_do() {
     run(async {
         let daemon = Daemon::start(&[]).await;
