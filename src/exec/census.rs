@@ -4,7 +4,9 @@
 //! The mark is `PROV_TASK_ID`, inherited by whatever the task starts. What clears its environment *and* leaves the session
 //! is no longer the task's: so a server of the `local` provider outlives the command that made it.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::{fs, io};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -13,13 +15,39 @@ use crate::model::id::TaskId;
 /// The variable that marks a task's processes.
 pub const MARK: &str = "PROV_TASK_ID";
 
-/// The living processes of the task whose first process is `leader`; zombies don't count.
-#[must_use]
-pub fn members(task: TaskId, leader: i32) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+/// How often, and after what time, processes that are killed are looked for again.
+const KILL_ROUNDS: usize = 200;
+const KILL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The living processes of the task whose first process is `leader` (0 where that is not known); zombies don't count.
+///
+/// # Errors
+/// When the processes can't be looked at; then nobody knows whether there are any.
+pub fn members(task: TaskId, leader: i32) -> io::Result<Vec<i32>> {
     let mark = format!("{MARK}={task}");
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| belongs(*pid, leader, mark.as_bytes())).collect()
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let pid = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        members.extend(pid.filter(|pid| belongs(*pid, leader, mark.as_bytes())));
+    }
+    Ok(members)
+}
+
+/// Kills every process of the task, however they multiply, and answers how many there were. Gives up after a while.
+#[must_use]
+pub fn kill_all(task: TaskId, leader: i32) -> usize {
+    let mut killed = BTreeSet::new();
+    for _ in 0..KILL_ROUNDS {
+        if let Ok(members) = members(task, leader) {
+            if members.is_empty() {
+                break;
+            }
+            signal(&members, Signal::KILL);
+            killed.extend(members);
+        }
+        std::thread::sleep(KILL_INTERVAL);
+    }
+    killed.len()
 }
 
 fn belongs(pid: i32, leader: i32, mark: &[u8]) -> bool {

@@ -168,19 +168,24 @@ impl Child {
         Ok(Self { key: spawn.key, pid, started: at, out, err, ending: None, exit: None })
     }
 
-    /// The present members of the task, for signalling; the group first, which is fast and can't miss a fork.
-    pub(super) fn signal(&mut self, signal: Signal) -> usize {
+    /// Signals what belongs to the task: the group first, which is fast and can't miss a fork. Whether anything was left.
+    pub(super) fn signal(&mut self, signal: Signal) -> bool {
         if self.exit.is_none()
             && let Some(group) = rustix::process::Pid::from_raw(self.pid)
         {
             let _ = rustix::process::kill_process_group(group, signal);
         }
-        let members = census::members(self.key.task, self.pid);
+        let Ok(members) = census::members(self.key.task, self.pid) else { return true };
         census::signal(&members, signal);
         if let Some(ending) = &mut self.ending {
             ending.signalled.extend(&members);
         }
-        members.len()
+        !members.is_empty()
+    }
+
+    /// Whether anything of the task still lives, as far as can be told.
+    pub(super) fn is_left(&self) -> bool {
+        census::members(self.key.task, self.pid).map_or(true, |members| !members.is_empty())
     }
 
     /// Reads what is left in the pipes and closes them: a descendant that holds them open is not waited for.
@@ -213,7 +218,7 @@ fn stdin(text: &str) -> io::Result<Stdio> {
 
 /// Whether a start that failed so may succeed later.
 pub(super) fn is_transient(error: &io::Error) -> bool {
-    let passing = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    let passing = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT];
     error.raw_os_error().is_some_and(|code| passing.iter().any(|errno| errno.raw_os_error() == code))
 }
 

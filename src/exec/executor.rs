@@ -1,4 +1,4 @@
-//! The daemon's side of the supervisor: starts it, speaks with it, and when it is gone reads what it left.
+//! The daemon's side of the supervisor: starts it, speaks with it, and when it is gone starts the next.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,14 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
-use super::census;
-use super::journal::{self, Trace};
 use super::wire::{Key, Report, Request, Spawn};
 
 /// The socket's name below the supervisor's directory.
@@ -77,7 +74,7 @@ impl Executor {
         };
         fs::create_dir_all(&places.directory).map_err(directory(&places.directory))?;
         fs::create_dir_all(&places.logs).map_err(directory(&places.logs))?;
-        let stream = connect(&places, &reports).await?;
+        let stream = connect(&places).await?;
         let (requests, queue) = mpsc::unbounded_channel();
         tokio::spawn(converse(places, stream, queue, reports));
         Ok(Self { requests })
@@ -119,7 +116,7 @@ async fn converse(
     let mut stream = Some(stream);
     loop {
         let Some(connected) = stream.take() else {
-            match connect(&places, &reports).await {
+            match connect(&places).await {
                 Ok(connected) => stream = Some(connected),
                 Err(error) => {
                     tracing::error!(%error, "the supervisor is gone and can't be replaced; trying again");
@@ -134,7 +131,7 @@ async fn converse(
             return;
         }
         reading.abort();
-        tracing::warn!("the supervisor is gone; reading its journal");
+        tracing::warn!("the supervisor is gone; starting another");
     }
 }
 
@@ -190,23 +187,10 @@ async fn hear(read: OwnedReadHalf, reports: mpsc::UnboundedSender<Report>) {
     }
 }
 
-/// A connection to the running supervisor; when there is none, what its journal says is reported first, then a new one is
-/// started.
-async fn connect(places: &Places, reports: &mpsc::UnboundedSender<Report>) -> Result<UnixStream, ExecError> {
+/// A connection to the running supervisor; when there is none, a new one is started, which knows what the last one wrote.
+async fn connect(places: &Places) -> Result<UnixStream, ExecError> {
     if let Some(stream) = reach(&places.directory) {
         return Ok(stream);
-    }
-    let directory = places.directory.clone();
-    let traces = tokio::task::spawn_blocking(move || journal::read(&directory))
-        .await
-        .unwrap_or_else(|e| Err(io::Error::other(e)));
-    let unreadable =
-        |source| ExecError::Directory { path: journal::path(&places.directory).display().to_string(), source };
-    for (key, trace) in traces.map_err(unreadable)? {
-        let told = tokio::task::spawn_blocking(move || tell(key, trace)).await.unwrap_or_default();
-        for report in told {
-            let _ = reports.send(report);
-        }
     }
     launch(places)?;
     let deadline = Instant::now() + START_LIMIT;
@@ -219,54 +203,6 @@ async fn connect(places: &Places, reports: &mpsc::UnboundedSender<Report>) -> Re
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-}
-
-/// What a dead supervisor's journal says of an attempt, as reports. What still runs of it is ended, because nobody could
-/// learn its exit status any more.
-fn tell(key: Key, trace: Trace) -> Vec<Report> {
-    match trace {
-        Trace::Exited { started, at, ending } => {
-            vec![Report::Started { key, pid: 0, at: started }, Report::Exited { key, at, ending }]
-        }
-        Trace::Begun { at } => {
-            let ended = end_all(key, 0);
-            let what = format!("the supervisor was killed while it started this; {}", remains(ended));
-            vec![Report::Lost { key, at, what }]
-        }
-        Trace::Started { at, this_boot: false, .. } => {
-            let what = "the machine went down while it ran".to_owned();
-            vec![Report::Started { key, pid: 0, at }, Report::Lost { key, at, what }]
-        }
-        Trace::Started { at, pid, start, .. } => {
-            let same = census::stat(pid).is_some_and(|stat| stat.start == start);
-            let ended = end_all(key, if same { pid } else { 0 });
-            let what =
-                format!("the supervisor was killed while it ran, so its exit status is not known; {}", remains(ended));
-            vec![Report::Started { key, pid, at }, Report::Lost { key, at, what }]
-        }
-    }
-}
-
-fn remains(ended: usize) -> String {
-    match ended {
-        0 => "nothing of it was left".to_owned(),
-        1 => "one process of it was left and has been ended".to_owned(),
-        many => format!("{many} processes of it were left and have been ended"),
-    }
-}
-
-fn end_all(key: Key, leader: i32) -> usize {
-    let mut ended = std::collections::BTreeSet::new();
-    for _ in 0..200 {
-        let members = census::members(key.task, leader);
-        if members.is_empty() {
-            break;
-        }
-        census::signal(&members, Signal::KILL);
-        ended.extend(members);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    ended.len()
 }
 
 fn reach(directory: &Path) -> Option<UnixStream> {
@@ -292,9 +228,10 @@ fn launch(places: &Places) -> Result<(), ExecError> {
     let log_path = places.directory.join("log");
     let directory = |source| ExecError::Directory { path: log_path.display().to_string(), source };
     let log = File::create(&log_path).map_err(directory)?;
-    let program = std::env::current_exe().map_err(ExecError::Start)?;
-    let mut command = Command::new(program);
+    // The running program itself, even where its file was replaced meanwhile.
+    let mut command = Command::new("/proc/self/exe");
     command
+        .arg0("prov")
         .args(["internal", "supervisor"])
         .args([&places.directory, &places.logs])
         .arg(places.log_limit.to_string())

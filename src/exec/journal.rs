@@ -1,14 +1,18 @@
-//! What the supervisor writes down before and after each start, so that its own death leaves no doubt.
+//! What the supervisor writes down before and after each start, so that its own death leaves no doubt. The next supervisor
+//! reads it and goes on in it.
 //!
 //! One JSON object a line, appended with one `write` each: a killed process leaves whole lines, but for the last. The
 //! journal is not flushed to disk: what must survive the machine is in the store, and a machine that went down took every
-//! process with it, which the boot id tells.
+//! process with it, which the boot id tells. What a start wrote in the last moments before that may be missing; then the
+//! attempt counts as never begun, unless the store has heard of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::wire::{Ending, Key};
@@ -53,6 +57,18 @@ pub enum Entry {
         /// How.
         ending: Ending,
     },
+    /// Nobody saw its end, and nothing of it is left.
+    Lost {
+        /// The attempt.
+        key: Key,
+        /// What is known.
+        what: String,
+    },
+    /// The daemon has its result.
+    Forgotten {
+        /// The attempt.
+        key: Key,
+    },
 }
 
 /// What a journal says of one attempt.
@@ -83,6 +99,13 @@ pub enum Trace {
         /// How.
         ending: Ending,
     },
+    /// Nobody saw its end, and nothing of it is left.
+    Lost {
+        /// When it was started.
+        started: Timestamp,
+        /// What is known.
+        what: String,
+    },
 }
 
 /// The file below the supervisor's directory.
@@ -94,19 +117,23 @@ pub fn path(directory: &Path) -> PathBuf {
 /// A journal being written.
 #[derive(Debug)]
 pub struct Journal {
+    directory: PathBuf,
     file: File,
     buffer: Vec<u8>,
+    bytes: u64,
 }
 
 impl Journal {
-    /// An empty journal; what the file held before is gone.
+    /// The journal in `directory`, to go on in. Nobody else can write it meanwhile.
     ///
     /// # Errors
-    /// When the file can't be written.
-    pub fn create(directory: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path(directory))?;
-        file.set_len(0)?;
-        let mut journal = Self { file, buffer: Vec::with_capacity(4096) };
+    /// When the file can't be written, or another supervisor writes it.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let file = open(&path(directory))?;
+        let bytes = file.metadata()?.len();
+        let mut journal = Self { directory: directory.to_owned(), file, buffer: Vec::with_capacity(4096), bytes };
+        // A line that was cut short must not swallow the next.
+        journal.buffer.push(b'\n');
         journal.note(&Entry::Boot { id: boot_id() });
         journal.write()?;
         Ok(journal)
@@ -123,22 +150,55 @@ impl Journal {
     /// # Errors
     /// When the file can't be written; what was noted stays for the next call.
     pub fn write(&mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.file.write_all(&self.buffer)?;
-            self.buffer.clear();
+        if self.buffer.is_empty() {
+            return Ok(());
         }
+        if let Err(error) = self.file.write_all(&self.buffer) {
+            // What was written of it must not swallow the line that it is repeated in.
+            if self.buffer.first() != Some(&b'\n') {
+                self.buffer.insert(0, b'\n');
+            }
+            return Err(error);
+        }
+        self.bytes += self.buffer.len() as u64;
+        self.buffer.clear();
         Ok(())
     }
 
-    /// Starts over: nothing that was written is needed any more.
+    /// How long the file is.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Starts over with what `entries` say; the file is exchanged as a whole.
     ///
     /// # Errors
-    /// When the file can't be written.
-    pub fn clear(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.note(&Entry::Boot { id: boot_id() });
-        self.write()
+    /// When the file can't be written; then the old one goes on.
+    pub fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let new = path(&self.directory).with_extension("new");
+        let _ = fs::remove_file(&new);
+        let mut file = open(&new)?;
+        let mut text = Vec::new();
+        let boot = Entry::Boot { id: boot_id() };
+        for entry in std::iter::once(&boot).chain(entries) {
+            serde_json::to_writer(&mut text, entry)?;
+            text.push(b'\n');
+        }
+        file.write_all(&text)?;
+        fs::rename(&new, path(&self.directory))?;
+        // What was noted and not written is among the entries, or needed no more.
+        self.buffer.clear();
+        (self.file, self.bytes) = (file, text.len() as u64);
+        Ok(())
     }
+}
+
+/// Opens a journal for appending, locked.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
 }
 
 /// What the journal in `directory` says of each attempt. A last line cut short is passed over.
@@ -163,7 +223,13 @@ pub fn read(directory: &Path) -> io::Result<BTreeMap<Key, Trace>> {
                     traces.insert(key, Trace::Started { at, pid, start, this_boot });
                 }
             }
-            Entry::Refused { key } => _ = traces.remove(&key),
+            Entry::Refused { key } | Entry::Forgotten { key } => _ = traces.remove(&key),
+            Entry::Lost { key, what } => {
+                if let Some(Trace::Begun { at } | Trace::Started { at, .. }) = traces.get(&key) {
+                    let started = *at;
+                    traces.insert(key, Trace::Lost { started, what });
+                }
+            }
             Entry::Exited { key, at, ending } => {
                 let started = match traces.get(&key) {
                     Some(Trace::Begun { at } | Trace::Started { at, .. }) => *at,
@@ -186,22 +252,50 @@ pub fn boot_id() -> String {
 mod tests {
     use super::*;
 
+    fn key(attempt: u32) -> Key {
+        Key { task: "0193abcd-0000-7000-8000-000000000001".parse().unwrap(), attempt }
+    }
+
     #[test]
-    fn a_line_cut_short_is_passed_over() {
+    fn a_line_cut_short_is_passed_over_and_swallows_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let key = Key { task: "0193abcd-0000-7000-8000-000000000001".parse().unwrap(), attempt: 1 };
-        let other = Key { attempt: 2, ..key };
-        let mut journal = Journal::create(directory.path()).unwrap();
-        journal.note(&Entry::Begin { key, at: Timestamp(5) });
-        journal.note(&Entry::Started { key, pid: 7, start: 9 });
-        journal.note(&Entry::Begin { key: other, at: Timestamp(6) });
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.note(&Entry::Begin { key: key(1), at: Timestamp(5) });
+        journal.note(&Entry::Started { key: key(1), pid: 7, start: 9 });
         journal.write().unwrap();
-        let whole = fs::metadata(path(directory.path())).unwrap().len();
-        journal.note(&Entry::Exited { key, at: Timestamp(8), ending: Ending::default() });
+        let whole = journal.bytes();
+        journal.note(&Entry::Exited { key: key(1), at: Timestamp(8), ending: Ending::default() });
         journal.write().unwrap();
         journal.file.set_len(whole + 10).unwrap();
+        drop(journal);
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.note(&Entry::Begin { key: key(2), at: Timestamp(6) });
+        journal.write().unwrap();
         let traces = read(directory.path()).unwrap();
-        assert_eq!(traces[&key], Trace::Started { at: Timestamp(5), pid: 7, start: 9, this_boot: true });
-        assert_eq!(traces[&other], Trace::Begun { at: Timestamp(6) });
+        assert_eq!(traces[&key(1)], Trace::Started { at: Timestamp(5), pid: 7, start: 9, this_boot: true });
+        assert_eq!(traces[&key(2)], Trace::Begun { at: Timestamp(6) });
+    }
+
+    #[test]
+    fn what_is_forgotten_or_refused_is_gone_and_a_rewrite_keeps_the_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap();
+        assert!(Journal::open(directory.path()).is_err(), "it has one writer");
+        for attempt in 1..=4 {
+            journal.note(&Entry::Begin { key: key(attempt), at: Timestamp(attempt.into()) });
+        }
+        journal.note(&Entry::Refused { key: key(1) });
+        journal.note(&Entry::Lost { key: key(2), what: "gone".to_owned() });
+        journal.note(&Entry::Exited { key: key(3), at: Timestamp(9), ending: Ending::default() });
+        journal.note(&Entry::Forgotten { key: key(3) });
+        journal.write().unwrap();
+        let traces = read(directory.path()).unwrap();
+        assert_eq!(traces.keys().copied().collect::<Vec<_>>(), [key(2), key(4)]);
+        assert_eq!(traces[&key(2)], Trace::Lost { started: Timestamp(2), what: "gone".to_owned() });
+        journal.rewrite(&[Entry::Begin { key: key(4), at: Timestamp(4) }]).unwrap();
+        assert!(Journal::open(directory.path()).is_err(), "the new file is locked as well");
+        journal.note(&Entry::Begin { key: key(5), at: Timestamp(5) });
+        journal.write().unwrap();
+        assert_eq!(read(directory.path()).unwrap().keys().copied().collect::<Vec<_>>(), [key(4), key(5)]);
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! - [`Executor`]: the daemon's side, over a Unix socket.
 //! - [`supervisor`]: the process.
-//! - [`journal`]: what it has written, read back when it is gone.
+//! - [`journal`]: what it has written; the next supervisor goes on in it.
 //! - [`census`]: which processes belong to a task.
 //! - [`logs`]: where a task's output stands.
 //!
@@ -18,6 +18,7 @@
 pub mod census;
 mod child;
 mod executor;
+mod inherit;
 pub mod journal;
 pub mod logs;
 pub mod supervisor;

@@ -15,17 +15,20 @@ use rustix::event::epoll;
 use rustix::process::Signal;
 
 use super::child::{Child, EndRequest, is_transient};
-use super::journal::{Entry, Journal};
+use super::inherit::inherit;
+use super::journal::{self, Entry, Journal};
 use super::wire::{Ending, Key, Report, Request, Spawn};
 use super::{census, executor};
 use crate::model::time::Timestamp;
 
 /// How long a supervisor without work waits for a daemon.
 const IDLE: Duration = Duration::from_secs(20);
+/// How long the last supervisor is waited for that has closed its socket.
+const TAKE_OVER_LIMIT: Duration = Duration::from_secs(5);
 /// How often processes that are being ended are looked at.
 const ENDING_TICK: Duration = Duration::from_millis(20);
-/// The journal is started over above this size, once nothing in it is needed.
-const JOURNAL_BYTES: u64 = 256 * 1024;
+/// The journal is started over above this size, with what of it is still needed.
+const JOURNAL_BYTES: u64 = 1024 * 1024;
 /// Reads a turn for one stream, so that a process that floods its output holds up nobody else.
 const READS_A_TURN: usize = 4;
 
@@ -44,11 +47,12 @@ struct Supervisor {
     logs: PathBuf,
     log_limit: u64,
     journal: Journal,
-    journal_bytes: u64,
+    /// The journal is started over once it is longer.
+    rewrite_above: u64,
     children: HashMap<i32, Child>,
     pids: HashMap<Key, i32>,
     /// Results that the daemon has not yet said it has.
-    results: BTreeMap<Key, (Report, Report)>,
+    results: BTreeMap<Key, Vec<Report>>,
     retiring: bool,
     alone_since: Instant,
     buffer: Vec<u8>,
@@ -72,6 +76,7 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
     rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let signals = signal_fd()?;
+    let (journal, results) = take_over(directory)?;
     let listener = executor::listen(directory)?;
     listener.set_nonblocking(true)?;
     let add = |fd: std::os::fd::BorrowedFd<'_>, token| {
@@ -83,20 +88,44 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
         signals,
         listener,
         daemon: None,
-        journal: Journal::create(directory)?,
-        journal_bytes: 0,
+        journal,
+        rewrite_above: JOURNAL_BYTES,
         directory: directory.to_owned(),
         logs: logs.to_owned(),
         log_limit,
         children: HashMap::new(),
         pids: HashMap::new(),
-        results: BTreeMap::new(),
+        results,
         retiring: false,
         alone_since: Instant::now(),
         buffer: vec![0; 64 * 1024],
         epoll,
     };
     supervisor.serve()
+}
+
+/// The journal to go on in, and what the last supervisor knew that the daemon may not.
+fn take_over(directory: &Path) -> io::Result<(Journal, BTreeMap<Key, Vec<Report>>)> {
+    let begun = Instant::now();
+    let mut journal = loop {
+        match Journal::open(directory) {
+            // The last one is about to exit.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && begun.elapsed() < TAKE_OVER_LIMIT => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            opened => break opened?,
+        }
+    };
+    let mut results = BTreeMap::new();
+    for (key, trace) in journal::read(directory)? {
+        let (reports, entry) = inherit(key, trace);
+        if let Some(entry) = entry {
+            journal.note(&entry);
+        }
+        results.insert(key, reports);
+    }
+    journal.write()?;
+    Ok((journal, results))
 }
 
 /// A descriptor that becomes readable when a child ends. The signals that a terminal or a service manager sends are left
@@ -143,6 +172,7 @@ impl Supervisor {
             }
             self.end_what_lingers();
             self.flush();
+            self.shorten();
             if self.is_over() {
                 let _ = fs::remove_file(self.directory.join(executor::SOCKET));
                 return Ok(());
@@ -171,7 +201,7 @@ impl Supervisor {
         }
         self.retiring = false;
         self.daemon = Some(Daemon { stream, input: Vec::new(), output: Vec::new() });
-        let results = self.results.values().flat_map(|(started, ended)| [started.clone(), ended.clone()]);
+        let results = self.results.values().flatten().cloned();
         let running = self.children.values().map(Child::started);
         let known: Vec<Report> = results.chain(running).chain([Report::Known]).collect();
         for report in &known {
@@ -246,21 +276,42 @@ impl Supervisor {
             Request::Spawn(spawn) => self.spawn(&spawn),
             Request::End { key, grace_ms } => self.end(key, Duration::from_millis(grace_ms)),
             Request::Forget { key } => {
-                self.results.remove(&key);
-                if self.results.is_empty() && self.children.is_empty() && self.journal_bytes > JOURNAL_BYTES {
-                    self.journal_bytes = 0;
-                    if let Err(error) = self.journal.clear() {
-                        eprintln!("prov supervisor: can't start the journal over: {error}");
-                    }
+                if self.results.remove(&key).is_some() {
+                    self.journal.note(&Entry::Forgotten { key });
                 }
             }
             Request::Retire => self.retiring = true,
         }
     }
 
-    fn note(&mut self, entry: &Entry) {
-        self.journal_bytes += 120;
-        self.journal.note(entry);
+    /// Keeps the journal from growing without end: starts it over with what is still needed.
+    fn shorten(&mut self) {
+        if self.journal.bytes() < self.rewrite_above {
+            return;
+        }
+        let of_result = |(key, reports): (&Key, &Vec<Report>)| {
+            let begun = reports.iter().find_map(|report| match report {
+                Report::Started { at, .. } => Some(Entry::Begin { key: *key, at: *at }),
+                _ => None,
+            });
+            let ended = reports.iter().find_map(|report| match report {
+                Report::Exited { at, ending, .. } => Some(Entry::Exited { key: *key, at: *at, ending: ending.clone() }),
+                Report::Lost { what, .. } => Some(Entry::Lost { key: *key, what: what.clone() }),
+                _ => None,
+            });
+            [begun, ended]
+        };
+        let of_child = |child: &Child| {
+            let start = census::stat(child.pid).map_or(0, |stat| stat.start);
+            let begun = Entry::Begin { key: child.key, at: child.started };
+            [Some(begun), Some(Entry::Started { key: child.key, pid: child.pid, start })]
+        };
+        let results = self.results.iter().flat_map(of_result);
+        let entries: Vec<Entry> = results.chain(self.children.values().flat_map(of_child)).flatten().collect();
+        if let Err(error) = self.journal.rewrite(&entries) {
+            eprintln!("prov supervisor: can't start the journal over: {error}");
+        }
+        self.rewrite_above = JOURNAL_BYTES.max(4 * self.journal.bytes());
     }
 
     fn spawn(&mut self, spawn: &Spawn) {
@@ -269,19 +320,27 @@ impl Supervisor {
             return;
         }
         let at = Timestamp::now();
-        self.note(&Entry::Begin { key, at });
+        self.journal.note(&Entry::Begin { key, at });
         // What is about to start must be written down before it can start.
         let started = self.journal.write().and_then(|()| Child::start(spawn, &self.logs, self.log_limit, at));
-        match started.and_then(|child| self.watch(&child).map(|()| child)) {
+        let watched = started.and_then(|mut child| match self.watch(&child) {
+            Ok(()) => Ok(child),
+            Err(error) => {
+                // What can't be watched must not run.
+                child.signal(Signal::KILL);
+                Err(error)
+            }
+        });
+        match watched {
             Ok(child) => {
                 let start = census::stat(child.pid).map_or(0, |stat| stat.start);
-                self.note(&Entry::Started { key, pid: child.pid, start });
+                self.journal.note(&Entry::Started { key, pid: child.pid, start });
                 self.tell(&child.started());
                 self.pids.insert(key, child.pid);
                 self.children.insert(child.pid, child);
             }
             Err(error) => {
-                self.note(&Entry::Refused { key });
+                self.journal.note(&Entry::Refused { key });
                 let what = format!("can't start {:?} in {:?}: {error}", spawn.program, spawn.cwd);
                 self.tell(&Report::Refused { key, at, error: what, transient: is_transient(&error) });
             }
@@ -341,12 +400,8 @@ impl Supervisor {
         let mut over = Vec::new();
         for child in self.children.values_mut() {
             let Some(ending) = &child.ending else { continue };
-            let left = if now >= ending.deadline {
-                child.signal(Signal::KILL)
-            } else {
-                census::members(child.key.task, child.pid).len()
-            };
-            if left == 0 && child.exit.is_some() {
+            let is_left = if now >= ending.deadline { child.signal(Signal::KILL) } else { child.is_left() };
+            if !is_left && child.exit.is_some() {
                 over.push(child.pid);
             }
         }
@@ -362,10 +417,10 @@ impl Supervisor {
         ending.ended =
             child.ending.as_ref().map_or(0, |ending| u32::try_from(ending.signalled.len()).unwrap_or(u32::MAX));
         self.pids.remove(&child.key);
-        self.note(&Entry::Exited { key: child.key, at, ending: ending.clone() });
+        self.journal.note(&Entry::Exited { key: child.key, at, ending: ending.clone() });
         let report = Report::Exited { key: child.key, at, ending };
         self.tell(&report);
-        self.results.insert(child.key, (child.started(), report));
+        self.results.insert(child.key, vec![child.started(), report]);
     }
 }
 

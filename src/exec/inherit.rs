@@ -1,0 +1,41 @@
+//! What a supervisor that was killed left behind: results that the daemon does not have yet, and processes whose end nobody
+//! would see any more.
+
+use super::census;
+use super::journal::{Entry, Trace};
+use super::wire::{Key, Report};
+
+/// What is told of an attempt of the dead supervisor, and what is written down of it where that is new. What still runs of
+/// it is ended, because nobody could learn its exit status.
+pub(super) fn inherit(key: Key, trace: Trace) -> (Vec<Report>, Option<Entry>) {
+    let (at, what) = match trace {
+        Trace::Exited { started, at, ending } => {
+            return (vec![Report::Started { key, pid: 0, at: started }, Report::Exited { key, at, ending }], None);
+        }
+        Trace::Lost { started, what } => return (lost(key, started, what), None),
+        Trace::Begun { at } => {
+            let killed = census::kill_all(key.task, 0);
+            (at, format!("the supervisor was killed while it started this; {}", remains(killed)))
+        }
+        Trace::Started { at, this_boot: false, .. } => (at, "the machine went down while it ran".to_owned()),
+        Trace::Started { at, pid, start, .. } => {
+            let same = census::stat(pid).is_some_and(|stat| stat.start == start);
+            let killed = census::kill_all(key.task, if same { pid } else { 0 });
+            let known = "the supervisor was killed while it ran, so its exit status is not known";
+            (at, format!("{known}; {}", remains(killed)))
+        }
+    };
+    (lost(key, at, what.clone()), Some(Entry::Lost { key, what }))
+}
+
+fn lost(key: Key, at: crate::model::time::Timestamp, what: String) -> Vec<Report> {
+    vec![Report::Started { key, pid: 0, at }, Report::Lost { key, at, what }]
+}
+
+fn remains(killed: usize) -> String {
+    match killed {
+        0 => "nothing of it was left".to_owned(),
+        1 => "one process of it was left and has been ended".to_owned(),
+        many => format!("{many} processes of it were left and have been ended"),
+    }
+}
