@@ -110,7 +110,10 @@ impl<'a> Object<'a> {
 
     /// The member as it is, marked as known.
     pub fn raw(&self, field: &'static str) -> Option<&'a Value> {
-        self.known.borrow_mut().push(field);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&field) {
+            known.push(field);
+        }
         self.map.get(field)
     }
 

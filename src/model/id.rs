@@ -8,6 +8,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// How much of a wrong id is shown.
+const SHOWN: usize = 80;
+
+/// A text that is no id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no id; ids are UUIDs")]
+pub struct NotAnId(String);
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -42,9 +50,9 @@ macro_rules! id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::parse_str(text).map(Self)
+            type Err = NotAnId;
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| NotAnId(text.chars().take(SHOWN).collect()))
             }
         }
     };

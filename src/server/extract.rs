@@ -18,6 +18,7 @@ use crate::api::envelope::Code;
 use crate::api::read::Problem;
 use crate::app::{self, App, Caller, Context, Idempotency, Limits, Phase};
 use crate::model::digest::sha256;
+use crate::model::id::NotAnId;
 
 /// How long a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
@@ -86,17 +87,15 @@ impl FromRequestParts<Arc<App>> for Accepting {
 /// An id from the path. One that is no id names nothing.
 pub(super) struct Id<T>(pub(super) T);
 
-impl<T: FromStr + Send> FromRequestParts<Arc<App>> for Id<T> {
+impl<T: FromStr<Err = NotAnId> + Send> FromRequestParts<Arc<App>> for Id<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
         let params = RawPathParams::from_request_parts(parts, app).await;
         let params = params.map_err(|_| HttpError::invalid("the path is not valid UTF-8"))?;
         let given = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, value)| value);
-        given.parse().map(Self).map_err(|_| {
-            let shown: String = given.chars().take(80).collect();
-            HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, format!("{shown:?} is no id; ids are UUIDs"))
-        })
+        let unknown = |error: NotAnId| HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, error.to_string());
+        given.parse().map(Self).map_err(unknown)
     }
 }
 

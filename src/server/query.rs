@@ -13,6 +13,7 @@ use crate::api::batch::BatchQuery;
 use crate::api::list::Page;
 use crate::api::read::{Problem, Problems, unknown};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
+use crate::model::id::WorkId;
 
 /// A query that can be read.
 pub(super) trait Readable: Sized {
@@ -108,7 +109,7 @@ fn page(query: &mut Fields) -> Page {
     Page {
         limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(default.limit),
         offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(default.offset),
-        after: query.take("after"),
+        after: query.take::<WorkId>("after").map(|id| id.0),
     }
 }
 
