@@ -15,7 +15,12 @@ pub(super) fn run(global: &Global) -> Result<ExitCode, CliError> {
     let provider = LocalProvider::new(workspace.root()).map_err(|error| CliError::of(Kind::Failure, &error))?;
     let printer = Printer::new(global);
     printer.remark("making a server of the provider local to see what works here, and deleting it again");
+    let was_there = workspace.state_dir().exists();
     let probes = provider.probe();
+    if !was_there {
+        // Empty by now; where it isn't, somebody else has begun to use it.
+        let _ = std::fs::remove_dir(workspace.state_dir());
+    }
     printer.list(&probes, rows)?;
     for probe in &probes {
         if let Some(remedy) = &probe.remedy {

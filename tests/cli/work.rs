@@ -94,3 +94,36 @@ fn deleting_asks_and_never_prompts_where_nobody_answers() {
     assert_eq!(ran(command, "").out(), "production\n");
     assert!(user.prov(&["infra", "validate", "production"]).out().contains("production"));
 }
+
+#[test]
+fn the_demo_shows_everything_and_leaves_nothing() {
+    let user = User::alone();
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: local servers need root here");
+        return;
+    }
+    let mut command = user.command(&["demo"]);
+    command.env("TMPDIR", user.home.path());
+    let shown = ran(command, "");
+    assert_eq!(shown.code, 0, "{shown:?}");
+    for told in
+        ["→  Hello from web-1", "→  hello", "demo-failure RolledBack", "nothing is left", "The demo is complete"]
+    {
+        assert!(shown.stdout.contains(told) || shown.stderr.contains(told), "{told}: {shown:?}");
+    }
+    assert_eq!(std::fs::read_dir(user.home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_doctor_makes_a_server_and_leaves_nothing() {
+    let user = User::alone();
+    let found = user.prov(&["doctor", "-o", "json"]);
+    if found.code != 0 {
+        println!("skipped: local servers can't be made here: {found:?}");
+        return;
+    }
+    let works =
+        |what: &str| found.json().as_array().unwrap().iter().any(|one| one["what"] == what && one["works"] == true);
+    assert!(works("servers") && works("commands"), "{found:?}");
+    assert_eq!(std::fs::read_dir(user.home.path()).unwrap().count(), 0);
+}
