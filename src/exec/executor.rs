@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
-use super::wire::{Key, Report, Request, Spawn};
+use super::wire::{Report, Request};
 
 /// The socket's name below the supervisor's directory.
 pub(super) const SOCKET: &str = "socket";
@@ -80,27 +80,13 @@ impl Executor {
         Ok(Self { requests })
     }
 
-    /// Starts an attempt.
-    pub fn spawn(&self, spawn: Spawn) {
-        self.send(Request::Spawn(Box::new(spawn)));
-    }
-
-    /// Ends an attempt with all it started.
-    pub fn end(&self, key: Key, grace: Duration) {
-        self.send(Request::End { key, grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) });
-    }
-
-    /// The result of the attempt is on disk.
-    pub fn forget(&self, key: Key) {
-        self.send(Request::Forget { key });
-    }
-
     /// The supervisor may exit once nothing runs.
     pub fn retire(&self) {
-        self.send(Request::Retire);
+        self.tell(Request::Retire);
     }
 
-    fn send(&self, request: Request) {
+    /// Tells the supervisor.
+    pub fn tell(&self, request: Request) {
         // The conversation only ends with the daemon, and then nobody waits for an answer.
         let _ = self.requests.send(request);
     }

@@ -1,17 +1,19 @@
 //! The driver that makes the engine's decisions durable and carries them out.
 //!
-//! One actor owns all live work. It receives (requests, reports of the supervisor, timers, finished commits), lets the
-//! engine decide, queues what happened for the store, and acts only on what is committed: intents become starts, ends
-//! become answers. While a commit is under way it goes on deciding; what piles up meanwhile is the next commit.
+//! [`driver`] owns all live work. It is told what happens (requests, reports of the supervisor, timers, finished commits),
+//! lets the engine decide, queues what happened for the store, and acts only on what is committed: intents become starts,
+//! ends become answers. While a commit is under way it goes on deciding; what piles up meanwhile is the next commit. It is
+//! pure; the one actor around it has the channels and the clock.
 //!
 //! Deliberately knows nothing of who may ask for what ([`crate::app`]) and of how records are kept ([`crate::store`]).
 
 mod actor;
 pub mod clock;
 pub mod command;
+pub mod driver;
 mod outbox;
-mod recover;
-mod report;
+pub mod recover;
+pub mod report;
 mod rows;
 
 use std::path::PathBuf;

@@ -1,19 +1,18 @@
-//! What waits to be written, what waits for it to be written, and commits that come back.
+//! The driver's commits: what waits to be written, what waits for it to be written, and what follows once it is.
 
-use std::pin::Pin;
-
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
 use super::ScheduleError;
-use super::actor::{Actor, PAUSE, key_of};
+use super::driver::{Driver, Effect, PAUSE};
 use crate::engine::{Attempt, Event};
 use crate::exec::Key;
+use crate::exec::wire::Request;
 use crate::model::id::WorkId;
 use crate::model::time::Timestamp;
 use crate::store::{Change, CommitError, Transaction};
 
-pub(super) type Reply = oneshot::Sender<Result<(), ScheduleError>>;
+/// Who waits for an answer.
+pub type Reply = oneshot::Sender<Result<(), ScheduleError>>;
 
 /// One commit's worth.
 #[derive(Default)]
@@ -26,7 +25,7 @@ pub(super) struct Group {
 
 /// What is done once a commit is durable.
 #[derive(Default)]
-pub(super) struct After {
+pub struct After {
     /// The engine is told of these.
     pub(super) events: Vec<(WorkId, Event)>,
     /// These attempts are ended.
@@ -46,12 +45,19 @@ impl Group {
     }
 }
 
-/// A commit that came back.
-pub(super) enum Committed {
-    /// A new work's own.
-    Submission { id: WorkId, events: Vec<Event>, reply: Reply, result: Result<(), CommitError> },
-    /// A group of everything else; its changes, where they have to be written again.
-    Group { changes: Vec<Change>, after: After, result: Result<(), CommitError> },
+/// What follows from a commit.
+pub enum Ticket {
+    /// The commit of new work.
+    Submission {
+        /// The work.
+        id: WorkId,
+        /// What happened to it so far.
+        events: Vec<Event>,
+        /// Who waits.
+        reply: Reply,
+    },
+    /// The commit of everything else: its changes, where they have to be written again, and what follows.
+    Group(Vec<Change>, After),
 }
 
 /// A group that could not be written.
@@ -62,61 +68,55 @@ pub(super) struct Stalled {
     pub(super) until: Timestamp,
 }
 
-pub(super) type Commits = FuturesUnordered<Pin<Box<dyn Future<Output = Committed> + Send>>>;
-
-impl Actor {
-    /// Sends what is waiting to the store as one commit; `true` when one is under way. What could not be written is
-    /// written before anything that came later.
-    pub(super) fn flush(&mut self, commits: &Commits, stalled: &mut Option<Stalled>) -> bool {
-        let now = self.clock.now();
-        if stalled.as_ref().is_some_and(|stalled| stalled.until > now) {
-            return false;
+impl Driver {
+    /// Sends what is waiting to the store as one commit, unless one is under way. What could not be written is written
+    /// before anything that came later.
+    pub(super) fn flush(&mut self, now: Timestamp) {
+        if self.is_writing || self.stalled.as_ref().is_some_and(|stalled| stalled.until > now) {
+            return;
         }
-        let (changes, after) = if let Some(again) = stalled.take() {
+        let (changes, after) = if let Some(again) = self.stalled.take() {
             (again.changes, again.after)
         } else {
             let rows = self.rows.take_changes();
             let mut group = std::mem::take(&mut self.group);
             group.changes.extend(rows);
             if group.is_empty() {
-                return false;
+                return;
             }
             (group.changes, group.after)
         };
-        let written = self.store.submit(Transaction::of(changes.clone()));
-        commits.push(Box::pin(async move {
-            let result = written.await.unwrap_or_else(|_| Err(stopped()));
-            Committed::Group { changes, after, result }
-        }));
-        true
+        self.is_writing = true;
+        let transaction = Transaction::of(changes.clone());
+        self.effects.push(Effect::Commit(Ticket::Group(changes, after), transaction));
     }
 
     /// A commit came back: what it carried may now be acted on. A group that could not be written is written again after
     /// a while.
-    pub(super) fn committed(&mut self, committed: Committed) -> Option<Stalled> {
-        match committed {
-            Committed::Submission { id, events, reply, result } => {
+    pub fn committed(&mut self, ticket: Ticket, result: Result<(), CommitError>, now: Timestamp) {
+        match (ticket, result) {
+            (Ticket::Submission { id, events, reply }, result) => {
                 match &result {
                     Ok(()) => events.iter().for_each(|event| self.engine.committed(id, event)),
                     Err(_) => self.discard(id),
                 }
-                self.announce();
+                self.effects.push(Effect::Announce);
                 let _ = reply.send(result.map_err(|error| match error {
                     CommitError::Refused(refused) => ScheduleError::Refused(refused),
                     CommitError::Unavailable(why) => ScheduleError::Unavailable(why),
                 }));
-                None
             }
-            Committed::Group { changes, mut after, result: Err(error) } => {
+            (Ticket::Group(changes, mut after), Err(error)) => {
                 tracing::error!(%error, "what happened can't be written; trying again");
                 for reply in after.replies.drain(..) {
                     let _ = reply.send(Err(ScheduleError::Unavailable(error.to_string())));
                 }
-                Some(Stalled { changes, after, until: self.clock.now().plus(PAUSE) })
+                self.is_writing = false;
+                self.stalled = Some(Stalled { changes, after, until: now.plus(PAUSE) });
             }
-            Committed::Group { after, result: Ok(()), .. } => {
+            (Ticket::Group(_, after), Ok(())) => {
+                self.is_writing = false;
                 self.act(after);
-                None
             }
         }
     }
@@ -125,26 +125,12 @@ impl Actor {
         for (work, event) in &after.events {
             self.engine.committed(*work, event);
         }
-        for attempt in &after.signals {
-            self.executor.end(key_of(attempt), self.config.grace);
-        }
-        for key in after.forget {
-            self.executor.forget(key);
-        }
-        for work in after.retire {
-            self.engine.retire(work);
-            if self.engine.work(work).is_none() {
-                self.rows.retire(work);
-                self.works.remove(&work);
-            }
-        }
-        self.announce();
+        after.signals.iter().for_each(|attempt| self.end(attempt));
+        self.effects.extend(after.forget.into_iter().map(|key| Effect::Tell(Request::Forget { key })));
+        after.retire.into_iter().for_each(|work| self.retire(work));
+        self.effects.push(Effect::Announce);
         for reply in after.replies {
             let _ = reply.send(Ok(()));
         }
     }
-}
-
-pub(super) fn stopped() -> CommitError {
-    CommitError::Unavailable("the writer has stopped".to_owned())
 }

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
-use super::actor::{Actor, inputs, key_of, new_task};
+use super::actor::Actor;
 use super::clock::Clock;
+use super::driver::{Driver, Effect, key_of};
 use super::outbox::Group;
 use super::report::{self, Told};
 use super::rows::LiveRows;
 use super::{Config, StartError, command};
 use crate::engine::work::Stage;
-use crate::engine::{Attempt, Engine, Outcome, Shape};
+use crate::engine::{Attempt, Engine, Inputs, Outcome, Shape};
+use crate::exec::wire::Request;
 use crate::exec::{Executor, Key};
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::task::{Launch, Task};
+use crate::model::time::Timestamp;
 use crate::store::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, WorkKind, WorkRecord};
 use crate::store::{Backend, Change, Store, StoreError, Transaction};
 
@@ -24,7 +28,7 @@ use crate::store::{Backend, Change, Store, StoreError, Transaction};
 const EPOCH: &str = "epoch";
 
 /// All that the store has of one unit of work.
-pub(super) struct Loaded {
+pub struct Loaded {
     pub(super) work: WorkRecord,
     pub(super) events: Vec<LoggedEvent>,
     pub(super) batch: Option<(BatchRecord, Vec<OperationRecord>)>,
@@ -73,6 +77,15 @@ pub(super) fn launch(config: &Config, work: Option<&WorkRecord>, attempt: &Attem
     }
 }
 
+/// All that is live in the store.
+///
+/// # Errors
+/// When a record can't be read.
+pub fn live(reads: &dyn Backend) -> Result<Vec<(WorkId, Loaded)>, StoreError> {
+    let loaded = reads.live()?.into_iter().map(|(id, _)| Ok(load(reads, id)?.map(|loaded| (id, loaded))));
+    loaded.filter_map(Result::transpose).collect()
+}
+
 /// An actor that has taken up everything live.
 pub(super) async fn recover(
     config: Config,
@@ -81,46 +94,29 @@ pub(super) async fn recover(
     changed: watch::Sender<u64>,
 ) -> Result<Actor, StartError> {
     let epoch = next_epoch(&store).await?;
-    let live = store.read(|reads| {
-        let ids = reads.live()?;
-        ids.into_iter().map(|(id, _)| Ok(load(reads, id)?.map(|loaded| (id, loaded)))).collect::<Result<Vec<_>, _>>()
-    });
-    let live: Vec<(WorkId, Loaded)> = live.await?.into_iter().flatten().collect();
+    let live = store.read(live).await?;
     let (reports, from_supervisor) = mpsc::unbounded_channel();
-    let (tell, told) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
     tokio::spawn(report::relay(from_supervisor, config.places.logs.clone(), tell));
     let executor = Executor::start(config.places.clone(), reports).await?;
-    let mut actor = Actor {
-        engine: Engine::new(config.max_parallel),
-        works: HashMap::new(),
-        rows: LiveRows::default(),
-        executor,
-        told,
-        launched: HashMap::new(),
-        spoken_of: HashSet::new(),
-        group: Group::default(),
-        changed,
-        draining: false,
-        drained: None,
-        paused_until: None,
-        config,
-        store,
-        clock,
-        epoch,
-    };
-    let known = actor.known().await;
-    let ids: Vec<WorkId> = live.iter().map(|(id, _)| *id).collect();
-    if !ids.is_empty() {
-        tracing::info!(works = ids.len(), "taking up work from before");
+    let known = known(&mut told).await;
+    if !live.is_empty() {
+        tracing::info!(works = live.len(), "taking up work from before");
     }
-    for (id, loaded) in live {
-        actor.engine.restore(id, shape(&loaded.work), loaded.events.iter().map(|logged| &logged.event));
-        actor.rows.restore(loaded.batch, loaded.tasks);
-        actor.works.insert(id, loaded.work);
-        actor.group.changes.push(Change::PutLive(id, LiveRecord { epoch }));
+    let driver = Driver::take_up(config, epoch, live, known, Box::new(Uuid::now_v7), clock.now());
+    Ok(Actor { driver, store, clock, executor, told, changed })
+}
+
+/// Everything the supervisor has to tell of what it was asked before.
+async fn known(told: &mut mpsc::UnboundedReceiver<Told>) -> Vec<Told> {
+    let mut known = Vec::new();
+    while let Some(told) = told.recv().await {
+        if matches!(told, Told::Known) {
+            break;
+        }
+        known.push(told);
     }
-    actor.reconcile(&ids, known);
-    Ok(actor)
+    known
 }
 
 /// Counts this start of the daemon.
@@ -133,22 +129,47 @@ async fn next_epoch(store: &Store) -> Result<u64, StartError> {
     Ok(epoch)
 }
 
-impl Actor {
-    /// Everything the supervisor, or the journal of the last one, has to tell.
-    async fn known(&mut self) -> Vec<Told> {
-        let mut known = Vec::new();
-        while let Some(told) = self.told.recv().await {
-            if matches!(told, Told::Known) {
-                break;
-            }
-            known.push(told);
+impl Driver {
+    /// A driver that has taken up `live` work: what was decided of it is on record, what became of that is `known` to the
+    /// supervisor. `ids` makes ids of tasks.
+    #[must_use]
+    pub fn take_up(
+        config: Config,
+        epoch: u64,
+        live: Vec<(WorkId, Loaded)>,
+        known: Vec<Told>,
+        ids: Box<dyn FnMut() -> Uuid + Send>,
+        now: Timestamp,
+    ) -> Self {
+        let mut driver = Self {
+            engine: Engine::new(config.max_parallel),
+            config,
+            epoch,
+            works: HashMap::new(),
+            rows: LiveRows::default(),
+            launched: HashMap::new(),
+            spoken_of: HashSet::new(),
+            group: Group::default(),
+            is_writing: false,
+            stalled: None,
+            effects: Vec::new(),
+            draining: false,
+            drained: None,
+            paused_until: None,
+            ids,
+        };
+        let ids: Vec<WorkId> = live.iter().map(|(id, _)| *id).collect();
+        for (id, loaded) in live {
+            driver.restore(id, loaded);
+            driver.group.changes.push(Change::PutLive(id, LiveRecord { epoch }));
         }
-        known
+        driver.reconcile(&ids, known, now);
+        driver
     }
 
     /// Brings what was decided and what became of it together: attempts that were begun are adopted with their results,
     /// attempts that run on record and nobody knows are lost, intents that never began wait for a slot.
-    fn reconcile(&mut self, works: &[WorkId], known: Vec<Told>) {
+    fn reconcile(&mut self, works: &[WorkId], known: Vec<Told>, now: Timestamp) {
         let begun: HashSet<Key> = known.iter().filter_map(key).collect();
         let mut lost = Vec::new();
         let unsettled: Vec<Attempt> = works.iter().flat_map(|id| self.engine.unsettled(*id)).collect();
@@ -168,19 +189,20 @@ impl Actor {
         }
         let stale: Vec<Key> = begun.iter().filter(|key| !self.launched.contains_key(key)).copied().collect();
         for told in known {
-            self.hear(told);
+            self.hear(told, now);
         }
-        let now = self.clock.now();
         for key in lost {
             let what = "it ran when the daemon was last heard of, and nothing is known of it since".to_owned();
-            self.hear(Told::Exited { key, at: now, outcome: Outcome::Lost(what), code: None, output: None });
+            self.hear(Told::Exited { key, at: now, outcome: Outcome::Lost(what), code: None, output: None }, now);
         }
         for key in stale {
-            self.executor.end(key, self.config.grace);
-            self.executor.forget(key);
+            let grace_ms = u64::try_from(self.config.grace.as_millis()).unwrap_or(u64::MAX);
+            self.effects.push(Effect::Tell(Request::End { key, grace_ms }));
+            self.effects.push(Effect::Tell(Request::Forget { key }));
         }
         for id in works {
-            let step = self.engine.resume(*id, &mut inputs(now, &mut new_task(None)));
+            let mut new_task = || TaskId((self.ids)());
+            let step = self.engine.resume(*id, &mut Inputs { now, new_task: &mut new_task });
             self.note(*id, step, now);
         }
         self.spoken_of.clear();

@@ -14,11 +14,40 @@ use crate::model::time::Timestamp;
 const LAST_WORDS_BYTES: usize = 2000;
 
 /// What happened to an attempt, ready for the engine and the records.
-#[derive(Debug)]
-pub(super) enum Told {
-    Started { key: Key, at: Timestamp },
-    Refused { key: Key, transient: bool, at: Timestamp, error: String },
-    Exited { key: Key, at: Timestamp, outcome: Outcome, code: Option<i32>, output: Option<String> },
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// It runs.
+    Started {
+        /// The attempt.
+        key: Key,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It could not be started.
+    Refused {
+        /// The attempt.
+        key: Key,
+        /// Whether that may pass.
+        transient: bool,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        error: String,
+    },
+    /// It is over.
+    Exited {
+        /// The attempt.
+        key: Key,
+        /// When.
+        at: Timestamp,
+        /// How.
+        outcome: Outcome,
+        /// The exit status, where there is one.
+        code: Option<i32>,
+        /// What it printed.
+        output: Option<String>,
+    },
+    /// Everything known has been told.
     Known,
 }
 

@@ -1,0 +1,371 @@
+//! The driver's decisions: what the engine makes of what happens, what is written, and what follows from what is written.
+//!
+//! No thread, clock, socket or file: time comes in, [`Effect`]s go out. The daemon's shell ([`super::actor`]) carries them
+//! out; a simulation may do that as well, and may forget the driver at any moment and make another from the store, as a
+//! crash does.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::outbox::{Group, Reply, Stalled};
+use super::report::Told;
+use super::rows::{LiveRows, NewTask};
+use super::{Config, Rows, ScheduleError, Submission, command, recover};
+use crate::engine::react::NotNow;
+use crate::engine::{Attempt, Command, Engine, Event, Inputs, Outcome, Step};
+use crate::exec::wire::Request;
+use crate::exec::{Key, Spawn, logs};
+use crate::model::id::{TaskId, WorkId};
+use crate::model::time::Timestamp;
+use crate::store::record::{LiveRecord, LoggedEvent, WorkKind, WorkRecord};
+use crate::store::{Backend, Change, Precondition, Transaction};
+
+pub use super::outbox::Ticket;
+
+/// How long a refused start, or a store that can't write, is left alone.
+pub(super) const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// What the shell has to do.
+pub enum Effect {
+    /// Make this durable, then hand the ticket to [`Driver::committed`]. Transactions take effect in this order.
+    Commit(Ticket, Transaction),
+    /// Tell the supervisor.
+    Tell(Request),
+    /// Records have changed for whoever looks.
+    Announce,
+}
+
+/// Everything the daemon works on.
+pub struct Driver {
+    pub(super) config: Config,
+    pub(super) epoch: u64,
+    pub(super) engine: Engine,
+    pub(super) works: HashMap<WorkId, WorkRecord>,
+    pub(super) rows: LiveRows,
+    /// Attempts that the supervisor was asked to start and has not reported the end of.
+    pub(super) launched: HashMap<Key, Attempt>,
+    /// Attempts that the supervisor spoke of since it was last connected to.
+    pub(super) spoken_of: HashSet<Key>,
+    pub(super) group: Group,
+    /// A group is being written.
+    pub(super) is_writing: bool,
+    /// A group that could not be written.
+    pub(super) stalled: Option<Stalled>,
+    pub(super) effects: Vec<Effect>,
+    /// Nothing is started any more.
+    pub(super) draining: bool,
+    /// Who waits until nothing runs.
+    pub(super) drained: Option<oneshot::Sender<()>>,
+    /// Nothing is started before this.
+    pub(super) paused_until: Option<Timestamp>,
+    /// Makes ids of tasks.
+    pub(super) ids: Box<dyn FnMut() -> Uuid + Send>,
+}
+
+impl Driver {
+    /// Does what is due, fills the free slots, and sends what is waiting to the store.
+    pub fn settle(&mut self, now: Timestamp) {
+        self.tick(now);
+        self.launch(now);
+        self.flush(now);
+        if self.draining && self.launched.is_empty() && !self.is_writing {
+            self.drained.take().map(|reply| reply.send(()));
+        }
+    }
+
+    /// What is to be done, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Driver::settle`] has something to do although nothing happened.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let stalled = self.stalled.as_ref().map(|stalled| stalled.until);
+        [self.engine.next_timer(), self.paused_until, stalled].into_iter().flatten().min()
+    }
+
+    /// New work is a commit of its own, because it can be refused on its own.
+    pub fn submit(&mut self, submission: Submission, reply: Reply, now: Timestamp) {
+        if self.draining {
+            let _ = reply.send(Err(ScheduleError::Ending));
+            return;
+        }
+        let Submission { id, work, rows, remember } = submission;
+        let shape = recover::shape(&work);
+        let only_task = matches!(rows, Rows::Workflow(_)).then_some(TaskId(id.0));
+        let mut new_task = || only_task.unwrap_or_else(|| TaskId((self.ids)()));
+        let step = self.engine.accept(id, shape, &mut Inputs { now, new_task: &mut new_task });
+        let mut changes =
+            vec![Change::PutWork(id, Box::new(work.clone())), Change::PutLive(id, LiveRecord { epoch: self.epoch })];
+        let preconditions = remember.iter().map(|(key, _)| Precondition::KeyUnused(key.clone())).collect();
+        changes.extend(remember.map(|(key, remembered)| Change::Remember(key, remembered)));
+        let others = self.rows.take_changes();
+        self.group.changes.extend(others);
+        match rows {
+            Rows::Workflow(task) => self.rows.add_task(*task),
+            Rows::Batch(batch, operations) => self.rows.add_batch(*batch, operations),
+        }
+        self.works.insert(id, work);
+        self.show(id, &step.events, now);
+        changes.extend(step.events.iter().map(|event| logged(id, now, event)));
+        changes.extend(self.rows.take_changes());
+        let ticket = Ticket::Submission { id, events: step.events, reply };
+        self.effects.push(Effect::Commit(ticket, Transaction { preconditions, changes }));
+    }
+
+    /// Asks for the end of work, or of one of its operations.
+    pub fn cancel(&mut self, work: WorkId, operation: Option<u32>, rollback: bool, reply: Reply, now: Timestamp) {
+        if let Err(reason) = self.tell(work, &Command::Cancel { operation, rollback }, now) {
+            let _ = reply.send(Err(reason));
+        } else {
+            self.group.after.replies.push(reply);
+        }
+    }
+
+    /// Goes on with ended work from what failed; `reads` is where it is found.
+    pub fn retry(&mut self, work: WorkId, reads: &dyn Backend, reply: Reply, now: Timestamp) {
+        let retried = if self.draining { Err(ScheduleError::Ending) } else { self.take_up_again(work, reads, now) };
+        match retried {
+            Ok(()) => self.group.after.replies.push(reply),
+            Err(reason) => {
+                // What was only looked at is ended as before.
+                self.retire(work);
+                let _ = reply.send(Err(reason));
+            }
+        }
+    }
+
+    fn take_up_again(&mut self, work: WorkId, reads: &dyn Backend, now: Timestamp) -> Result<(), ScheduleError> {
+        if self.engine.work(work).is_none() {
+            let loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
+            self.restore(work, loaded);
+        }
+        self.tell(work, &Command::Retry, now)?;
+        self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));
+        Ok(())
+    }
+
+    /// Takes work into memory as the store has it.
+    pub(super) fn restore(&mut self, work: WorkId, loaded: recover::Loaded) {
+        self.engine.restore(work, recover::shape(&loaded.work), loaded.events.iter().map(|logged| &logged.event));
+        self.rows.restore(loaded.batch, loaded.tasks);
+        self.works.insert(work, loaded.work);
+    }
+
+    /// Tells live work something.
+    fn tell(&mut self, work: WorkId, command: &Command, now: Timestamp) -> Result<(), ScheduleError> {
+        let step = self.handle(work, command, now);
+        let step = step.map_err(|reason| reason.map_or(ScheduleError::Unknown(work), ScheduleError::NotNow))?;
+        self.note(work, step, now);
+        Ok(())
+    }
+
+    fn handle(&mut self, work: WorkId, command: &Command, now: Timestamp) -> Result<Step, Option<NotNow>> {
+        let mut new_task = || TaskId((self.ids)());
+        self.engine.handle(work, command, &mut Inputs { now, new_task: &mut new_task })
+    }
+
+    /// Starts nothing more, and answers once nothing runs. With `cancel`, what runs is cancelled.
+    pub fn drain(&mut self, cancel: bool, reply: oneshot::Sender<()>, now: Timestamp) {
+        (self.draining, self.drained) = (true, Some(reply));
+        if cancel {
+            let running: HashSet<WorkId> = self.launched.values().map(|attempt| attempt.work).collect();
+            for work in running {
+                // What is being rolled back can't be cancelled; it goes on with the next daemon.
+                let _ = self.tell(work, &Command::Cancel { operation: None, rollback: false }, now);
+            }
+        }
+    }
+
+    /// Takes in what the supervisor says.
+    pub fn hear(&mut self, told: Told, now: Timestamp) {
+        match told {
+            Told::Started { key, at } => {
+                self.spoken_of.insert(key);
+                self.report(
+                    key,
+                    |attempt| Command::Started { operation: attempt.operation, attempt: key.attempt, at },
+                    now,
+                );
+            }
+            Told::Refused { key, transient: true, error, .. } => self.pause(key, &error, now),
+            Told::Refused { key, at, error, .. } => self.over(key, at, Outcome::Failure(error), now),
+            Told::Exited { key, at, outcome, code, output } => {
+                self.spoken_of.insert(key);
+                if self.launched.contains_key(&key)
+                    && let Some(row) = self.rows.task_mut(key.task)
+                {
+                    (row.exit_code, row.output) = (code, output);
+                }
+                self.over(key, at, outcome, now);
+            }
+            Told::Known => self.start_again_what_was_not_begun(now),
+        }
+    }
+
+    /// An attempt has ended; its result can be forgotten by the supervisor once it is written.
+    fn over(&mut self, key: Key, at: Timestamp, outcome: Outcome, now: Timestamp) {
+        let command =
+            |attempt: &Attempt| Command::Exited { operation: attempt.operation, attempt: key.attempt, at, outcome };
+        self.report(key, command, now);
+        self.launched.remove(&key);
+        self.group.after.forget.push(key);
+    }
+
+    fn report(&mut self, key: Key, command: impl FnOnce(&Attempt) -> Command, now: Timestamp) {
+        let Some(attempt) = self.launched.get(&key).copied() else { return };
+        if let Ok(step) = self.handle(attempt.work, &command(&attempt), now) {
+            self.note(attempt.work, step, now);
+        }
+    }
+
+    /// There is no process or memory to be had at the moment: nothing is started for a while.
+    fn pause(&mut self, key: Key, error: &str, now: Timestamp) {
+        tracing::warn!(%key, error, "a task can't start at the moment; it waits");
+        let Some(attempt) = self.launched.remove(&key) else { return };
+        self.paused_until = Some(now.plus(PAUSE));
+        let mut new_task = || TaskId((self.ids)());
+        let step = self.engine.not_launched(attempt, &mut Inputs { now, new_task: &mut new_task });
+        self.note(attempt.work, step, now);
+    }
+
+    /// A new supervisor has told all it knows; what it doesn't know was never begun.
+    fn start_again_what_was_not_begun(&mut self, now: Timestamp) {
+        let spoken_of = std::mem::take(&mut self.spoken_of);
+        let missing: Vec<Attempt> =
+            self.launched.iter().filter(|(key, _)| !spoken_of.contains(key)).map(|(_, attempt)| *attempt).collect();
+        for attempt in missing {
+            self.spawn(attempt, now);
+        }
+    }
+
+    /// Queues what happened to be written and then acted on.
+    pub(super) fn note(&mut self, work: WorkId, step: Step, at: Timestamp) {
+        self.show(work, &step.events, at);
+        for event in step.events {
+            self.group.changes.push(logged(work, at, &event));
+            if matches!(event, Event::Ended { .. }) {
+                self.group.changes.push(Change::RemoveLive(work));
+                self.group.after.retire.push(work);
+            }
+            self.group.after.events.push((work, event));
+        }
+        self.group.after.signals.extend(step.signals);
+    }
+
+    /// Shows events in the records, making the records of new tasks.
+    fn show(&mut self, id: WorkId, events: &[Event], at: Timestamp) {
+        for event in events {
+            if let Event::Intended { task, .. } = event
+                && !self.rows.tasks.contains_key(task)
+                && let Some(row) = self.new_row(id, event, at)
+            {
+                self.rows.add_task(row);
+            }
+            if let Some(work) = self.engine.work(id) {
+                self.rows.show(work, event, at);
+            }
+        }
+    }
+
+    fn new_row(&self, id: WorkId, event: &Event, at: Timestamp) -> Option<crate::model::task::Task> {
+        let Event::Intended { operation: index, direction, task, .. } = event else { return None };
+        let WorkKind::Batch { spec } = &self.works.get(&id)?.kind else { return None };
+        let (work, batch) = (self.engine.work(id)?, self.rows.batch(id)?);
+        let operation = &spec.operations[*index as usize];
+        let dependencies = work.shape.operations[*index as usize].dependencies.iter();
+        let row = NewTask {
+            id: *task,
+            batch: batch.id,
+            operation,
+            line: command::line(&self.config.program, spec, operation, *direction)?,
+            dependencies: dependencies.filter_map(|(dependency, _)| work.operation(*dependency).task).collect(),
+            max_attempts: operation.retry.max_attempts,
+            infra: spec.infra.clone(),
+            submitted_by: batch.submitted_by.clone(),
+            at,
+        };
+        Some(row.row())
+    }
+
+    /// What the clock brings.
+    fn tick(&mut self, now: Timestamp) {
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+        }
+        let mut new_task = || TaskId((self.ids)());
+        for (work, step) in self.engine.due(&mut Inputs { now, new_task: &mut new_task }) {
+            // A deadline changes no record: its signal need not wait for the disk.
+            step.signals.iter().for_each(|attempt| self.end(attempt));
+            self.note(work, Step { signals: Vec::new(), ..step }, now);
+        }
+    }
+
+    /// Ends an attempt with all it started.
+    pub(super) fn end(&mut self, attempt: &Attempt) {
+        let grace_ms = u64::try_from(self.config.grace.as_millis()).unwrap_or(u64::MAX);
+        self.effects.push(Effect::Tell(Request::End { key: key_of(attempt), grace_ms }));
+    }
+
+    /// Fills the free slots.
+    fn launch(&mut self, now: Timestamp) {
+        if self.paused_until.is_some() || self.draining {
+            return;
+        }
+        while let Some(attempt) = self.engine.next_launch() {
+            self.launched.insert(key_of(&attempt), attempt);
+            self.spawn(attempt, now);
+        }
+    }
+
+    fn spawn(&mut self, attempt: Attempt, now: Timestamp) {
+        let key = key_of(&attempt);
+        let Some(launch) = recover::launch(&self.config, self.works.get(&attempt.work), &attempt) else {
+            let error = "its description is gone from the store".to_owned();
+            self.over(key, now, Outcome::Failure(error), now);
+            return;
+        };
+        let workspace = &self.config.workspace;
+        let mut env = launch.env;
+        env.push(("PROV_WORKSPACE".to_owned(), workspace.display().to_string()));
+        env.push(("PROV_ATTEMPT".to_owned(), attempt.attempt.to_string()));
+        let events = logs::events_path(&self.config.places.logs, attempt.task);
+        env.push(("PROV_EVENTS".to_owned(), events.display().to_string()));
+        let cwd = launch.cwd.map_or_else(|| workspace.clone(), |cwd| workspace.join(cwd));
+        self.effects.push(Effect::Tell(Request::Spawn(Box::new(Spawn {
+            key,
+            program: launch.program,
+            args: launch.args,
+            env,
+            cwd: cwd.display().to_string(),
+            stdin: launch.stdin,
+        }))));
+    }
+
+    /// Forgets work that has ended, or was only looked at.
+    pub(super) fn retire(&mut self, work: WorkId) {
+        self.engine.retire(work);
+        if self.engine.work(work).is_none() {
+            self.rows.retire(work);
+            self.works.remove(&work);
+        }
+    }
+
+    /// Forgets work that was not accepted after all.
+    pub(super) fn discard(&mut self, id: WorkId) {
+        self.engine.discard(id);
+        self.rows.retire(id);
+        self.works.remove(&id);
+    }
+}
+
+pub(super) fn key_of(attempt: &Attempt) -> Key {
+    Key { task: attempt.task, attempt: attempt.attempt }
+}
+
+fn logged(work: WorkId, at: Timestamp, event: &Event) -> Change {
+    Change::Append(LoggedEvent { work, at, event: event.clone() })
+}
