@@ -86,12 +86,18 @@ impl Engine {
         Step { events, signals: Vec::new() }
     }
 
-    /// Takes work back from its recorded events, as it stood. Nothing follows from it until [`resume`](Self::resume).
+    /// Takes work back from its recorded events, as it stood: its intents are durable, so they wait for a slot. What
+    /// else follows from its state, [`resume`](Self::resume) tells.
     pub fn restore<'e>(&mut self, id: WorkId, shape: Arc<Shape>, events: impl IntoIterator<Item = &'e Event>) {
         let mut work = Work::new(id, shape);
         for event in events {
             work.apply(event);
-            self.note(&work, event);
+            self.note_all(id, std::slice::from_ref(event));
+        }
+        for operation in &work.active {
+            if matches!(work.operation(*operation).stage, Stage::Intended { .. }) {
+                self.admission.offer(id, *operation, work.shape.parallel_limit as usize);
+            }
         }
         self.works.insert(id, work);
     }
@@ -109,8 +115,7 @@ impl Engine {
         self.admission.occupy(adopted.work, adopted.operation);
     }
 
-    /// Goes on with restored work, after its attempts were adopted or given up: intents that never started wait for a
-    /// slot, and what was asked to end is told so again.
+    /// Goes on with restored work, after its attempts were adopted or given up; what was asked to end is told so again.
     pub fn resume(&mut self, id: WorkId, inputs: &mut Inputs<'_>) -> Step {
         let Some(work) = self.works.get_mut(&id) else { return Step::default() };
         let events = advance(work, inputs);
@@ -119,15 +124,6 @@ impl Engine {
             state.stop_requested && state.may_run()
         };
         let signals = work.active.iter().filter(stopping).filter_map(|index| attempt(work, *index)).collect();
-        let limit = work.shape.parallel_limit as usize;
-        let waits = |index: &&u32| matches!(work.operation(**index).stage, Stage::Intended { launched: false, .. });
-        let intended: Vec<u32> = work.active.iter().filter(waits).copied().collect();
-        let fresh = |index: &u32| {
-            events.iter().any(|event| matches!(event, Event::Intended { operation, .. } if operation == index))
-        };
-        for operation in intended.into_iter().filter(|index| !fresh(index)) {
-            self.admission.offer(id, operation, limit);
-        }
         self.note_all(id, &events);
         Step { events, signals }
     }
@@ -256,10 +252,6 @@ impl Engine {
                 _ => {}
             }
         }
-    }
-
-    fn note(&mut self, work: &Work, event: &Event) {
-        self.note_all(work.id, std::slice::from_ref(event));
     }
 }
 

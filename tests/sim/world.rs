@@ -276,9 +276,13 @@ impl World {
     fn pass_time(&mut self) {
         self.now = self.engine.next_timer().map_or(self.now, |at| at.max(self.now)).plus(Duration::from_millis(1));
         let steps = self.with(|engine, _, inputs| engine.due(inputs));
-        for (_, step) in steps {
-            self.take(step);
-        }
+        // All that was decided stands in the log before what follows from the signals.
+        let signals = steps.into_iter().flat_map(|(_, step)| {
+            self.pending.extend(step.events);
+            step.signals
+        });
+        let signals = signals.collect();
+        self.take(Step { events: Vec::new(), signals });
     }
 
     /// The daemon dies and starts again: only what is on disk and what runs is left.
