@@ -17,8 +17,7 @@ use crate::app::{self, App, BootstrapError, Limits, Parts};
 use crate::auth::keys::{KeyError, SigningKey};
 use crate::auth::token::TokenError;
 use crate::config::{Daemon, DrainAction};
-use crate::exec::Places;
-use crate::scheduler::clock::Clock;
+use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
 use crate::scheduler::{Config, Scheduler, StartError};
 use crate::server::listen::{self, ListenError};
@@ -191,16 +190,13 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
 async fn drain(scheduler: &Scheduler, config: &Daemon) {
     let patience = Duration::from_secs(config.drain_seconds);
     if tokio::time::timeout(patience, scheduler.drain(false)).await.is_ok() {
-        scheduler.retire();
         return;
     }
     match config.drain_action {
         DrainAction::Leave => tracing::info!("tasks still run; they go on, and the next daemon takes them up"),
         DrainAction::Cancel => {
             let patience = Duration::from_secs(config.grace_seconds + 5);
-            if tokio::time::timeout(patience, scheduler.drain(true)).await.is_ok() {
-                scheduler.retire();
-            }
+            let _ = tokio::time::timeout(patience, scheduler.drain(true)).await;
         }
     }
 }

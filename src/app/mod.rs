@@ -34,8 +34,8 @@ pub use limit::{Limits, Quota};
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::auth::keys::SigningKey;
 use crate::auth::token::{TokenError, Tokens};
+use crate::exec::Clock;
 use crate::scheduler::Scheduler;
-use crate::scheduler::clock::Clock;
 use crate::scheduler::command::Program;
 use crate::store::Store;
 

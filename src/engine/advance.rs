@@ -1,7 +1,7 @@
 //! What follows from the state alone: intents, skips, the turn to unwinding, the end.
 
 use super::event::{Direction, Event};
-use super::work::{Phase, Stage, Work};
+use super::work::{Phase, Work};
 use super::{Inputs, react};
 use crate::model::status::{BatchStatus, OperationStatus};
 
@@ -42,9 +42,8 @@ const AHEAD: usize = 64;
 
 fn intents(work: &Work, direction: Direction, inputs: &mut Inputs<'_>) -> Vec<Event> {
     let room = (work.shape.parallel_limit as usize + AHEAD).saturating_sub(work.active.len());
-    let due =
-        |index: &&u32| matches!(work.operation(**index).stage, Stage::Delayed { until, .. } if until <= inputs.now);
-    let again: Vec<u32> = work.delayed.iter().filter(due).take(room).copied().collect();
+    let due = work.delayed.iter().take_while(|(until, _)| *until <= inputs.now);
+    let again: Vec<u32> = due.map(|(_, index)| *index).take(room).collect();
     let first = work.ready.iter().take(room - again.len()).copied();
     let operations: Vec<u32> = again.iter().copied().chain(first).collect();
     let mut intend = |operation: u32| {
@@ -63,11 +62,11 @@ fn intents(work: &Work, direction: Direction, inputs: &mut Inputs<'_>) -> Vec<Ev
 fn halted(work: &Work, unwind: bool) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for index in &work.active {
-        if matches!(work.operation(*index).stage, Stage::Intended { launched: false, .. }) {
+        if !work.operation(*index).may_run() {
             events.push(Event::Withdrawn { operation: *index });
         }
     }
-    for index in &work.delayed {
+    for (_, index) in &work.delayed {
         events.push(react::give_up(work, *index));
     }
     if !events.is_empty() || !work.active.is_empty() {

@@ -1,15 +1,16 @@
 //! All live work together: commands in, events out, slots and timers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Inputs;
 use super::admission::Admission;
 use super::advance::advance;
 use super::event::{Command, Direction, Event};
-use super::react::{NotNow, react};
+use super::react::{self, NotNow, react};
 use super::shape::Shape;
-use super::work::{Phase, Stage, Work};
+use super::timers::Timers;
+use super::work::{Intent, Phase, Stage, Work};
 use crate::model::id::{TaskId, WorkId};
 use crate::model::time::Timestamp;
 
@@ -42,7 +43,7 @@ pub struct Step {
 pub struct Engine {
     works: HashMap<WorkId, Work>,
     admission: Admission,
-    timers: BTreeSet<(Timestamp, WorkId, u32)>,
+    timers: Timers,
 }
 
 impl Engine {
@@ -56,6 +57,12 @@ impl Engine {
     #[must_use]
     pub fn work(&self, id: WorkId) -> Option<&Work> {
         self.works.get(&id)
+    }
+
+    /// Every live work.
+    #[must_use]
+    pub fn ids(&self) -> Vec<WorkId> {
+        self.works.keys().copied().collect()
     }
 
     /// How many works are live.
@@ -94,36 +101,55 @@ impl Engine {
             work.apply(event);
             self.note_all(id, std::slice::from_ref(event));
         }
-        for operation in &work.active {
-            if matches!(work.operation(*operation).stage, Stage::Intended { .. }) {
-                self.admission.offer(id, *operation, work.shape.parallel_limit as usize);
-            }
-        }
+        let active: Vec<u32> = work.active.iter().copied().collect();
         self.works.insert(id, work);
+        active.into_iter().for_each(|operation| self.record(id, operation));
     }
 
-    /// The attempts of restored work that may have been started before the restart; the supervisor knows.
+    /// Every attempt that is under way or meant to be, of all works. What became of it, the supervisor knows.
     #[must_use]
-    pub fn unsettled(&self, id: WorkId) -> Vec<Attempt> {
-        let Some(work) = self.works.get(&id) else { return Vec::new() };
-        work.active.iter().filter_map(|operation| attempt(work, *operation)).collect()
+    pub fn attempts(&self) -> Vec<Attempt> {
+        let of = |work| move |operation: &u32| attempt(work, *operation);
+        self.works.values().flat_map(|work| work.active.iter().filter_map(of(work))).collect()
     }
 
-    /// An attempt of restored work runs, or ran and its result is at hand: it holds a slot.
-    pub fn adopt(&mut self, adopted: Attempt) {
-        self.launch(adopted.work, adopted.operation);
+    /// Whether the attempt is known to have begun.
+    #[must_use]
+    pub fn runs(&self, attempt: &Attempt) -> bool {
+        let stage = self.works.get(&attempt.work).map(|work| work.operation(attempt.operation).stage);
+        matches!(stage, Some(Stage::Running { .. }))
+    }
+
+    /// The attempt began at `since`, and runs or its result is at hand: it holds a slot. Its time is counted from there
+    /// again, whatever the clocks did meanwhile.
+    pub fn adopt(&mut self, adopted: Attempt, since: Timestamp) {
         self.admission.occupy(adopted.work, adopted.operation);
+        let Some(work) = self.works.get_mut(&adopted.work) else { return };
+        let timeout = work.shape.operations[adopted.operation as usize].timeout;
+        match &mut work.operation_mut(adopted.operation).stage {
+            Stage::Intended { intent, .. } => *intent = Intent::Launched,
+            Stage::Running { deadline, .. } => {
+                *deadline = since.plus(timeout);
+                self.timers.set(adopted.work, adopted.operation, *deadline);
+            }
+            Stage::Idle | Stage::Delayed { .. } => {}
+        }
     }
 
-    /// Goes on with restored work, after its attempts were adopted or given up; what was asked to end is told so again.
+    /// Goes on after the attempts were adopted or given up; what was asked to end is told so again.
     pub fn resume(&mut self, id: WorkId, inputs: &mut Inputs<'_>) -> Step {
         let Some(work) = self.works.get_mut(&id) else { return Step::default() };
-        let events = advance(work, inputs);
-        let stopping = |index: &&u32| {
-            let state = work.operation(**index);
-            state.stop_requested && state.may_run()
-        };
-        let signals = work.active.iter().filter(stopping).filter_map(|index| attempt(work, *index)).collect();
+        let stopping: Vec<u32> =
+            work.active.iter().filter(|index| work.operation(**index).stop_requested).copied().collect();
+        let mut events = Vec::new();
+        for index in &stopping {
+            let stopped = react::stop_before_start(work, *index);
+            stopped.iter().for_each(|event| work.apply(event));
+            events.extend(stopped);
+        }
+        events.extend(advance(work, inputs));
+        let running = stopping.iter().filter(|index| work.operation(**index).may_run());
+        let signals = running.filter_map(|index| attempt(work, *index)).collect();
         self.note_all(id, &events);
         Step { events, signals }
     }
@@ -150,11 +176,21 @@ impl Engine {
 
     /// The event is durable: an intent may now get a slot.
     pub fn committed(&mut self, id: WorkId, event: &Event) {
-        let Event::Intended { operation, attempt, .. } = event else { return };
+        let Event::Intended { operation, attempt, task, .. } = event else { return };
         let Some(work) = self.works.get(&id) else { return };
         let state = work.operation(*operation);
-        if state.attempt == *attempt && matches!(state.stage, Stage::Intended { launched: false, .. }) {
-            self.admission.offer(id, *operation, work.shape.parallel_limit as usize);
+        if (state.attempt, state.current_task()) == (*attempt, Some(*task)) {
+            self.record(id, *operation);
+        }
+    }
+
+    /// The operation's intent is on disk: it waits for a slot.
+    fn record(&mut self, id: WorkId, operation: u32) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let limit = work.shape.parallel_limit as usize;
+        if let Stage::Intended { intent: intent @ Intent::Decided, .. } = &mut work.operation_mut(operation).stage {
+            *intent = Intent::Recorded;
+            self.admission.offer(id, operation, limit);
         }
     }
 
@@ -162,49 +198,42 @@ impl Engine {
     pub fn next_launch(&mut self) -> Option<Attempt> {
         loop {
             let (id, operation) = self.admission.admit()?;
-            let waits = self
-                .works
-                .get(&id)
-                .is_some_and(|work| matches!(work.operation(operation).stage, Stage::Intended { launched: false, .. }));
-            if !waits {
-                self.admission.release(id, operation);
-                continue;
+            let work = self.works.get_mut(&id);
+            let stage = work.map(|work| &mut work.operation_mut(operation).stage);
+            if let Some(Stage::Intended { intent: intent @ Intent::Recorded, .. }) = stage {
+                *intent = Intent::Launched;
+                return self.works.get(&id).and_then(|work| attempt(work, operation));
             }
-            self.launch(id, operation);
-            return self.works.get(&id).and_then(|work| attempt(work, operation));
+            // It waited, and does so no more; what runs already holds its slot on its own account.
+            if !self.works.get(&id).is_some_and(|work| work.operation(operation).may_run()) {
+                self.admission.release(id, operation);
+            }
         }
     }
 
-    /// The attempt could not be started for want of something that may come back: it gives up its slot and waits for
-    /// another, unless its work was halted meanwhile.
+    /// The attempt did not start, and may start later: it gives up its slot and waits for another, unless its end was
+    /// asked for meanwhile.
     pub fn not_launched(&mut self, refused: Attempt, inputs: &mut Inputs<'_>) -> Step {
-        self.admission.release(refused.work, refused.operation);
-        let Some(work) = self.works.get_mut(&refused.work) else { return Step::default() };
-        let limit = work.shape.parallel_limit as usize;
-        let Stage::Intended { launched, .. } = &mut work.operation_mut(refused.operation).stage else {
-            return Step::default();
-        };
-        *launched = false;
-        self.admission.offer(refused.work, refused.operation, limit);
-        let events = advance(work, inputs);
-        self.note_all(refused.work, &events);
-        Step { events, signals: Vec::new() }
+        let (id, operation) = (refused.work, refused.operation);
+        self.admission.release(id, operation);
+        let Some(work) = self.works.get_mut(&id) else { return Step::default() };
+        if let Stage::Intended { intent: intent @ Intent::Launched, .. } = &mut work.operation_mut(operation).stage {
+            *intent = Intent::Recorded;
+            self.admission.offer(id, operation, work.shape.parallel_limit as usize);
+        }
+        self.resume(id, inputs)
     }
 
     /// When something is next due.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, ..)| *at)
+        self.timers.next()
     }
 
     /// What is due by now: attempts out of time are to be ended, delayed ones are intended again.
     pub fn due(&mut self, inputs: &mut Inputs<'_>) -> Vec<(WorkId, Step)> {
         let mut steps: Vec<(WorkId, Step)> = Vec::new();
-        while let Some((at, id, operation)) = self.timers.first().copied() {
-            if at > inputs.now {
-                break;
-            }
-            self.timers.pop_first();
+        while let Some((id, operation)) = self.timers.take_due(inputs.now) {
             let Some(work) = self.works.get_mut(&id) else { continue };
             match work.operation(operation).stage {
                 Stage::Running { deadline, .. } if deadline <= inputs.now => {
@@ -236,19 +265,18 @@ impl Engine {
         self.admission.retire(id);
     }
 
-    fn launch(&mut self, id: WorkId, operation: u32) {
-        let Some(work) = self.works.get_mut(&id) else { return };
-        if let Stage::Intended { launched, .. } = &mut work.operation_mut(operation).stage {
-            *launched = true;
-        }
-    }
-
     fn note_all(&mut self, id: WorkId, events: &[Event]) {
         for event in events {
             match event {
-                Event::Started { operation, deadline, .. } => _ = self.timers.insert((*deadline, id, *operation)),
-                Event::AttemptFailed { operation, again_at, .. } => _ = self.timers.insert((*again_at, id, *operation)),
-                Event::Withdrawn { operation } | Event::Stopped { operation } => self.admission.release(id, *operation),
+                Event::Started { operation, deadline, .. } => self.timers.set(id, *operation, *deadline),
+                Event::AttemptFailed { operation, again_at, .. } => self.timers.set(id, *operation, *again_at),
+                Event::Intended { operation, .. }
+                | Event::Succeeded { operation, .. }
+                | Event::Failed { operation, .. } => self.timers.clear(id, *operation),
+                Event::Withdrawn { operation } | Event::Stopped { operation } => {
+                    self.timers.clear(id, *operation);
+                    self.admission.release(id, *operation);
+                }
                 _ => {}
             }
         }

@@ -21,6 +21,7 @@ pub mod live;
 pub mod react;
 pub mod retry;
 pub mod shape;
+mod timers;
 mod unwind;
 pub mod work;
 

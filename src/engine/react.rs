@@ -130,6 +130,18 @@ fn ended(work: &Work, operation: u32, event: Event) -> Vec<Event> {
     events
 }
 
+/// What follows for an intent that has no process, where the end of its operation was asked for: there is nothing to
+/// signal, so it ends here. When the whole work was halted, the intent is withdrawn instead.
+pub(super) fn stop_before_start(work: &Work, operation: u32) -> Vec<Event> {
+    let state = work.operation(operation);
+    let waits = matches!(state.stage, Stage::Intended { direction: Direction::Do, .. }) && !state.may_run();
+    if state.stop_requested && waits && work.phase == Phase::Forward {
+        ended(work, operation, Event::Stopped { operation })
+    } else {
+        Vec::new()
+    }
+}
+
 /// An operation that waits for an attempt which won't come any more.
 pub(super) fn give_up(work: &Work, operation: u32) -> Event {
     let state = work.operation(operation);

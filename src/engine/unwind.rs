@@ -16,6 +16,12 @@ pub(super) fn begin(work: &mut Work) {
         state.blockers = super::index(operation.dependents.len());
         state.attempt = 0;
         state.stage = Stage::Idle;
+        if !state.undone {
+            // Another turn of undoing is another task: a task and an attempt name one process for ever.
+            state.undo_task = None;
+        }
+        // Nobody asks for the end of a compensation.
+        state.stop_requested = false;
     }
     let free = (0..shape.operations.len()).filter(|index| shape.operations[*index].dependents.is_empty());
     let free: Vec<u32> = free.map(super::index).collect();

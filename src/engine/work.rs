@@ -36,8 +36,8 @@ pub enum Stage {
     Intended {
         /// Do or undo.
         direction: Direction,
-        /// Its slot was given; from now on it may run. Not durable: after a crash the supervisor tells.
-        launched: bool,
+        /// How far that is.
+        intent: Intent,
     },
     /// Its process runs.
     Running {
@@ -55,6 +55,17 @@ pub enum Stage {
     },
 }
 
+/// How far an intent is. Not durable: after a restart every intent is on record, and the supervisor tells which began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// It was decided.
+    Decided,
+    /// It is on disk: it may get a slot.
+    Recorded,
+    /// It has a slot: from now on it may run.
+    Launched,
+}
+
 /// The state of one operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperationState {
@@ -70,14 +81,18 @@ pub struct OperationState {
     pub task: Option<TaskId>,
     /// The task that undoes it.
     pub undo_task: Option<TaskId>,
-    /// Whether it ever started.
+    /// Whether it started since the work was accepted or tried again.
     pub started: bool,
+    /// Whether something it did may still be there, from whatever attempt: it started, and was not undone since.
+    pub touched: bool,
     /// Whether its compensation succeeded.
     pub undone: bool,
     /// Whether somebody asked for its end.
     pub stop_requested: bool,
     /// Why it last failed.
     pub error: Option<String>,
+    /// Why its compensation last failed.
+    pub undo_error: Option<String>,
     /// Dependencies that are not yet satisfied.
     pub(super) unmet: u32,
     /// A hard dependency can't be satisfied any more.
@@ -107,10 +122,12 @@ pub struct Work {
     pub(super) doomed: BTreeSet<u32>,
     /// Operations that are intended or running.
     pub(super) active: BTreeSet<u32>,
-    /// Operations that wait for another attempt.
-    pub(super) delayed: BTreeSet<u32>,
+    /// Operations that wait for another attempt, by when it is due.
+    pub(super) delayed: BTreeSet<(Timestamp, u32)>,
     /// Operations in status Pending.
     pub(super) pending: usize,
+    /// Whether anything happened to any operation.
+    has_begun: bool,
 }
 
 impl Work {
@@ -125,9 +142,11 @@ impl Work {
             task: None,
             undo_task: None,
             started: false,
+            touched: false,
             undone: false,
             stop_requested: false,
             error: None,
+            undo_error: None,
             unmet: 0,
             doomed: false,
             blockers: 0,
@@ -143,6 +162,7 @@ impl Work {
             active: BTreeSet::new(),
             delayed: BTreeSet::new(),
             pending: 0,
+            has_begun: false,
             shape,
         };
         work.count();
@@ -165,10 +185,8 @@ impl Work {
         match self.phase {
             Phase::Ended(status) => status,
             Phase::Unwinding => BatchStatus::RollingBack,
-            Phase::Forward | Phase::Halted { .. } => {
-                let fresh = |state: &OperationState| !state.started && state.status == OperationStatus::Pending;
-                if self.operations.iter().all(fresh) { BatchStatus::Pending } else { BatchStatus::Running }
-            }
+            Phase::Forward | Phase::Halted { .. } if self.has_begun => BatchStatus::Running,
+            Phase::Forward | Phase::Halted { .. } => BatchStatus::Pending,
         }
     }
 
@@ -182,7 +200,7 @@ impl Work {
         match self.shape.operations[index as usize].compensation {
             Compensation::None => false,
             Compensation::WhenCompleted => state.done == OperationStatus::Completed,
-            Compensation::WhenStarted => state.started && state.done != OperationStatus::Pending,
+            Compensation::WhenStarted => state.touched && state.done != OperationStatus::Pending,
         }
     }
 
@@ -217,11 +235,10 @@ impl Work {
     }
 
     fn intend(&mut self, index: u32, direction: Direction, attempt: u32, task: TaskId) {
-        self.ready.remove(&index);
-        self.delayed.remove(&index);
+        self.rest(index);
         self.active.insert(index);
         let state = self.operation_mut(index);
-        state.stage = Stage::Intended { direction, launched: false };
+        state.stage = Stage::Intended { direction, intent: Intent::Decided };
         state.attempt = attempt;
         match direction {
             Direction::Do => state.task = Some(task),
@@ -235,7 +252,9 @@ impl Work {
         state.stage = Stage::Running { direction, deadline };
         match direction {
             Direction::Do => {
-                state.started = true;
+                (state.started, state.touched) = (true, true);
+                self.has_begun = true;
+                let state = self.operation_mut(index);
                 if state.status == OperationStatus::Pending {
                     state.status = OperationStatus::Running;
                     self.pending -= 1;
@@ -251,7 +270,7 @@ impl Work {
             Direction::Undo => {
                 self.rest(index);
                 let state = self.operation_mut(index);
-                state.undone = true;
+                (state.undone, state.touched) = (true, false);
                 let was_done = state.done == OperationStatus::Completed;
                 state.status = if was_done { OperationStatus::RolledBack } else { state.done };
                 unwind::settled(self, index);
@@ -260,15 +279,15 @@ impl Work {
     }
 
     fn fail_attempt(&mut self, index: u32, direction: Direction, error: &str, until: Timestamp) {
-        self.active.remove(&index);
-        self.delayed.insert(index);
+        self.rest(index);
+        self.delayed.insert((until, index));
         let state = self.operation_mut(index);
-        state.error = Some(error.to_owned());
         state.stage = Stage::Delayed { direction, until };
+        *state.error_of(direction) = Some(error.to_owned());
     }
 
     fn fail(&mut self, index: u32, direction: Direction, error: &str) {
-        self.operation_mut(index).error = Some(error.to_owned());
+        *self.operation_mut(index).error_of(direction) = Some(error.to_owned());
         if direction == Direction::Undo {
             self.rest(index);
             self.operation_mut(index).status = OperationStatus::RollbackFailed;
@@ -292,7 +311,7 @@ impl Work {
             return;
         }
         self.cancel_requested = true;
-        for index in self.active.iter().chain(&self.delayed) {
+        for index in self.active.iter().chain(self.delayed.iter().map(|(_, index)| index)) {
             self.operations[*index as usize].stop_requested = true;
         }
     }
@@ -300,8 +319,10 @@ impl Work {
     /// Nothing of the operation runs or is meant to.
     fn rest(&mut self, index: u32) {
         self.active.remove(&index);
-        self.delayed.remove(&index);
         self.ready.remove(&index);
+        if let Stage::Delayed { until, .. } = self.operation(index).stage {
+            self.delayed.remove(&(until, index));
+        }
         self.operation_mut(index).stage = Stage::Idle;
     }
 
@@ -309,6 +330,7 @@ impl Work {
     fn settle(&mut self, index: u32, status: OperationStatus) {
         self.rest(index);
         self.doomed.remove(&index);
+        self.has_begun = true;
         let state = self.operation_mut(index);
         if state.status == OperationStatus::Pending {
             self.pending -= 1;
@@ -382,9 +404,11 @@ impl Work {
                 started: false,
                 undone: false,
                 error: None,
+                undo_error: None,
                 ..state.clone()
             };
         }
+        self.has_begun = self.operations.iter().any(|state| state.status != OperationStatus::Pending);
         self.count();
         if rolling_back {
             self.phase = Phase::Unwinding;
@@ -410,7 +434,14 @@ impl OperationState {
     /// Whether its process may be running.
     #[must_use]
     pub fn may_run(&self) -> bool {
-        matches!(self.stage, Stage::Running { .. } | Stage::Intended { launched: true, .. })
+        matches!(self.stage, Stage::Running { .. } | Stage::Intended { intent: Intent::Launched, .. })
+    }
+
+    fn error_of(&mut self, direction: Direction) -> &mut Option<String> {
+        match direction {
+            Direction::Do => &mut self.error,
+            Direction::Undo => &mut self.undo_error,
+        }
     }
 
     /// The task of the present direction.

@@ -104,10 +104,10 @@ impl Sink {
         let (head, rest) = bytes.split_at(room);
         if !head.is_empty() {
             // A disk that is full costs log lines, never the task.
-            if self.write(head).is_err() {
-                self.keep_tail(head);
+            match self.write(head) {
+                Ok(()) => self.kept += head.len() as u64,
+                Err(_) => self.keep_tail(head),
             }
-            self.kept += head.len() as u64;
         }
         self.keep_tail(rest);
     }
@@ -131,7 +131,7 @@ impl Sink {
 
     /// Writes the end of an overlong stream, after a line that says what is missing.
     fn finish(&mut self) {
-        let missing = self.total - self.kept.min(self.total) - self.tail.len() as u64;
+        let missing = self.total.saturating_sub(self.kept + self.tail.len() as u64);
         let tail = std::mem::take(&mut self.tail);
         if tail.is_empty() {
             return;

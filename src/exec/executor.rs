@@ -15,6 +15,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use super::wire::{Report, Request};
+use crate::model::time::Timestamp;
 
 /// The socket's name below the supervisor's directory.
 pub(super) const SOCKET: &str = "socket";
@@ -55,19 +56,35 @@ pub struct Places {
     pub log_limit: u64,
 }
 
-/// A handle to the supervisor: requests go in, reports come out of the channel given to [`Executor::start`].
+/// What comes from the supervisor.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// A supervisor is there, the first one or one that takes the place of another.
+    Connected {
+        /// Counted from 1. What is told to the connections before it is not heard any more.
+        connection: u64,
+        /// Everything it knows. An attempt that isn't among it was never begun.
+        known: Vec<Report>,
+        /// What its clock shows, by which its times are meant.
+        now: Timestamp,
+    },
+    /// Something happened since.
+    Said(Report),
+}
+
+/// A handle to the supervisor: requests go in, what is heard comes out of the channel given to [`Executor::start`].
 #[derive(Clone, Debug)]
 pub struct Executor {
-    requests: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedSender<(u64, Request)>,
 }
 
 impl Executor {
-    /// Connects to the supervisor that runs, or starts one. Reports of everything it knows come first, then `Known`; the
-    /// same again whenever the supervisor had to be replaced.
+    /// Connects to the supervisor that runs, or starts one. [`Heard::Connected`] comes first, and again whenever the
+    /// supervisor had to be replaced.
     ///
     /// # Errors
     /// When there is none and none can be started.
-    pub async fn start(places: Places, reports: mpsc::UnboundedSender<Report>) -> Result<Self, ExecError> {
+    pub async fn start(places: Places, heard: mpsc::UnboundedSender<Heard>) -> Result<Self, ExecError> {
         let directory = |path: &Path| {
             let path = path.to_owned();
             move |source| ExecError::Directory { path: path.display().to_string(), source }
@@ -76,19 +93,14 @@ impl Executor {
         fs::create_dir_all(&places.logs).map_err(directory(&places.logs))?;
         let stream = connect(&places).await?;
         let (requests, queue) = mpsc::unbounded_channel();
-        tokio::spawn(converse(places, stream, queue, reports));
+        tokio::spawn(converse(places, stream, queue, heard));
         Ok(Self { requests })
     }
 
-    /// The supervisor may exit once nothing runs.
-    pub fn retire(&self) {
-        self.tell(Request::Retire);
-    }
-
-    /// Tells the supervisor.
-    pub fn tell(&self, request: Request) {
+    /// Tells the supervisor of this connection; one that came after it does not hear it.
+    pub fn tell(&self, connection: u64, request: Request) {
         // The conversation only ends with the daemon, and then nobody waits for an answer.
-        let _ = self.requests.send(request);
+        let _ = self.requests.send((connection, request));
     }
 }
 
@@ -96,10 +108,11 @@ impl Executor {
 async fn converse(
     places: Places,
     stream: UnixStream,
-    mut requests: mpsc::UnboundedReceiver<Request>,
-    reports: mpsc::UnboundedSender<Report>,
+    mut requests: mpsc::UnboundedReceiver<(u64, Request)>,
+    heard: mpsc::UnboundedSender<Heard>,
 ) {
     let mut stream = Some(stream);
+    let mut connection = 0;
     loop {
         let Some(connected) = stream.take() else {
             match connect(&places).await {
@@ -112,8 +125,9 @@ async fn converse(
             continue;
         };
         let (read, write) = connected.into_split();
-        let reading = tokio::spawn(hear(read, reports.clone()));
-        if !speak(write, &mut requests, &reading).await {
+        connection += 1;
+        let reading = tokio::spawn(hear(read, connection, heard.clone()));
+        if !speak(write, connection, &mut requests, &reading).await {
             return;
         }
         reading.abort();
@@ -121,10 +135,12 @@ async fn converse(
     }
 }
 
-/// Sends requests until the supervisor is gone (`true`) or the daemon ends (`false`).
+/// Sends the requests of this connection until the supervisor is gone (`true`) or the daemon ends (`false`). Those of
+/// another are passed over: whoever made them hears of this one, and decides anew.
 async fn speak(
     write: OwnedWriteHalf,
-    requests: &mut mpsc::UnboundedReceiver<Request>,
+    connection: u64,
+    requests: &mut mpsc::UnboundedReceiver<(u64, Request)>,
     reading: &tokio::task::JoinHandle<()>,
 ) -> bool {
     let mut write = BufWriter::new(write);
@@ -135,9 +151,12 @@ async fn speak(
             request = requests.recv() => {
                 let Some(mut request) = request else { return false };
                 loop {
+                    let (of, body) = &request;
                     line.clear();
-                    serde_json::to_writer(&mut line, &request).expect("a request has no map with keys that aren't text");
-                    line.push(b'\n');
+                    if *of == connection {
+                        serde_json::to_writer(&mut line, body).expect("a request has no map with keys that aren't text");
+                        line.push(b'\n');
+                    }
                     if write.write_all(&line).await.is_err() {
                         return true;
                     }
@@ -159,16 +178,29 @@ async fn speak(
     }
 }
 
-async fn hear(read: OwnedReadHalf, reports: mpsc::UnboundedSender<Report>) {
+/// Passes on what the supervisor says: all that it knows at once, then each report.
+async fn hear(read: OwnedReadHalf, connection: u64, heard: mpsc::UnboundedSender<Heard>) {
     let mut lines = BufReader::with_capacity(64 * 1024, read).lines();
+    let mut known = Some(Vec::new());
     while let Ok(Some(line)) = lines.next_line().await {
-        match serde_json::from_str(&line) {
-            Ok(report) => {
-                if reports.send(report).is_err() {
-                    return;
-                }
+        let report = match serde_json::from_str(&line) {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::warn!(%error, "the supervisor said something unknown");
+                continue;
             }
-            Err(error) => tracing::warn!(%error, "the supervisor said something unknown"),
+        };
+        let told = match (&mut known, report) {
+            (Some(all), Report::Known { now }) => Heard::Connected { connection, known: std::mem::take(all), now },
+            (Some(all), report) => {
+                all.push(report);
+                continue;
+            }
+            (None, report) => Heard::Said(report),
+        };
+        known = None;
+        if heard.send(told).is_err() {
+            return;
         }
     }
 }
@@ -213,7 +245,7 @@ fn short_path<T>(directory: &Path, with: impl FnOnce(&Path) -> io::Result<T>) ->
 fn launch(places: &Places) -> Result<(), ExecError> {
     let log_path = places.directory.join("log");
     let directory = |source| ExecError::Directory { path: log_path.display().to_string(), source };
-    let log = File::create(&log_path).map_err(directory)?;
+    let log = File::options().create(true).append(true).open(&log_path).map_err(directory)?;
     // The running program itself, even where its file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command

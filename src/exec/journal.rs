@@ -206,8 +206,8 @@ fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When the file is there and can't be read.
 pub fn read(directory: &Path) -> io::Result<BTreeMap<Key, Trace>> {
-    let text = match fs::read_to_string(path(directory)) {
-        Ok(text) => text,
+    let text = match fs::read(path(directory)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };

@@ -17,6 +17,7 @@
 
 pub mod census;
 mod child;
+mod clock;
 mod executor;
 mod inherit;
 pub mod journal;
@@ -24,5 +25,6 @@ pub mod logs;
 pub mod supervisor;
 pub mod wire;
 
-pub use executor::{ExecError, Executor, Places};
+pub use clock::Clock;
+pub use executor::{ExecError, Executor, Heard, Places};
 pub use wire::{Ending, Key, Report, Spawn};

@@ -15,11 +15,11 @@ use rustix::event::epoll;
 use rustix::process::Signal;
 
 use super::child::{Child, EndRequest, is_transient};
+use super::clock::Clock;
 use super::inherit::inherit;
 use super::journal::{self, Entry, Journal};
 use super::wire::{Ending, Key, Report, Request, Spawn};
 use super::{census, executor};
-use crate::model::time::Timestamp;
 
 /// How long a supervisor without work waits for a daemon.
 const IDLE: Duration = Duration::from_secs(20);
@@ -55,6 +55,7 @@ struct Supervisor {
     results: BTreeMap<Key, Vec<Report>>,
     retiring: bool,
     alone_since: Instant,
+    clock: Clock,
     buffer: Vec<u8>,
 }
 
@@ -98,6 +99,7 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
         results,
         retiring: false,
         alone_since: Instant::now(),
+        clock: Clock::start(),
         buffer: vec![0; 64 * 1024],
         epoll,
     };
@@ -203,7 +205,7 @@ impl Supervisor {
         self.daemon = Some(Daemon { stream, input: Vec::new(), output: Vec::new() });
         let results = self.results.values().flatten().cloned();
         let running = self.children.values().map(Child::started);
-        let known: Vec<Report> = results.chain(running).chain([Report::Known]).collect();
+        let known: Vec<Report> = results.chain(running).chain([Report::Known { now: self.clock.now() }]).collect();
         for report in &known {
             self.tell(report);
         }
@@ -224,7 +226,7 @@ impl Supervisor {
     /// Sends what is waiting. The daemon reads all the time, so a full socket is waited for.
     fn flush(&mut self) {
         if let Err(error) = self.journal.write() {
-            eprintln!("prov supervisor: can't write the journal: {error}");
+            complain(&format!("can't write the journal: {error}"));
         }
         let Some(daemon) = &mut self.daemon else { return };
         if daemon.output.is_empty() {
@@ -309,7 +311,7 @@ impl Supervisor {
         let results = self.results.iter().flat_map(of_result);
         let entries: Vec<Entry> = results.chain(self.children.values().flat_map(of_child)).flatten().collect();
         if let Err(error) = self.journal.rewrite(&entries) {
-            eprintln!("prov supervisor: can't start the journal over: {error}");
+            complain(&format!("can't start the journal over: {error}"));
         }
         self.rewrite_above = JOURNAL_BYTES.max(4 * self.journal.bytes());
     }
@@ -319,7 +321,7 @@ impl Supervisor {
         if self.pids.contains_key(&key) || self.results.contains_key(&key) {
             return;
         }
-        let at = Timestamp::now();
+        let at = self.clock.now();
         self.journal.note(&Entry::Begin { key, at });
         // What is about to start must be written down before it can start.
         let started = self.journal.write().and_then(|()| Child::start(spawn, &self.logs, self.log_limit, at));
@@ -387,7 +389,7 @@ impl Supervisor {
             let Some(child) = self.children.get_mut(&pid) else { continue };
             let (out, err) = child.close_streams(&mut self.buffer);
             (ending.stdout_bytes, ending.stderr_bytes) = (out, err);
-            child.exit = Some((Timestamp::now(), ending));
+            child.exit = Some((self.clock.now(), ending));
             if child.ending.is_none() {
                 self.report(pid);
             }
@@ -413,7 +415,7 @@ impl Supervisor {
     /// The attempt is over: writes it down, keeps it until the daemon has it, says so.
     fn report(&mut self, pid: i32) {
         let Some(child) = self.children.remove(&pid) else { return };
-        let (at, mut ending) = child.exit.clone().unwrap_or((Timestamp::now(), Ending::default()));
+        let (at, mut ending) = child.exit.clone().unwrap_or((self.clock.now(), Ending::default()));
         ending.ended =
             child.ending.as_ref().map_or(0, |ending| u32::try_from(ending.signalled.len()).unwrap_or(u32::MAX));
         self.pids.remove(&child.key);
@@ -422,6 +424,11 @@ impl Supervisor {
         self.tell(&report);
         self.results.insert(child.key, vec![child.started(), report]);
     }
+}
+
+/// Into the log, which may be on a disk that is full: that must not end the supervisor.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "prov supervisor: {what}");
 }
 
 /// The next process that has ended, with how it ended and what it used.

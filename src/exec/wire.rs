@@ -106,7 +106,10 @@ pub enum Report {
         what: String,
     },
     /// Everything known has been reported: sent after each connecting. An attempt not reported by then was never begun.
-    Known,
+    Known {
+        /// What the supervisor's clock shows, by which its times are meant.
+        now: Timestamp,
+    },
 }
 
 impl Report {
@@ -118,7 +121,7 @@ impl Report {
             | Self::Refused { key, .. }
             | Self::Exited { key, .. }
             | Self::Lost { key, .. } => Some(*key),
-            Self::Known => None,
+            Self::Known { .. } => None,
         }
     }
 }

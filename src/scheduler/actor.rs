@@ -5,10 +5,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::Request;
-use super::clock::Clock;
 use super::driver::{Driver, Effect, Ticket};
 use super::report::Told;
-use crate::exec::Executor;
+use crate::exec::{Clock, Executor};
 use crate::model::time::Timestamp;
 use crate::store::{CommitError, Store};
 
@@ -41,7 +40,7 @@ impl Actor {
                             result
                         });
                     }
-                    Effect::Tell(request) => self.executor.tell(request),
+                    Effect::Tell(connection, request) => self.executor.tell(connection, request),
                     Effect::Announce => self.changed.send_modify(|count| *count += 1),
                 }
             }

@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::outbox::{Group, Reply, Stalled};
-use super::report::Told;
+use super::report::{Happening, Told};
 use super::rows::{LiveRows, NewTask};
 use super::{Config, Rows, ScheduleError, Submission, command, recover};
-use crate::engine::react::NotNow;
-use crate::engine::{Attempt, Command, Engine, Event, Inputs, Outcome, Step};
+use crate::engine::react::{NotNow, react};
+use crate::engine::{Attempt, Command, Direction, Engine, Event, Inputs, Outcome, Step, retry};
 use crate::exec::wire::Request;
 use crate::exec::{Key, Spawn, logs};
 use crate::model::id::{TaskId, WorkId};
@@ -31,8 +31,8 @@ pub(super) const PAUSE: std::time::Duration = std::time::Duration::from_millis(5
 pub enum Effect {
     /// Make this durable, then hand the ticket to [`Driver::committed`]. Transactions take effect in this order.
     Commit(Ticket, Transaction),
-    /// Tell the supervisor.
-    Tell(Request),
+    /// Tell the supervisor of this connection, and none that takes its place.
+    Tell(u64, Request),
     /// Records have changed for whoever looks.
     Announce,
 }
@@ -46,8 +46,8 @@ pub struct Driver {
     pub(super) rows: LiveRows,
     /// Attempts that the supervisor was asked to start and has not reported the end of.
     pub(super) launched: HashMap<Key, Attempt>,
-    /// Attempts that the supervisor spoke of since it was last connected to.
-    pub(super) spoken_of: HashSet<Key>,
+    /// The connection to the supervisor that was last heard of.
+    pub(super) connection: u64,
     pub(super) group: Group,
     /// A group is being written.
     pub(super) is_writing: bool,
@@ -70,8 +70,13 @@ impl Driver {
         self.tick(now);
         self.launch(now);
         self.flush(now);
-        if self.draining && self.launched.is_empty() && !self.is_writing {
-            self.drained.take().map(|reply| reply.send(()));
+        if self.launched.is_empty()
+            && !self.is_writing
+            && self.stalled.is_none()
+            && let Some(reply) = self.drained.take()
+        {
+            self.tell_supervisor(Request::Retire);
+            let _ = reply.send(());
         }
     }
 
@@ -89,8 +94,8 @@ impl Driver {
 
     /// New work is a commit of its own, because it can be refused on its own.
     pub fn submit(&mut self, submission: Submission, reply: Reply, now: Timestamp) {
-        if self.draining {
-            let _ = reply.send(Err(ScheduleError::Ending));
+        if let Err(reason) = self.accepts() {
+            let _ = reply.send(Err(reason));
             return;
         }
         let Submission { id, work, rows, remember } = submission;
@@ -118,34 +123,47 @@ impl Driver {
 
     /// Asks for the end of work, or of one of its operations.
     pub fn cancel(&mut self, work: WorkId, operation: Option<u32>, rollback: bool, reply: Reply, now: Timestamp) {
-        if let Err(reason) = self.tell(work, &Command::Cancel { operation, rollback }, now) {
-            let _ = reply.send(Err(reason));
-        } else {
-            self.group.after.replies.push(reply);
+        let stalled = self.stalled.as_ref().map(|stalled| ScheduleError::Unavailable(stalled.why.clone()));
+        let told = stalled.map_or_else(|| self.tell(work, &Command::Cancel { operation, rollback }, now), Err);
+        match told {
+            Ok(()) => self.group.after.replies.push(reply),
+            Err(reason) => _ = reply.send(Err(reason)),
         }
     }
 
     /// Goes on with ended work from what failed; `reads` is where it is found.
     pub fn retry(&mut self, work: WorkId, reads: &dyn Backend, reply: Reply, now: Timestamp) {
-        let retried = if self.draining { Err(ScheduleError::Ending) } else { self.take_up_again(work, reads, now) };
-        match retried {
+        match self.take_up_again(work, reads, now) {
             Ok(()) => self.group.after.replies.push(reply),
-            Err(reason) => {
-                // What was only looked at is ended as before.
-                self.retire(work);
-                let _ = reply.send(Err(reason));
-            }
+            Err(reason) => _ = reply.send(Err(reason)),
         }
     }
 
     fn take_up_again(&mut self, work: WorkId, reads: &dyn Backend, now: Timestamp) -> Result<(), ScheduleError> {
+        self.accepts()?;
         if self.engine.work(work).is_none() {
+            // Work leaves the memory only once its end is on disk, so the store knows it as it is.
             let loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
+            react(&loaded.replayed(work), &Command::Retry)?;
             self.restore(work, loaded);
         }
-        self.tell(work, &Command::Retry, now)?;
+        let step = self.handle(work, &Command::Retry, now);
+        let step = step.map_err(|reason| reason.map_or(ScheduleError::Unknown(work), ScheduleError::NotNow))?;
+        // Before what follows: it may end again at once.
         self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));
+        self.note(work, step, now);
         Ok(())
+    }
+
+    /// Whether anything new can be asked for at the moment.
+    fn accepts(&self) -> Result<(), ScheduleError> {
+        if self.draining {
+            return Err(ScheduleError::Ending);
+        }
+        match &self.stalled {
+            Some(stalled) => Err(ScheduleError::Unavailable(stalled.why.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Takes work into memory as the store has it.
@@ -183,18 +201,27 @@ impl Driver {
     /// Takes in what the supervisor says.
     pub fn hear(&mut self, told: Told, now: Timestamp) {
         match told {
-            Told::Started { key, at } => {
-                self.spoken_of.insert(key);
+            Told::Connected { connection, known, now: theirs } => {
+                self.connection = connection;
+                self.reconcile(known, theirs, now);
+            }
+            // It happened just now, and only one clock counts.
+            Told::Happened(happening) => self.take_in(happening.moved(|_| now), now),
+        }
+    }
+
+    pub(super) fn take_in(&mut self, happening: Happening, now: Timestamp) {
+        match happening {
+            Happening::Started { key, at } => {
                 self.report(
                     key,
                     |attempt| Command::Started { operation: attempt.operation, attempt: key.attempt, at },
                     now,
                 );
             }
-            Told::Refused { key, transient: true, error, .. } => self.pause(key, &error, now),
-            Told::Refused { key, at, error, .. } => self.over(key, at, Outcome::Failure(error), now),
-            Told::Exited { key, at, outcome, code, output } => {
-                self.spoken_of.insert(key);
+            Happening::Refused { key, transient: true, error, .. } => self.pause(key, &error, now),
+            Happening::Refused { key, at, error, .. } => self.over(key, at, Outcome::Failure(error), now),
+            Happening::Exited { key, at, outcome, code, output } => {
                 if self.launched.contains_key(&key)
                     && let Some(row) = self.rows.task_mut(key.task)
                 {
@@ -202,7 +229,6 @@ impl Driver {
                 }
                 self.over(key, at, outcome, now);
             }
-            Told::Known => self.start_again_what_was_not_begun(now),
         }
     }
 
@@ -225,21 +251,18 @@ impl Driver {
     /// There is no process or memory to be had at the moment: nothing is started for a while.
     fn pause(&mut self, key: Key, error: &str, now: Timestamp) {
         tracing::warn!(%key, error, "a task can't start at the moment; it waits");
-        let Some(attempt) = self.launched.remove(&key) else { return };
         self.paused_until = Some(now.plus(PAUSE));
+        if let Some(attempt) = self.launched.get(&key).copied() {
+            self.take_back(attempt, now);
+        }
+    }
+
+    /// The attempt did not begin: it waits for a slot again, unless its end was asked for meanwhile.
+    pub(super) fn take_back(&mut self, attempt: Attempt, now: Timestamp) {
+        self.launched.remove(&key_of(&attempt));
         let mut new_task = || TaskId((self.ids)());
         let step = self.engine.not_launched(attempt, &mut Inputs { now, new_task: &mut new_task });
         self.note(attempt.work, step, now);
-    }
-
-    /// A new supervisor has told all it knows; what it doesn't know was never begun.
-    fn start_again_what_was_not_begun(&mut self, now: Timestamp) {
-        let spoken_of = std::mem::take(&mut self.spoken_of);
-        let missing: Vec<Attempt> =
-            self.launched.iter().filter(|(key, _)| !spoken_of.contains(key)).map(|(_, attempt)| *attempt).collect();
-        for attempt in missing {
-            self.spawn(attempt, now);
-        }
     }
 
     /// Queues what happened to be written and then acted on.
@@ -249,7 +272,7 @@ impl Driver {
             self.group.changes.push(logged(work, at, &event));
             if matches!(event, Event::Ended { .. }) {
                 self.group.changes.push(Change::RemoveLive(work));
-                self.group.after.retire.push(work);
+                self.group.after.retire.insert(work);
             }
             self.group.after.events.push((work, event));
         }
@@ -283,7 +306,10 @@ impl Driver {
             operation,
             line: command::line(&self.config.program, spec, operation, *direction)?,
             dependencies: dependencies.filter_map(|(dependency, _)| work.operation(*dependency).task).collect(),
-            max_attempts: operation.retry.max_attempts,
+            max_attempts: match direction {
+                Direction::Do => operation.retry.max_attempts,
+                Direction::Undo => retry::undo(&operation.retry).max_attempts,
+            },
             infra: spec.infra.clone(),
             submitted_by: batch.submitted_by.clone(),
             at,
@@ -299,15 +325,20 @@ impl Driver {
         let mut new_task = || TaskId((self.ids)());
         for (work, step) in self.engine.due(&mut Inputs { now, new_task: &mut new_task }) {
             // A deadline changes no record: its signal need not wait for the disk.
-            step.signals.iter().for_each(|attempt| self.end(attempt));
+            step.signals.iter().for_each(|attempt| self.end_process(key_of(attempt)));
             self.note(work, Step { signals: Vec::new(), ..step }, now);
         }
     }
 
     /// Ends an attempt with all it started.
-    pub(super) fn end(&mut self, attempt: &Attempt) {
+    pub(super) fn end_process(&mut self, key: Key) {
         let grace_ms = u64::try_from(self.config.grace.as_millis()).unwrap_or(u64::MAX);
-        self.effects.push(Effect::Tell(Request::End { key: key_of(attempt), grace_ms }));
+        self.tell_supervisor(Request::End { key, grace_ms });
+    }
+
+    /// Tells the supervisor that was last heard of.
+    pub(super) fn tell_supervisor(&mut self, request: Request) {
+        self.effects.push(Effect::Tell(self.connection, request));
     }
 
     /// Fills the free slots.
@@ -335,17 +366,17 @@ impl Driver {
         let events = logs::events_path(&self.config.places.logs, attempt.task);
         env.push(("PROV_EVENTS".to_owned(), events.display().to_string()));
         let cwd = launch.cwd.map_or_else(|| workspace.clone(), |cwd| workspace.join(cwd));
-        self.effects.push(Effect::Tell(Request::Spawn(Box::new(Spawn {
+        self.tell_supervisor(Request::Spawn(Box::new(Spawn {
             key,
             program: launch.program,
             args: launch.args,
             env,
             cwd: cwd.display().to_string(),
             stdin: launch.stdin,
-        }))));
+        })));
     }
 
-    /// Forgets work that has ended, or was only looked at.
+    /// Forgets work that has ended.
     pub(super) fn retire(&mut self, work: WorkId) {
         self.engine.retire(work);
         if self.engine.work(work).is_none() {
@@ -355,9 +386,14 @@ impl Driver {
     }
 
     /// Forgets work that was not accepted after all.
-    pub(super) fn discard(&mut self, id: WorkId) {
+    pub(super) fn discard(&mut self, id: WorkId, events: &[Event]) {
         self.engine.discard(id);
         self.rows.retire(id);
+        for event in events {
+            if let Event::Intended { task, .. } = event {
+                self.rows.forget(*task);
+            }
+        }
         self.works.remove(&id);
     }
 }

@@ -8,7 +8,6 @@
 //! Deliberately knows nothing of who may ask for what ([`crate::app`]) and of how records are kept ([`crate::store`]).
 
 mod actor;
-pub mod clock;
 pub mod command;
 pub mod driver;
 mod outbox;
@@ -22,13 +21,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::react::NotNow;
-use crate::exec::{ExecError, Executor, Places};
+use crate::exec::{Clock, ExecError, Places};
 use crate::model::id::WorkId;
 use crate::model::task::Task;
 use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkRecord};
 use crate::store::{Refused, Store, StoreError};
-
-use clock::Clock;
 
 /// How the scheduler works.
 #[derive(Clone, Debug)]
@@ -99,6 +96,9 @@ pub enum StartError {
     /// There is no supervisor.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// The supervisor was reached and said nothing.
+    #[error("the supervisor said nothing")]
+    Silent,
     /// The store refuses to write.
     #[error("the store can't write: {0}")]
     Unwritable(String),
@@ -119,7 +119,6 @@ const QUEUE: usize = 4096;
 pub struct Scheduler {
     requests: mpsc::Sender<Request>,
     changes: watch::Receiver<u64>,
-    executor: Executor,
 }
 
 impl Scheduler {
@@ -131,9 +130,8 @@ impl Scheduler {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (announce, changes) = watch::channel(0);
         let actor = recover::recover(config, store, clock, announce).await?;
-        let executor = actor.executor.clone();
         tokio::spawn(actor.run(queue));
-        Ok(Self { requests, changes, executor })
+        Ok(Self { requests, changes })
     }
 
     /// Accepts work; it is on disk when this returns.
@@ -160,17 +158,13 @@ impl Scheduler {
         self.ask(|reply| Request::Retry { work, reply }).await
     }
 
-    /// Starts nothing more, and returns once nothing runs. With `cancel`, what runs is cancelled.
+    /// Starts nothing more, and returns once nothing runs and the supervisor was let go. With `cancel`, what runs is
+    /// cancelled.
     pub async fn drain(&self, cancel: bool) {
         let (reply, done) = oneshot::channel();
         if self.requests.send(Request::Drain { cancel, reply }).await.is_ok() {
             let _ = done.await;
         }
-    }
-
-    /// Lets the supervisor go, after a drain that left nothing running.
-    pub fn retire(&self) {
-        self.executor.retire();
     }
 
     /// Counts commits that changed tasks or batches: whoever waits for one looks again when this changes.

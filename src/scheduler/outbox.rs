@@ -1,9 +1,11 @@
 //! The driver's commits: what waits to be written, what waits for it to be written, and what follows once it is.
 
+use std::collections::HashSet;
+
 use tokio::sync::oneshot;
 
 use super::ScheduleError;
-use super::driver::{Driver, Effect, PAUSE};
+use super::driver::{Driver, Effect, PAUSE, key_of};
 use crate::engine::{Attempt, Event};
 use crate::exec::Key;
 use crate::exec::wire::Request;
@@ -33,7 +35,7 @@ pub struct After {
     /// The supervisor may forget these results.
     pub(super) forget: Vec<Key>,
     /// These works are over.
-    pub(super) retire: Vec<WorkId>,
+    pub(super) retire: HashSet<WorkId>,
     /// These callers wait.
     pub(super) replies: Vec<Reply>,
 }
@@ -64,6 +66,8 @@ pub enum Ticket {
 pub(super) struct Stalled {
     changes: Vec<Change>,
     after: After,
+    /// Why.
+    pub(super) why: String,
     /// When it is tried again.
     pub(super) until: Timestamp,
 }
@@ -98,7 +102,7 @@ impl Driver {
             (Ticket::Submission { id, events, reply }, result) => {
                 match &result {
                     Ok(()) => events.iter().for_each(|event| self.engine.committed(id, event)),
-                    Err(_) => self.discard(id),
+                    Err(_) => self.discard(id, &events),
                 }
                 self.effects.push(Effect::Announce);
                 let _ = reply.send(result.map_err(|error| match error {
@@ -112,7 +116,7 @@ impl Driver {
                     let _ = reply.send(Err(ScheduleError::Unavailable(error.to_string())));
                 }
                 self.is_writing = false;
-                self.stalled = Some(Stalled { changes, after, until: now.plus(PAUSE) });
+                self.stalled = Some(Stalled { changes, after, why: error.to_string(), until: now.plus(PAUSE) });
             }
             (Ticket::Group(_, after), Ok(())) => {
                 self.is_writing = false;
@@ -125,9 +129,14 @@ impl Driver {
         for (work, event) in &after.events {
             self.engine.committed(*work, event);
         }
-        after.signals.iter().for_each(|attempt| self.end(attempt));
-        self.effects.extend(after.forget.into_iter().map(|key| Effect::Tell(Request::Forget { key })));
-        after.retire.into_iter().for_each(|work| self.retire(work));
+        after.signals.iter().for_each(|attempt| self.end_process(key_of(attempt)));
+        after.forget.into_iter().for_each(|key| self.tell_supervisor(Request::Forget { key }));
+        for work in after.retire {
+            // One that was tried again and ended again meanwhile goes with the group that says so.
+            if !self.group.after.retire.contains(&work) {
+                self.retire(work);
+            }
+        }
         self.effects.push(Effect::Announce);
         for reply in after.replies {
             let _ = reply.send(Ok(()));

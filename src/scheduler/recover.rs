@@ -1,6 +1,6 @@
 //! Taking work up again: from the store what was decided, from the supervisor what became of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +8,13 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::actor::Actor;
-use super::clock::Clock;
-use super::driver::{Driver, Effect, key_of};
+use super::driver::{Driver, key_of};
 use super::outbox::Group;
-use super::report::{self, Told};
+use super::report::{self, Happening, Told};
 use super::rows::LiveRows;
 use super::{Config, StartError, command};
-use crate::engine::work::Stage;
-use crate::engine::{Attempt, Engine, Inputs, Outcome, Shape};
-use crate::exec::wire::Request;
-use crate::exec::{Executor, Key};
+use crate::engine::{Attempt, Engine, Inputs, Outcome, Shape, Work};
+use crate::exec::{Clock, Executor, Key};
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::task::{Launch, Task};
 use crate::model::time::Timestamp;
@@ -34,6 +31,25 @@ pub struct Loaded {
     pub(super) batch: Option<(BatchRecord, Vec<OperationRecord>)>,
     /// Those of its tasks that have not ended.
     pub(super) tasks: Vec<Task>,
+}
+
+impl Loaded {
+    /// The work as it stands.
+    pub(super) fn replayed(&self, id: WorkId) -> Work {
+        let mut work = Work::new(id, shape(&self.work));
+        self.events.iter().for_each(|logged| work.apply(&logged.event));
+        work
+    }
+}
+
+/// What there is from before a start of the daemon.
+pub struct Before {
+    /// This start's number.
+    pub epoch: u64,
+    /// All that is live in the store: what was decided.
+    pub live: Vec<(WorkId, Loaded)>,
+    /// What the supervisor tells when it is connected to: what became of what was decided.
+    pub supervisor: Told,
 }
 
 /// Reads one unit of work.
@@ -95,28 +111,17 @@ pub(super) async fn recover(
 ) -> Result<Actor, StartError> {
     let epoch = next_epoch(&store).await?;
     let live = store.read(live).await?;
-    let (reports, from_supervisor) = mpsc::unbounded_channel();
+    let (heard, from_supervisor) = mpsc::unbounded_channel();
     let (tell, mut told) = mpsc::unbounded_channel();
     tokio::spawn(report::relay(from_supervisor, config.places.logs.clone(), tell));
-    let executor = Executor::start(config.places.clone(), reports).await?;
-    let known = known(&mut told).await;
+    let executor = Executor::start(config.places.clone(), heard).await?;
+    let supervisor = told.recv().await.ok_or(StartError::Silent)?;
     if !live.is_empty() {
         tracing::info!(works = live.len(), "taking up work from before");
     }
-    let driver = Driver::take_up(config, epoch, live, known, Box::new(Uuid::now_v7), clock.now());
+    let before = Before { epoch, live, supervisor };
+    let driver = Driver::take_up(config, before, Box::new(Uuid::now_v7), clock.now());
     Ok(Actor { driver, store, clock, executor, told, changed })
-}
-
-/// Everything the supervisor has to tell of what it was asked before.
-async fn known(told: &mut mpsc::UnboundedReceiver<Told>) -> Vec<Told> {
-    let mut known = Vec::new();
-    while let Some(told) = told.recv().await {
-        if matches!(told, Told::Known) {
-            break;
-        }
-        known.push(told);
-    }
-    known
 }
 
 /// Counts this start of the daemon.
@@ -130,17 +135,10 @@ async fn next_epoch(store: &Store) -> Result<u64, StartError> {
 }
 
 impl Driver {
-    /// A driver that has taken up `live` work: what was decided of it is on record, what became of that is `known` to the
-    /// supervisor. `ids` makes ids of tasks.
+    /// A driver that has taken up the work there is from before. `ids` makes ids of tasks.
     #[must_use]
-    pub fn take_up(
-        config: Config,
-        epoch: u64,
-        live: Vec<(WorkId, Loaded)>,
-        known: Vec<Told>,
-        ids: Box<dyn FnMut() -> Uuid + Send>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn take_up(config: Config, before: Before, ids: Box<dyn FnMut() -> Uuid + Send>, now: Timestamp) -> Self {
+        let Before { epoch, live, supervisor } = before;
         let mut driver = Self {
             engine: Engine::new(config.max_parallel),
             config,
@@ -148,7 +146,7 @@ impl Driver {
             works: HashMap::new(),
             rows: LiveRows::default(),
             launched: HashMap::new(),
-            spoken_of: HashSet::new(),
+            connection: 0,
             group: Group::default(),
             is_writing: false,
             stalled: None,
@@ -158,60 +156,56 @@ impl Driver {
             paused_until: None,
             ids,
         };
-        let ids: Vec<WorkId> = live.iter().map(|(id, _)| *id).collect();
         for (id, loaded) in live {
             driver.restore(id, loaded);
             driver.group.changes.push(Change::PutLive(id, LiveRecord { epoch }));
         }
-        driver.reconcile(&ids, known, now);
+        driver.hear(supervisor, now);
         driver
     }
 
-    /// Brings what was decided and what became of it together: attempts that were begun are adopted with their results,
-    /// attempts that run on record and nobody knows are lost, intents that never began wait for a slot.
-    fn reconcile(&mut self, works: &[WorkId], known: Vec<Told>, now: Timestamp) {
-        let begun: HashSet<Key> = known.iter().filter_map(key).collect();
-        let mut lost = Vec::new();
-        let unsettled: Vec<Attempt> = works.iter().flat_map(|id| self.engine.unsettled(*id)).collect();
-        for attempt in unsettled {
+    /// Brings what was decided and what became of it together, at the start and whenever the supervisor was replaced:
+    /// attempts that began are adopted with their results, attempts that run on record and nobody knows are lost, intents
+    /// that never began wait for a slot again, and what was asked to end is told so again.
+    pub(super) fn reconcile(&mut self, known: Vec<Happening>, theirs: Timestamp, now: Timestamp) {
+        let ours = |at: Timestamp| now.minus(theirs.since(at));
+        let known: Vec<Happening> = known.into_iter().map(|happening| happening.moved(ours)).collect();
+        let mut begun: HashMap<Key, Timestamp> = HashMap::new();
+        for happening in &known {
+            begun.entry(happening.key()).or_insert(happening.when());
+        }
+        let (mut lost, mut never_began) = (Vec::new(), Vec::new());
+        for attempt in self.engine.attempts() {
             let key = key_of(&attempt);
-            let runs = self
-                .engine
-                .work(attempt.work)
-                .is_some_and(|work| matches!(work.operation(attempt.operation).stage, Stage::Running { .. }));
-            if begun.contains(&key) || runs {
-                self.engine.adopt(attempt);
-                self.launched.insert(key, attempt);
-            }
-            if runs && !begun.contains(&key) {
-                lost.push(key);
+            match (begun.get(&key), self.engine.runs(&attempt)) {
+                (Some(since), _) => self.adopt(attempt, *since),
+                (None, true) => {
+                    self.adopt(attempt, now);
+                    lost.push(key);
+                }
+                (None, false) if self.launched.contains_key(&key) => never_began.push(attempt),
+                (None, false) => {}
             }
         }
-        let stale: Vec<Key> = begun.iter().filter(|key| !self.launched.contains_key(key)).copied().collect();
-        for told in known {
-            self.hear(told, now);
-        }
+        // A process that belongs to nothing that is under way; where it has ended this does nothing.
+        let strays: Vec<Key> = begun.keys().filter(|key| !self.launched.contains_key(key)).copied().collect();
+        strays.into_iter().for_each(|key| self.end_process(key));
+        known.into_iter().for_each(|happening| self.take_in(happening, now));
         for key in lost {
             let what = "it ran when the daemon was last heard of, and nothing is known of it since".to_owned();
-            self.hear(Told::Exited { key, at: now, outcome: Outcome::Lost(what), code: None, output: None }, now);
+            let outcome = Outcome::Lost(what);
+            self.take_in(Happening::Exited { key, at: now, outcome, code: None, output: None }, now);
         }
-        for key in stale {
-            let grace_ms = u64::try_from(self.config.grace.as_millis()).unwrap_or(u64::MAX);
-            self.effects.push(Effect::Tell(Request::End { key, grace_ms }));
-            self.effects.push(Effect::Tell(Request::Forget { key }));
-        }
-        for id in works {
+        never_began.into_iter().for_each(|attempt| self.take_back(attempt, now));
+        for id in self.engine.ids() {
             let mut new_task = || TaskId((self.ids)());
-            let step = self.engine.resume(*id, &mut Inputs { now, new_task: &mut new_task });
-            self.note(*id, step, now);
+            let step = self.engine.resume(id, &mut Inputs { now, new_task: &mut new_task });
+            self.note(id, step, now);
         }
-        self.spoken_of.clear();
     }
-}
 
-fn key(told: &Told) -> Option<Key> {
-    match told {
-        Told::Started { key, .. } | Told::Refused { key, .. } | Told::Exited { key, .. } => Some(*key),
-        Told::Known => None,
+    fn adopt(&mut self, attempt: Attempt, since: Timestamp) {
+        self.engine.adopt(attempt, since);
+        self.launched.insert(key_of(&attempt), attempt);
     }
 }

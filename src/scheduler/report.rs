@@ -6,16 +6,32 @@ use tokio::sync::mpsc;
 
 use crate::engine::Outcome;
 use crate::exec::logs::{self, Stream};
-use crate::exec::{Ending, Key, Report};
+use crate::exec::{Ending, Heard, Key, Report};
 use crate::model::task::OUTPUT_LIMIT_BYTES;
 use crate::model::time::Timestamp;
 
 /// How much of standard error makes an error message.
 const LAST_WORDS_BYTES: usize = 2000;
 
-/// What happened to an attempt, ready for the engine and the records.
+/// What the supervisor told, ready for the engine and the records.
 #[derive(Clone, Debug)]
 pub enum Told {
+    /// A supervisor is there, the first one or another one.
+    Connected {
+        /// What requests to it are marked with.
+        connection: u64,
+        /// All it knows, in times of its clock; an attempt that isn't among it was never begun.
+        known: Vec<Happening>,
+        /// What its clock shows.
+        now: Timestamp,
+    },
+    /// Something happened since.
+    Happened(Happening),
+}
+
+/// What happened to an attempt.
+#[derive(Clone, Debug)]
+pub enum Happening {
     /// It runs.
     Started {
         /// The attempt.
@@ -47,45 +63,86 @@ pub enum Told {
         /// What it printed.
         output: Option<String>,
     },
-    /// Everything known has been told.
-    Known,
+}
+
+impl Happening {
+    /// The attempt it happened to.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        match self {
+            Self::Started { key, .. } | Self::Refused { key, .. } | Self::Exited { key, .. } => *key,
+        }
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub const fn when(&self) -> Timestamp {
+        match self {
+            Self::Started { at, .. } | Self::Refused { at, .. } | Self::Exited { at, .. } => *at,
+        }
+    }
+
+    /// The same at another time, such as that of another clock.
+    #[must_use]
+    pub fn moved(mut self, to: impl FnOnce(Timestamp) -> Timestamp) -> Self {
+        let (Self::Started { at, .. } | Self::Refused { at, .. } | Self::Exited { at, .. }) = &mut self;
+        *at = to(*at);
+        self
+    }
 }
 
 /// Reads the log files of what has ended, off the actor's thread, and passes everything on in order.
 pub(super) async fn relay(
-    mut reports: mpsc::UnboundedReceiver<Report>,
+    mut heard: mpsc::UnboundedReceiver<Heard>,
     logs: std::path::PathBuf,
     told: mpsc::UnboundedSender<Told>,
 ) {
-    while let Some(report) = reports.recv().await {
-        let message = match report {
-            Report::Exited { key, at, ending } if ending.stdout_bytes > 0 || ending.stderr_bytes > 0 => {
-                let logs = logs.clone();
-                let read = tokio::task::spawn_blocking(move || exited(&logs, key, at, &ending)).await;
-                let Ok(message) = read else { continue };
-                message
-            }
-            other => tell(&logs, other),
+    while let Some(heard) = heard.recv().await {
+        let message = if reads(&heard) {
+            let logs = logs.clone();
+            tokio::task::spawn_blocking(move || tell(&logs, heard)).await.ok().flatten()
+        } else {
+            tell(&logs, heard)
         };
+        let Some(message) = message else { continue };
         if told.send(message).is_err() {
             return;
         }
     }
 }
 
-fn tell(logs: &Path, report: Report) -> Told {
-    match report {
-        Report::Started { key, at, .. } => Told::Started { key, at },
-        Report::Refused { key, at, error, transient } => Told::Refused { key, transient, at, error },
-        Report::Exited { key, at, ending } => exited(logs, key, at, &ending),
-        Report::Lost { key, at, what } => {
-            Told::Exited { key, at, outcome: Outcome::Lost(what), code: None, output: None }
-        }
-        Report::Known => Told::Known,
+/// Whether there are log files to read.
+fn reads(heard: &Heard) -> bool {
+    match heard {
+        Heard::Said(Report::Exited { ending, .. }) => ending.stdout_bytes > 0 || ending.stderr_bytes > 0,
+        Heard::Said(_) => false,
+        Heard::Connected { known, .. } => !known.is_empty(),
     }
 }
 
-fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Told {
+fn tell(logs: &Path, heard: Heard) -> Option<Told> {
+    match heard {
+        Heard::Said(report) => happening(logs, report).map(Told::Happened),
+        Heard::Connected { connection, known, now } => {
+            let known = known.into_iter().filter_map(|report| happening(logs, report)).collect();
+            Some(Told::Connected { connection, known, now })
+        }
+    }
+}
+
+fn happening(logs: &Path, report: Report) -> Option<Happening> {
+    match report {
+        Report::Started { key, at, .. } => Some(Happening::Started { key, at }),
+        Report::Refused { key, at, error, transient } => Some(Happening::Refused { key, transient, at, error }),
+        Report::Exited { key, at, ending } => Some(exited(logs, key, at, &ending)),
+        Report::Lost { key, at, what } => {
+            Some(Happening::Exited { key, at, outcome: Outcome::Lost(what), code: None, output: None })
+        }
+        Report::Known { .. } => None,
+    }
+}
+
+fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Happening {
     let read = |stream, bytes: u64, limit: usize| {
         let limit = limit.min(usize::try_from(bytes).unwrap_or(usize::MAX));
         let path = logs::path(logs, key.task, stream);
@@ -111,7 +168,7 @@ fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Told {
             if code.is_some() { Outcome::Failure(error) } else { Outcome::Signalled(error) }
         }
     };
-    Told::Exited { key, at, outcome, code: ending.code, output }
+    Happening::Exited { key, at, outcome, code: ending.code, output }
 }
 
 fn name(signal: i32) -> String {

@@ -69,7 +69,11 @@ impl LiveRows {
                 if let Some(row) = work.operation(*operation).task_of(*direction).and_then(|task| self.task_mut(task)) {
                     row.error = Some(error.clone());
                 }
-                self.operation(work, *operation, |row| row.error = Some(error.clone()));
+                self.operation(work, *operation, |row| {
+                    if *direction == Direction::Do {
+                        row.error = Some(error.clone());
+                    }
+                });
             }
             Event::Failed { operation, direction, error } => {
                 self.ended(work, (*operation, *direction), TaskStatus::Failed, Some(error), at);
@@ -77,8 +81,8 @@ impl LiveRows {
             Event::Stopped { operation } => {
                 self.ended(work, (*operation, Direction::Do), TaskStatus::Cancelled, None, at);
             }
-            Event::Skipped { operation } => self.operation(work, *operation, |row| row.completed_at = Some(at)),
-            Event::Withdrawn { operation } => self.withdrawn(work, *operation, at),
+            Event::Skipped { operation } => self.skipped(work, *operation, at),
+            Event::Withdrawn { operation } => self.withdrawn(work, *operation),
             Event::CancelRequested { operation: None, .. } => self.whole(work, |row| row.cancel_requested = true),
             Event::Ended { status } => self.work_ended(work, *status, at),
             Event::Retried => self.retried(work),
@@ -146,20 +150,27 @@ impl LiveRows {
         }
         self.operation(work, index, |row| {
             row.completed_at = Some(time);
-            if error.is_some() {
+            if direction == Direction::Do {
                 row.error = error.cloned();
+            } else if row.error.is_none() {
+                row.error = error.map(|error| format!("its rollback failed: {error}"));
             }
         });
     }
 
-    /// The task of an intent that was taken back won't start, unless it had earlier attempts that count.
-    fn withdrawn(&mut self, work: &Work, index: u32, at: Timestamp) {
+    /// An operation won't start; neither will its task, where an intent had made one already.
+    fn skipped(&mut self, work: &Work, index: u32, at: Timestamp) {
+        if let Some(row) = work.operation(index).task.and_then(|task| self.task_mut(task)) {
+            (row.status, row.completed_at) = (TaskStatus::Cancelled, Some(at));
+        }
+        self.operation(work, index, |row| row.completed_at = Some(at));
+    }
+
+    /// An intent was taken back: its attempt doesn't count.
+    fn withdrawn(&mut self, work: &Work, index: u32) {
         let state = work.operation(index);
         if let Some(row) = state.task.and_then(|task| self.task_mut(task)) {
             row.attempt = state.attempt;
-            if state.attempt == 0 {
-                (row.status, row.completed_at) = (TaskStatus::Cancelled, Some(at));
-            }
         }
         self.operation(work, index, |row| row.attempt = state.attempt);
     }
@@ -167,8 +178,10 @@ impl LiveRows {
     fn work_ended(&mut self, work: &Work, status: BatchStatus, at: Timestamp) {
         let Some((_, operations)) = self.batches.get(&work.id) else { return };
         let left = left_behind(work, operations);
-        let failed =
-            |row: &&OperationRecord| row.status == OperationStatus::Failed || row.status == OperationStatus::Cancelled;
+        let failed = |row: &&OperationRecord| {
+            let done = work.operation(row.index).done;
+            done == OperationStatus::Failed || done == OperationStatus::Cancelled
+        };
         let first = operations.iter().filter(failed).min_by_key(|row| row.completed_at);
         let error = match (status, first) {
             (BatchStatus::Completed, _) => None,
@@ -227,6 +240,12 @@ impl LiveRows {
         changes
     }
 
+    /// Forgets a task that was not accepted after all.
+    pub(super) fn forget(&mut self, task: TaskId) {
+        self.tasks.remove(&task);
+        self.dirty_tasks.remove(&task);
+    }
+
     /// Forgets a batch whose end is written.
     pub(super) fn retire(&mut self, work: WorkId) {
         self.batches.remove(&work);
@@ -239,7 +258,7 @@ fn left_behind(work: &Work, operations: &[OperationRecord]) -> Vec<LeftBehind> {
     let rolled_back = matches!(work.status(), BatchStatus::RolledBack | BatchStatus::RollbackFailed);
     let describe = |(row, index): (&OperationRecord, u32)| {
         let state = work.operation(index);
-        let error = state.error.as_deref().unwrap_or("no reason is known");
+        let error = state.undo_error.as_deref().unwrap_or("no reason is known");
         let what = match state.status {
             OperationStatus::RollbackFailed => {
                 format!("what {} made may still be there: its rollback failed: {error}", row.id)
@@ -248,7 +267,7 @@ fn left_behind(work: &Work, operations: &[OperationRecord]) -> Vec<LeftBehind> {
                 format!("{} was not rolled back, because the rollback of something that depends on it failed", row.id)
             }
             OperationStatus::Completed if rolled_back => format!("{} is done and has nothing that undoes it", row.id),
-            OperationStatus::Failed | OperationStatus::Cancelled if state.started && !state.undone => {
+            OperationStatus::Failed | OperationStatus::Cancelled | OperationStatus::Skipped if state.touched => {
                 format!("{} ended before it was done; whatever it had done until then is still there", row.id)
             }
             _ => return None,

@@ -1,416 +1,530 @@
-//! A world without time: a store that is a list, processes that are a map.
+//! A world without time: the daemon's shell around the driver, a store that is a map, processes that are entries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-
-use prov::engine::work::Stage;
-use prov::engine::{
-    Attempt, Command, Compensation, Direction, Engine, Event, Inputs, OperationShape, Outcome, Phase, Shape, Step,
-};
-use prov::model::batch::{Backoff, DependencyKind, OnFailure, Retry};
-use prov::model::id::{TaskId, WorkId};
-use prov::model::status::{BatchStatus, OperationStatus};
-use prov::model::time::Timestamp;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use uuid::Uuid;
 
-/// A graph, and what fate has in store for it.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    operations: Vec<OperationPlan>,
-    parallel_limit: u32,
-    max_parallel: usize,
-    rollback: bool,
-    /// One throw a step: what happens next.
-    throws: Vec<u8>,
-    cancel_at: Option<(usize, bool)>,
-    may_fail: bool,
-}
+use prov::engine::Phase;
+use prov::exec::Places;
+use prov::exec::wire::Request;
+use prov::model::batch::BatchSpec;
+use prov::model::id::{BatchId, WorkId};
+use prov::model::status::{BatchStatus, OperationStatus};
+use prov::model::time::Timestamp;
+use prov::scheduler::command::Program;
+use prov::scheduler::driver::{Driver, Effect, Ticket};
+use prov::scheduler::recover::Before;
+use prov::scheduler::report::Told;
+use prov::scheduler::{Config, Rows, ScheduleError, Submission, recover};
+use prov::store::record::{BatchRecord, OperationRecord, Remembered, WorkKind, WorkRecord};
+use prov::store::{CommitError, Transaction};
 
-#[derive(Clone, Debug)]
-struct OperationPlan {
-    /// Distances back to what it depends on, with the kind.
-    dependencies: Vec<(usize, u8)>,
-    on_failure: u8,
-    attempts: u32,
-    compensation: u8,
-}
+use super::ledger::{self, Check, Ledger};
+use super::plan::{Plan, Trouble};
+use super::processes::Supervisor;
+use super::store::FakeStore;
 
-impl Plan {
-    pub fn any() -> impl Strategy<Value = Self> {
-        Self::of(true)
-    }
+/// Rounds in which everything goes well, until everything must have ended.
+const PATIENCE: usize = 20_000;
 
-    pub fn without_failures() -> impl Strategy<Value = Self> {
-        Self::of(false)
-    }
-
-    fn of(may_fail: bool) -> impl Strategy<Value = Self> {
-        let operation = (vec((1usize..6, 0u8..3), 0..4), 0u8..3, 1u32..4, 0u8..3);
-        let operation = operation.prop_map(|(dependencies, on_failure, attempts, compensation)| OperationPlan {
-            dependencies,
-            on_failure,
-            attempts,
-            compensation,
-        });
-        let cancel =
-            if may_fail { proptest::option::of((0usize..60, any::<bool>())).boxed() } else { Just(None).boxed() };
-        (vec(operation, 1..14), 1u32..5, 1usize..5, any::<bool>(), vec(any::<u8>(), 0..200), cancel).prop_map(
-            move |(operations, parallel_limit, max_parallel, rollback, throws, cancel_at)| Self {
-                operations,
-                parallel_limit,
-                max_parallel,
-                rollback,
-                throws,
-                cancel_at,
-                may_fail,
-            },
-        )
-    }
-
-    fn shape(&self) -> Shape {
-        let mut operations: Vec<OperationShape> = Vec::new();
-        for (index, plan) in self.operations.iter().enumerate() {
-            let mut dependencies: Vec<(u32, DependencyKind)> = Vec::new();
-            for (back, kind) in &plan.dependencies {
-                let kind = [DependencyKind::Hard, DependencyKind::Soft, DependencyKind::Optional][usize::from(*kind)];
-                let Some(on) = index.checked_sub(*back) else { continue };
-                let on = u32::try_from(on).unwrap();
-                if !dependencies.iter().any(|(other, _)| *other == on) {
-                    dependencies.push((on, kind));
-                }
-            }
-            for (on, kind) in &dependencies {
-                operations[*on as usize].dependents.push((u32::try_from(index).unwrap(), *kind));
-            }
-            operations.push(OperationShape {
-                dependencies,
-                dependents: Vec::new(),
-                timeout: Duration::from_mins(1),
-                on_failure: [OnFailure::Rollback, OnFailure::Fail, OnFailure::Continue][usize::from(plan.on_failure)],
-                retry: Retry {
-                    max_attempts: plan.attempts,
-                    backoff: Backoff::Linear,
-                    initial_delay_seconds: 1,
-                    max_delay_seconds: 5,
-                },
-                compensation: [Compensation::None, Compensation::WhenCompleted, Compensation::WhenStarted]
-                    [usize::from(plan.compensation)],
-            });
-        }
-        Shape { parallel_limit: self.parallel_limit, rollback: self.rollback, operations }
-    }
-}
-
-/// Everything outside the engine.
-#[derive(Debug)]
+/// Everything there is.
 pub struct World {
-    engine: Engine,
-    id: WorkId,
-    shape: Arc<Shape>,
+    trouble: Trouble,
     now: Timestamp,
-    next_task: u128,
-    max_parallel: usize,
-    /// What is on disk.
-    committed: Vec<Event>,
-    /// What was decided and is not yet on disk.
-    pending: Vec<Event>,
-    /// Processes that run; they survive a crash of the daemon.
-    running: BTreeMap<(u32, bool, u32), Attempt>,
-    /// How often each operation was done, and undone, with success.
-    done: BTreeMap<u32, u32>,
-    undone: BTreeMap<u32, u32>,
-    /// The order of undoing.
-    undo_order: Vec<u32>,
-    cancelled: bool,
+    ids: Arc<AtomicU64>,
+    epoch: u64,
+    config: Config,
+    store: FakeStore,
+    driver: Driver,
+    /// What was sent to the store and is not yet on disk.
+    commits: VecDeque<(Ticket, Transaction)>,
+    /// What was said to the supervisor and not yet heard by it.
+    requests: VecDeque<(u64, Request)>,
+    /// The connection between the two.
+    connection: u64,
+    supervisor: Supervisor,
+    /// What the supervisor said and the daemon has not yet heard.
+    reports: VecDeque<Told>,
+    pub ledger: Ledger,
+    batches: Vec<Submitted>,
+    asked: Vec<(Asked, oneshot::Receiver<Result<(), ScheduleError>>)>,
+    draining: Option<oneshot::Receiver<()>>,
+    /// What happened, for people, where somebody wants to know.
+    pub story: Option<Vec<String>>,
 }
 
-type Check = Result<(), String>;
+/// A batch that somebody wants done.
+struct Submitted {
+    spec: BatchSpec,
+    /// The id it was last sent under, and the one it was accepted under.
+    sent: Option<BatchId>,
+    accepted: bool,
+    /// What was asked of it and acknowledged.
+    acknowledged: ledger::Asked,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Submit(usize),
+    Cancel(usize),
+    CancelOperation,
+    Retry(usize),
+}
+
+impl Asked {
+    fn batch(self) -> Option<usize> {
+        match self {
+            Self::Submit(index) | Self::Cancel(index) | Self::Retry(index) => Some(index),
+            Self::CancelOperation => None,
+        }
+    }
+}
 
 impl World {
     pub fn new(plan: &Plan) -> Self {
-        let mut world = Self {
-            engine: Engine::new(plan.max_parallel),
-            id: WorkId(Uuid::from_u128(1)),
-            shape: Arc::new(plan.shape()),
-            now: Timestamp(1_000_000),
-            next_task: 100,
-            max_parallel: plan.max_parallel,
-            committed: Vec::new(),
-            pending: Vec::new(),
-            running: BTreeMap::new(),
-            done: BTreeMap::new(),
-            undone: BTreeMap::new(),
-            undo_order: Vec::new(),
-            cancelled: false,
+        let nowhere = std::path::PathBuf::from("/nowhere");
+        let places = Places { directory: nowhere.clone(), logs: nowhere.clone(), log_limit: 0 };
+        let program = Program { path: "prov".into() };
+        let grace = Duration::from_secs(5);
+        let config = Config { max_parallel: plan.max_parallel, program, workspace: nowhere, places, grace };
+        let (ids, now) = (Arc::new(AtomicU64::new(1)), Timestamp(1_000_000));
+        let before = Before { epoch: 1, live: Vec::new(), supervisor: Supervisor::default().greet(1, now) };
+        let driver = Driver::take_up(config.clone(), before, new_ids(&ids), now);
+        let wanted = |batch: &super::plan::BatchPlan| Submitted {
+            spec: batch.spec(),
+            sent: None,
+            accepted: false,
+            acknowledged: ledger::Asked::default(),
         };
-        let shape = Arc::clone(&world.shape);
-        let step = world.with(|engine, id, inputs| engine.accept(id, shape, inputs));
-        world.take(step);
-        world
-    }
-
-    fn with<T>(&mut self, call: impl FnOnce(&mut Engine, WorkId, &mut Inputs<'_>) -> T) -> T {
-        let next = &mut self.next_task;
-        let mut new_task = || {
-            *next += 1;
-            TaskId(Uuid::from_u128(*next))
-        };
-        call(&mut self.engine, self.id, &mut Inputs { now: self.now, new_task: &mut new_task })
-    }
-
-    fn take(&mut self, step: Step) {
-        self.pending.extend(step.events);
-        // A process that is told to end ends as signalled; which one it is, the running map knows.
-        for signal in step.signals {
-            self.exit(key(&signal), Outcome::Signalled("ended".to_owned()));
+        Self {
+            trouble: plan.trouble,
+            now,
+            ids,
+            epoch: 1,
+            config,
+            store: FakeStore::default(),
+            driver,
+            commits: VecDeque::new(),
+            requests: VecDeque::new(),
+            connection: 1,
+            supervisor: Supervisor::default(),
+            reports: VecDeque::new(),
+            ledger: Ledger::new(plan.max_parallel),
+            batches: plan.batches.iter().map(wanted).collect(),
+            asked: Vec::new(),
+            draining: None,
+            story: None,
         }
     }
 
-    /// Plays the plan, then lets everything succeed until the end, within a bound.
+    /// Plays the plan, then lets everything go well until the end, and tries again what has not succeeded.
     pub fn run(&mut self, plan: &Plan) -> Check {
-        for (turn, throw) in plan.throws.iter().enumerate() {
-            if plan.cancel_at.is_some_and(|(at, _)| at == turn) && self.is_live() {
-                let rollback = plan.cancel_at.is_some_and(|(_, rollback)| rollback);
-                let command = Command::Cancel { operation: None, rollback };
-                if let Ok(step) = self.with(|engine, id, inputs| engine.handle(id, &command, inputs)) {
-                    self.cancelled = true;
-                    self.take(step);
-                }
+        self.submit(0);
+        for throw in &plan.throws {
+            self.step(*throw)?;
+        }
+        self.settle_for_good()?;
+        if plan.trouble == Trouble::Crashes {
+            let all = self.batches.iter().all(|batch| batch.sent.is_some_and(|id| self.ledger.is_all_done(id)));
+            return if all { Ok(()) } else { Err("nothing failed, and not everything is done".to_owned()) };
+        }
+        self.try_again_until_done()
+    }
+
+    /// One step, chosen by a throw of the dice.
+    pub fn step(&mut self, throw: u16) -> Check {
+        let (what, pick) = (throw % 32, usize::from(throw / 32));
+        let all = self.trouble == Trouble::All;
+        match what {
+            8..=12 => self.commit(),
+            13..=16 => self.take_request(),
+            17..=20 => self.hear(),
+            21..=24 => self.end_one(pick, true),
+            25 => self.end_one(pick, !all),
+            26 => self.pass_time(),
+            27 if all => self.fail_commit(),
+            28 => self.crash(pick),
+            29 if all => self.kill_supervisor(pick),
+            30 => self.ask(pick),
+            31 if all => {
+                self.tell(|| "the next start is refused".to_owned());
+                self.supervisor.refuse(pick % 4 != 0);
+                Ok(())
             }
-            self.turn(*throw, plan.may_fail);
-            self.check()?;
-        }
-        for _ in 0..10_000 {
-            if !self.is_live() && self.pending.is_empty() {
-                self.check_end()?;
-                if !self.retry_stuck_rollback()? {
-                    return Ok(());
-                }
-            }
-            self.commit();
-            self.launch();
-            if let Some(key) = self.running.keys().next().copied() {
-                self.exit(key, Outcome::Success);
-            } else {
-                self.pass_time();
-            }
-            self.check()?;
-        }
-        Err(format!("the batch does not end: {self:?}"))
-    }
-
-    /// A rollback that is stuck is tried again; from here on everything succeeds, so it must come to its end.
-    fn retry_stuck_rollback(&mut self) -> Result<bool, String> {
-        let stuck =
-            self.engine.work(self.id).is_some_and(|work| work.phase == Phase::Ended(BatchStatus::RollbackFailed));
-        if stuck {
-            let step = self.with(|engine, id, inputs| engine.handle(id, &Command::Retry, inputs));
-            self.take(step.map_err(|error| format!("a stuck rollback can't be tried again: {error:?}"))?);
-        }
-        Ok(stuck)
-    }
-
-    fn turn(&mut self, throw: u8, may_fail: bool) {
-        let pick = usize::from(throw / 8);
-        match throw % 8 {
-            0 | 1 => self.commit(),
-            2 | 3 => self.launch(),
-            5 if may_fail => self.exit_one(pick, Outcome::Failure("exit status 1".to_owned())),
-            4 | 5 => self.exit_one(pick, Outcome::Success),
-            6 if may_fail => self.pass_time(),
-            6 => self.now = self.now.plus(Duration::from_millis(1)),
-            _ => self.crash(),
+            _ => self.turn(),
         }
     }
 
-    fn is_live(&self) -> bool {
-        self.engine.work(self.id).is_some_and(|work| !matches!(work.phase, Phase::Ended(_)))
-    }
-
-    /// Everything pending becomes durable at once.
-    fn commit(&mut self) {
-        for event in std::mem::take(&mut self.pending) {
-            self.engine.committed(self.id, &event);
-            self.committed.push(event);
+    fn tell(&mut self, what: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(what());
         }
     }
 
-    fn launch(&mut self) {
-        while let Some(attempt) = self.engine.next_launch() {
-            self.running.insert(key(&attempt), attempt);
-            let command = Command::Started { operation: attempt.operation, attempt: attempt.attempt, at: self.now };
-            if let Ok(step) = self.with(|engine, id, inputs| engine.handle(id, &command, inputs)) {
-                self.take(step);
+    /// A turn of the daemon's actor.
+    pub fn turn(&mut self) -> Check {
+        self.driver.settle(self.now);
+        for effect in self.driver.take_effects() {
+            match effect {
+                Effect::Commit(ticket, transaction) => self.commits.push_back((ticket, transaction)),
+                Effect::Tell(connection, request) => self.requests.push_back((connection, request)),
+                Effect::Announce => {}
             }
         }
+        self.answers()
     }
 
-    fn exit_one(&mut self, pick: usize, outcome: Outcome) {
-        if let Some(key) = self.running.keys().nth(pick % self.running.len().max(1)).copied() {
-            self.exit(key, outcome);
-        }
-    }
-
-    fn exit(&mut self, key: (u32, bool, u32), outcome: Outcome) {
-        let Some(attempt) = self.running.remove(&key) else { return };
-        if outcome == Outcome::Success {
-            let count = if attempt.direction == Direction::Do { &mut self.done } else { &mut self.undone };
-            *count.entry(attempt.operation).or_default() += 1;
-            if attempt.direction == Direction::Undo {
-                self.undo_order.push(attempt.operation);
+    /// Looks at the answers that came; what was answered must be on disk.
+    fn answers(&mut self) -> Check {
+        let mut waiting = Vec::new();
+        for (asked, mut answer) in std::mem::take(&mut self.asked) {
+            match answer.try_recv() {
+                Err(TryRecvError::Empty) => waiting.push((asked, answer)),
+                Ok(Ok(())) => self.answered(asked)?,
+                // Refused, or nobody knows: whoever asked may ask again.
+                Ok(Err(_)) | Err(TryRecvError::Closed) => {}
             }
         }
-        let command = Command::Exited { operation: attempt.operation, attempt: attempt.attempt, at: self.now, outcome };
-        if let Ok(step) = self.with(|engine, id, inputs| engine.handle(id, &command, inputs)) {
-            self.take(step);
-        }
-        // A result that isn't on disk is one that a crash has to find again: the supervisor keeps it until then. Here
-        // that is shortened to committing it at once.
-        self.commit();
-    }
-
-    fn pass_time(&mut self) {
-        self.now = self.engine.next_timer().map_or(self.now, |at| at.max(self.now)).plus(Duration::from_millis(1));
-        let steps = self.with(|engine, _, inputs| engine.due(inputs));
-        // All that was decided stands in the log before what follows from the signals.
-        let signals = steps.into_iter().flat_map(|(_, step)| {
-            self.pending.extend(step.events);
-            step.signals
-        });
-        let signals = signals.collect();
-        self.take(Step { events: Vec::new(), signals });
-    }
-
-    /// The daemon dies and starts again: only what is on disk and what runs is left.
-    fn crash(&mut self) {
-        self.pending.clear();
-        self.engine = Engine::new(self.max_parallel);
-        self.engine.restore(self.id, Arc::clone(&self.shape), &self.committed);
-        if self.committed.is_empty() {
-            // Not even its acceptance was acknowledged: somebody submits it again.
-            let shape = Arc::clone(&self.shape);
-            let step = self.with(|engine, id, inputs| engine.accept(id, shape, inputs));
-            self.take(step);
-            return;
-        }
-        for attempt in self.engine.unsettled(self.id) {
-            let runs = self.running.contains_key(&key(&attempt));
-            if runs {
-                self.engine.adopt(attempt);
-                let command = Command::Started { operation: attempt.operation, attempt: attempt.attempt, at: self.now };
-                if let Ok(step) = self.with(|engine, id, inputs| engine.handle(id, &command, inputs)) {
-                    self.take(step);
-                }
-            }
-        }
-        let step = self.with(|engine, id, inputs| engine.resume(id, inputs));
-        self.take(step);
-    }
-
-    /// What must hold at every moment.
-    fn check(&self) -> Check {
-        let Some(work) = self.engine.work(self.id) else { return Err("accepted work is gone".to_owned()) };
-        if self.running.len() > self.max_parallel {
-            return Err(format!("{} run, {} may", self.running.len(), self.max_parallel));
-        }
-        if self.running.len() > self.shape.parallel_limit as usize {
-            return Err(format!("{} of the batch run, {} may", self.running.len(), self.shape.parallel_limit));
-        }
-        for attempt in self.running.values() {
-            let state = work.operation(attempt.operation);
-            if state.stage == Stage::Idle {
-                return Err(format!("operation {} runs and the engine doesn't know", attempt.operation));
-            }
-            if attempt.direction == Direction::Undo {
-                continue;
-            }
-            for (dependency, kind) in &self.shape.operations[attempt.operation as usize].dependencies {
-                let status = work.operation(*dependency).status;
-                let ended = !matches!(status, OperationStatus::Pending | OperationStatus::Running);
-                let satisfied =
-                    if *kind == DependencyKind::Hard { status == OperationStatus::Completed } else { ended };
-                if !satisfied {
-                    return Err(format!("operation {} runs before {dependency} ({status})", attempt.operation));
-                }
-            }
-        }
-        if let Some((operation, count)) = self.done.iter().find(|(_, count)| **count > 1) {
-            return Err(format!("operation {operation} was completed {count} times"));
-        }
-        if let Some((operation, count)) = self.undone.iter().find(|(_, count)| **count > 1) {
-            return Err(format!("operation {operation} was undone {count} times"));
-        }
-        self.check_undo_order()
-    }
-
-    /// Nothing is undone before everything that depended on it and had to be undone.
-    fn check_undo_order(&self) -> Check {
-        let mut undone = BTreeSet::new();
-        for operation in &self.undo_order {
-            for (dependent, _) in &self.shape.operations[*operation as usize].dependents {
-                let had_to_be = self.done.contains_key(dependent)
-                    && self.shape.operations[*dependent as usize].compensation != Compensation::None;
-                if had_to_be && !undone.contains(dependent) {
-                    return Err(format!("operation {operation} was undone before {dependent}, which depends on it"));
-                }
-            }
-            undone.insert(*operation);
+        self.asked = waiting;
+        if let Some(drained) = &mut self.draining
+            && drained.try_recv().is_ok()
+            && self.supervisor.is_busy()
+        {
+            return Err("the drain is over and something runs".to_owned());
         }
         Ok(())
     }
 
-    /// What must hold when the batch has ended.
-    fn check_end(&self) -> Check {
-        let Some(work) = self.engine.work(self.id) else {
-            return Err("ended work is gone before it was retired".to_owned());
+    fn answered(&mut self, asked: Asked) -> Check {
+        let Some(index) = asked.batch() else { return Ok(()) };
+        let batch = &mut self.batches[index];
+        match asked {
+            Asked::Submit(_) => batch.accepted = true,
+            Asked::Cancel(_) => batch.acknowledged.cancels += 1,
+            Asked::Retry(_) => batch.acknowledged.retries += 1,
+            Asked::CancelOperation => {}
+        }
+        let id = batch.sent.ok_or("an answer to a batch that was never sent")?;
+        let (told, recorded) = (batch.acknowledged, self.ledger.asked(id));
+        let holds =
+            self.ledger.work(id).is_some() && told.cancels <= recorded.cancels && told.retries <= recorded.retries;
+        if holds { Ok(()) } else { Err(format!("{asked:?} was acknowledged and is not on disk")) }
+    }
+
+    fn work_of(&self, index: usize) -> Option<&prov::engine::Work> {
+        self.batches[index].sent.and_then(|id| self.ledger.work(id))
+    }
+
+    /// The oldest transaction becomes durable.
+    pub fn commit(&mut self) -> Check {
+        let Some((ticket, transaction)) = self.commits.pop_front() else { return Ok(()) };
+        let result = self.write(&transaction)?;
+        self.driver.committed(ticket, result, self.now);
+        self.answers()
+    }
+
+    fn write(&mut self, transaction: &Transaction) -> Result<Result<(), CommitError>, String> {
+        if let Err(refused) = self.store.write(transaction) {
+            return Ok(Err(CommitError::Refused(refused)));
+        }
+        self.store.look(|tables| self.ledger.written(transaction, tables)).map(Ok)
+    }
+
+    /// The store refuses a transaction; nothing of it is written.
+    fn fail_commit(&mut self) -> Check {
+        let Some((ticket, _)) = self.commits.pop_front() else { return Ok(()) };
+        self.tell(|| "the store can't write".to_owned());
+        self.driver.committed(ticket, Err(CommitError::Unavailable("full".to_owned())), self.now);
+        self.answers()
+    }
+
+    /// The supervisor hears the oldest request.
+    pub fn take_request(&mut self) -> Check {
+        let Some((connection, request)) = self.requests.pop_front() else { return Ok(()) };
+        if connection != self.connection {
+            return Ok(());
+        }
+        self.tell(|| format!("the supervisor hears {}", told(&request)));
+        let reports = self.supervisor.take(request, self.now, &mut self.ledger)?;
+        self.reports.extend(reports.into_iter().map(Told::Happened));
+        Ok(())
+    }
+
+    /// The daemon hears the oldest report.
+    pub fn hear(&mut self) -> Check {
+        let Some(told) = self.reports.pop_front() else { return Ok(()) };
+        self.tell(|| format!("the daemon hears {told:?}"));
+        self.driver.hear(told, self.now);
+        Ok(())
+    }
+
+    /// The daemon hears the oldest report once more, as after a connection that broke at the wrong moment.
+    pub fn hear_twice(&mut self) -> Check {
+        let Some(told) = self.reports.front().cloned() else { return Ok(()) };
+        self.driver.hear(told, self.now);
+        self.hear()
+    }
+
+    /// The supervisor hears the oldest request twice.
+    pub fn take_request_twice(&mut self) -> Check {
+        let again = self.requests.front().map(|(_, request)| serde_json::to_string(request).unwrap());
+        self.take_request()?;
+        let Some(again) = again else { return Ok(()) };
+        let reports = self.supervisor.take(serde_json::from_str(&again).unwrap(), self.now, &mut self.ledger)?;
+        self.reports.extend(reports.into_iter().map(Told::Happened));
+        Ok(())
+    }
+
+    /// One of the processes ends.
+    pub fn end_one(&mut self, pick: usize, success: bool) -> Check {
+        let reports = self.supervisor.end_one(pick, success, self.now, &mut self.ledger)?;
+        self.tell(|| format!("a process ends: {reports:?}"));
+        self.reports.extend(reports.into_iter().map(Told::Happened));
+        Ok(())
+    }
+
+    /// Time passes until something is due; where nothing may go wrong, no time to speak of.
+    pub fn pass_time(&mut self) -> Check {
+        let due = self.driver.next_wake().filter(|_| self.trouble == Trouble::All).unwrap_or(self.now);
+        self.now = due.max(self.now).plus(Duration::from_millis(1));
+        let now = self.now.0;
+        self.tell(|| format!("it is {now}"));
+        Ok(())
+    }
+
+    /// The daemon dies, and starts again. The supervisor has heard so many of the requests that were on their way.
+    pub fn crash(&mut self, heard: usize) -> Check {
+        self.tell(|| "the daemon dies".to_owned());
+        for _ in 0..heard % (self.requests.len() + 1) {
+            self.take_request()?;
+        }
+        self.commits.clear();
+        self.requests.clear();
+        self.reports.clear();
+        self.asked.clear();
+        self.draining = None;
+        self.epoch += 1;
+        let live = recover::live(&self.store).map_err(|error| error.to_string())?;
+        let before = Before { epoch: self.epoch, live, supervisor: self.supervisor.greet(1, self.now) };
+        self.connection = 1;
+        self.driver = Driver::take_up(self.config.clone(), before, new_ids(&self.ids), self.now);
+        Ok(())
+    }
+
+    /// The supervisor is killed with all that runs, and another takes its place. What was on its way is lost in part.
+    fn kill_supervisor(&mut self, pick: usize) -> Check {
+        self.tell(|| "the supervisor is killed".to_owned());
+        self.reports.truncate(pick % (self.reports.len() + 1));
+        self.supervisor.die(self.now, &mut self.ledger)?;
+        self.connection += 1;
+        self.reports.push_back(self.supervisor.greet(self.connection, self.now));
+        Ok(())
+    }
+
+    /// Somebody wants something.
+    fn ask(&mut self, pick: usize) -> Check {
+        let index = pick / 16 % self.batches.len();
+        if self.trouble == Trouble::Crashes || self.work_of(index).is_none() {
+            self.submit(index);
+            return Ok(());
+        }
+        let Some(id) = self.batches[index].sent.map(WorkId::from) else { return Ok(()) };
+        let (reply, answer) = oneshot::channel();
+        let asked = match pick % 8 {
+            0 | 1 => {
+                self.driver.cancel(id, None, pick % 2 == 0, reply, self.now);
+                Asked::Cancel(index)
+            }
+            2 | 3 => {
+                let operation = u32::try_from(pick / 32 % self.batches[index].spec.operations.len()).unwrap();
+                self.driver.cancel(id, Some(operation), false, reply, self.now);
+                Asked::CancelOperation
+            }
+            4 if pick % 3 == 0 && self.draining.is_none() => {
+                let (reply, drained) = oneshot::channel();
+                self.driver.drain(pick % 2 == 0, reply, self.now);
+                self.draining = Some(drained);
+                self.tell(|| "the daemon drains".to_owned());
+                return Ok(());
+            }
+            _ => {
+                self.driver.retry(id, &self.store, reply, self.now);
+                Asked::Retry(index)
+            }
         };
-        let Phase::Ended(status) = work.phase else { return Err("it has not ended".to_owned()) };
-        if !self.running.is_empty() {
-            return Err("it has ended and something runs".to_owned());
+        self.tell(|| format!("somebody asks: {asked:?}"));
+        self.asked.push((asked, answer));
+        Ok(())
+    }
+
+    /// Sends a batch, unless it is on its way or was accepted: the same key makes it one batch however often it is sent.
+    fn submit(&mut self, index: usize) {
+        let key = format!("key-{index}");
+        if let Some(before) = self.store.look(|tables| tables.remembered.get(&key).cloned()) {
+            self.batches[index].sent = Some(BatchId(before.id));
+            self.batches[index].accepted = true;
+            return;
         }
-        for index in 0..work.operations.len() {
-            let index = u32::try_from(index).unwrap();
-            let state = work.operation(index);
-            let done = self.done.contains_key(&index);
-            let undone = self.undone.contains_key(&index);
-            let compensation = self.shape.operations[index as usize].compensation;
-            let told = match state.status {
-                OperationStatus::Completed => done && !undone,
-                OperationStatus::RolledBack => done && undone,
-                OperationStatus::Failed | OperationStatus::Cancelled | OperationStatus::Skipped => !done,
-                OperationStatus::RollbackFailed => status == BatchStatus::RollbackFailed && !undone,
-                other => return Err(format!("operation {index} is {other} at the end")),
-            };
-            if !told {
-                return Err(format!("operation {index} is {}, done {done}, undone {undone}", state.status));
+        if self.asked.iter().any(|(asked, _)| matches!(asked, Asked::Submit(other) if *other == index)) {
+            return;
+        }
+        let id = BatchId(new_id(&self.ids));
+        self.tell(|| format!("batch {index} is submitted as {id}"));
+        self.batches[index].sent = Some(id);
+        let (reply, answer) = oneshot::channel();
+        self.driver.submit(submission(&self.batches[index].spec, id, key, self.now), reply, self.now);
+        self.asked.push((Asked::Submit(index), answer));
+    }
+
+    /// From now on everything goes well, until nothing happens any more.
+    pub fn settle_for_good(&mut self) -> Check {
+        self.supervisor.calm();
+        if self.draining.is_some() {
+            self.crash(0)?;
+        }
+        for _ in 0..PATIENCE {
+            for index in 0..self.batches.len() {
+                if !self.batches[index].accepted {
+                    self.submit(index);
+                }
             }
-            if status == BatchStatus::RolledBack && done && compensation != Compensation::None && !undone {
-                return Err(format!("the batch is RolledBack and {index} was not undone"));
+            self.turn()?;
+            if self.flow()? {
+                continue;
             }
-            if !matches!(status, BatchStatus::RolledBack | BatchStatus::RollbackFailed) && undone {
-                return Err(format!("the batch is {status} and {index} was undone"));
+            if self.supervisor.is_busy() {
+                self.end_one(0, true)?;
+            } else if let Some(due) = self.driver.next_wake() {
+                self.now = due.max(self.now).plus(Duration::from_millis(1));
+            } else {
+                return self.has_ended();
             }
         }
-        match status {
-            BatchStatus::Cancelled if !self.cancelled => Err("Cancelled and nobody asked".to_owned()),
-            BatchStatus::RollbackFailed
-                if !(0..work.operations.len()).any(|index| work.needs_undo(u32::try_from(index).unwrap())) =>
-            {
-                Err("RollbackFailed and everything is undone".to_owned())
-            }
-            _ => Ok(()),
+        Err("it does not end".to_owned())
+    }
+
+    /// Everything on its way arrives; whether anything was.
+    pub fn flow(&mut self) -> Result<bool, String> {
+        let moves = !(self.commits.is_empty() && self.requests.is_empty() && self.reports.is_empty());
+        while !self.commits.is_empty() {
+            self.commit()?;
+        }
+        while !self.requests.is_empty() {
+            self.take_request()?;
+        }
+        while !self.reports.is_empty() {
+            self.hear()?;
+        }
+        Ok(moves)
+    }
+
+    /// What must hold when nothing happens any more.
+    fn has_ended(&self) -> Check {
+        for batch in &self.batches {
+            let id = batch.sent.ok_or("a batch was never sent")?;
+            self.store.look(|tables| self.ledger.has_ended(id, tables))?;
+        }
+        match self.supervisor.unforgotten() {
+            0 => Ok(()),
+            results => Err(format!("the supervisor keeps {results} results that nobody will ask for")),
         }
     }
 
-    pub fn all_completed_once(&self) -> bool {
-        (0..self.shape.operations.len()).all(|index| self.done.get(&u32::try_from(index).unwrap()) == Some(&1))
+    /// Whatever did not succeed is tried again; from here on everything goes well, so it must come to its end.
+    fn try_again_until_done(&mut self) -> Check {
+        for _ in 0..3 {
+            for index in 0..self.batches.len() {
+                let Some(id) = self.batches[index].sent else { continue };
+                let is_done = |work: &prov::engine::Work| {
+                    work.phase == Phase::Ended(BatchStatus::Completed)
+                        && work.operations.iter().all(|state| state.status == OperationStatus::Completed)
+                };
+                if self.ledger.work(id).is_some_and(is_done) {
+                    continue;
+                }
+                let (reply, answer) = oneshot::channel();
+                self.driver.retry(WorkId::from(id), &self.store, reply, self.now);
+                self.asked.push((Asked::Retry(index), answer));
+            }
+            self.settle_for_good()?;
+        }
+        let undone = |batch: &Submitted| {
+            let phase = batch.sent.and_then(|id| self.ledger.work(id)).map(|work| work.phase);
+            phase != Some(Phase::Ended(BatchStatus::Completed))
+        };
+        match self.batches.iter().position(undone) {
+            None => Ok(()),
+            Some(index) => {
+                Err(format!("batch {index} was tried again and again, nothing failed, and it is not Completed"))
+            }
+        }
     }
 }
 
-fn key(attempt: &Attempt) -> (u32, bool, u32) {
-    (attempt.operation, attempt.direction == Direction::Undo, attempt.attempt)
+/// A request in short.
+fn told(request: &Request) -> String {
+    match request {
+        Request::Spawn(spawn) => format!("Spawn {} {:?} {:?}", spawn.key, spawn.program, spawn.env.get(1)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn new_id(ids: &AtomicU64) -> Uuid {
+    Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn new_ids(ids: &Arc<AtomicU64>) -> Box<dyn FnMut() -> Uuid + Send> {
+    let ids = Arc::clone(ids);
+    Box::new(move || new_id(&ids))
+}
+
+/// A batch as the app hands it to the scheduler.
+fn submission(spec: &BatchSpec, id: BatchId, key: String, at: Timestamp) -> Submission {
+    let batch = BatchRecord {
+        id,
+        name: spec.name.clone(),
+        version: spec.version.clone(),
+        status: BatchStatus::Pending,
+        infra: spec.infra.clone(),
+        parallel_limit: spec.parallel_limit,
+        rollback_enabled: spec.rollback_enabled,
+        total: u32::try_from(spec.operations.len()).unwrap(),
+        completed: 0,
+        created_at: at,
+        started_at: None,
+        completed_at: None,
+        cancel_requested: false,
+        error: None,
+        left: Vec::new(),
+        warnings: Vec::new(),
+        submitted_by: "somebody".to_owned(),
+    };
+    let row = |(index, operation): (u32, &prov::model::batch::Operation)| OperationRecord {
+        batch: id,
+        index,
+        id: operation.id.clone(),
+        kind: operation.payload.kind().to_owned(),
+        provider: None,
+        status: OperationStatus::Pending,
+        task: None,
+        undo_task: None,
+        attempt: 0,
+        max_attempts: operation.retry.max_attempts,
+        started_at: None,
+        completed_at: None,
+        error: None,
+    };
+    let rows = (0u32..).zip(&spec.operations).map(row).collect();
+    let kind = WorkKind::Batch { spec: spec.clone() };
+    Submission {
+        id: WorkId::from(id),
+        work: WorkRecord { kind, submitted_by: "somebody".to_owned(), created_at: at },
+        rows: Rows::Batch(Box::new(batch), rows),
+        remember: Some((key, Remembered { digest: [0; 32], id: id.0, at })),
+    }
 }

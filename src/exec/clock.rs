@@ -1,5 +1,6 @@
-//! The daemon's clock: wall time as it was at start, moved on by the monotonic clock, so that a step of the wall clock
-//! neither ends work early nor lets it run on.
+//! The clock of daemon and supervisor: wall time as it was at start, moved on by the monotonic clock, so that a step of the
+//! wall clock neither ends work early nor lets it run on. Two processes' clocks may differ; the supervisor tells its own
+//! when a daemon connects.
 
 use std::time::Instant;
 

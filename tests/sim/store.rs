@@ -1,0 +1,141 @@
+//! A store that is a few maps: what was applied is durable, and nothing else is.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use prov::api::list::{Listed, Page};
+use prov::api::task::TaskFilter;
+use prov::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use prov::model::status::BatchStatus;
+use prov::model::task::Task;
+use prov::model::time::Timestamp;
+use prov::model::user::Session;
+use prov::store::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use prov::store::{Backend, Change, Precondition, Refused, StoreError, Transaction};
+
+/// The tables.
+#[derive(Debug, Default)]
+pub struct Tables {
+    pub works: BTreeMap<WorkId, WorkRecord>,
+    pub live: BTreeMap<WorkId, LiveRecord>,
+    pub events: BTreeMap<WorkId, Vec<LoggedEvent>>,
+    pub tasks: BTreeMap<TaskId, Task>,
+    pub batches: BTreeMap<BatchId, BatchRecord>,
+    pub operations: BTreeMap<(BatchId, u32), OperationRecord>,
+    pub remembered: BTreeMap<String, Remembered>,
+}
+
+/// A store that survives every crash.
+#[derive(Debug, Default)]
+pub struct FakeStore(Mutex<Tables>);
+
+impl FakeStore {
+    /// Looks at what is on disk.
+    pub fn look<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
+        look(&self.0.lock().unwrap())
+    }
+
+    /// Applies one transaction, all or nothing.
+    pub fn write(&self, transaction: &Transaction) -> Result<(), Refused> {
+        let mut tables = self.0.lock().unwrap();
+        for precondition in &transaction.preconditions {
+            let holds = match precondition {
+                Precondition::KeyUnused(key) => !tables.remembered.contains_key(key),
+                other => panic!("the scheduler relies on {other:?}, which the simulation doesn't know"),
+            };
+            if !holds {
+                return Err(Refused(precondition.clone()));
+            }
+        }
+        transaction.changes.iter().cloned().for_each(|change| tables.change(change));
+        Ok(())
+    }
+}
+
+impl Tables {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::PutWork(id, record) => _ = self.works.insert(id, *record),
+            Change::PutLive(id, record) => _ = self.live.insert(id, record),
+            Change::RemoveLive(id) => _ = self.live.remove(&id),
+            Change::Append(event) => self.events.entry(event.work).or_default().push(event),
+            Change::PutTask(task) => _ = self.tasks.insert(task.id, *task),
+            Change::PutBatch(batch) => _ = self.batches.insert(batch.id, *batch),
+            Change::PutOperation(row) => _ = self.operations.insert((row.batch, row.index), *row),
+            Change::Remember(key, remembered) => _ = self.remembered.insert(key, remembered),
+            other => panic!("the scheduler writes {other:?}, which the simulation doesn't know"),
+        }
+    }
+}
+
+/// What the scheduler reads; the rest is empty.
+impl Backend for FakeStore {
+    fn apply(&self, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError> {
+        Ok(transactions.iter().map(|transaction| self.write(transaction)).collect())
+    }
+
+    fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        Ok(self.look(|tables| tables.tasks.get(&id).cloned()))
+    }
+
+    fn work(&self, id: WorkId) -> Result<Option<WorkRecord>, StoreError> {
+        Ok(self.look(|tables| tables.works.get(&id).cloned()))
+    }
+
+    fn live(&self) -> Result<Vec<(WorkId, LiveRecord)>, StoreError> {
+        Ok(self.look(|tables| tables.live.iter().map(|(id, record)| (*id, *record)).collect()))
+    }
+
+    fn events(&self, work: WorkId) -> Result<Vec<LoggedEvent>, StoreError> {
+        Ok(self.look(|tables| tables.events.get(&work).cloned().unwrap_or_default()))
+    }
+
+    fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError> {
+        Ok(self.look(|tables| tables.batches.get(&id).cloned()))
+    }
+
+    fn operations(&self, batch: BatchId) -> Result<Vec<OperationRecord>, StoreError> {
+        Ok(self
+            .look(|tables| tables.operations.range((batch, 0)..=(batch, u32::MAX)).map(|row| row.1.clone()).collect()))
+    }
+
+    fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError> {
+        Ok(self.look(|tables| tables.remembered.get(key).cloned()))
+    }
+
+    fn tasks(&self, _: &TaskFilter, _: Page) -> Result<Listed<Task>, StoreError> {
+        Ok(Listed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn batches(&self, _: Option<BatchStatus>, _: Page) -> Result<Listed<BatchRecord>, StoreError> {
+        Ok(Listed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn remembered_before(&self, _: Timestamp, _: usize) -> Result<Vec<(Timestamp, String)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn user(&self, _: UserId) -> Result<Option<UserRecord>, StoreError> {
+        Ok(None)
+    }
+
+    fn user_by_name(&self, _: &str) -> Result<Option<UserRecord>, StoreError> {
+        Ok(None)
+    }
+
+    fn has_users(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn session(&self, _: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(None)
+    }
+
+    fn sessions_of(&self, _: UserId) -> Result<Vec<Session>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn meta(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+}
