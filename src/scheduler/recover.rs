@@ -194,7 +194,7 @@ impl Driver {
         for key in lost {
             let what = "it ran when the daemon was last heard of, and nothing is known of it since".to_owned();
             let outcome = Outcome::Lost(what);
-            self.take_in(Happening::Exited { key, at: now, outcome, code: None, output: None }, now);
+            self.take_in(Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 }, now);
         }
         never_began.into_iter().for_each(|attempt| self.take_back(attempt, now));
         for id in self.engine.ids() {

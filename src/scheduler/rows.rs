@@ -118,7 +118,7 @@ impl LiveRows {
         if let Some(row) = state.current_task().and_then(|task| self.task_mut(task)) {
             row.status = TaskStatus::Running;
             row.started_at.get_or_insert(at);
-            (row.exit_code, row.output, row.error) = (None, None, None);
+            (row.exit_code, row.output, row.error, row.processes_ended) = (None, None, None, 0);
         }
         let doing = state.direction() == Some(Direction::Do);
         self.operation(work, index, |row| {
@@ -311,6 +311,7 @@ impl NewTask<'_> {
             attempt: 0,
             max_attempts: self.max_attempts,
             exit_code: None,
+            processes_ended: 0,
             progress: 0.0,
             submitted_by: self.submitted_by,
         }

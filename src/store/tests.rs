@@ -38,6 +38,7 @@ fn task(id: u8, status: TaskStatus, name: u8, infra: Option<u8>, batch: Option<u
         attempt: 0,
         max_attempts: 1,
         exit_code: None,
+        processes_ended: 0,
         progress: 0.0,
         submitted_by: "admin".to_owned(),
     }
