@@ -4,9 +4,10 @@
 //! Nothing here runs a process or touches a disk. [`world`] is the shell around the daemon's driver: it may lose what was
 //! not written, deliver late, twice or never, and forget the driver at any moment. [`processes`] stands for the
 //! supervisor, [`store`] for the disk. [`ledger`] watches what really happens and compares it with what is recorded; it
-//! holds the invariants. `README.md` beside this file lists what the harness was shown to catch.
+//! holds the invariants. [`mutants`] lists what it was shown to catch.
 
 mod ledger;
+mod mutants;
 mod plan;
 mod processes;
 mod store;
@@ -62,6 +63,16 @@ fn whatever_happens_every_batch_ends_and_every_invariant_holds() {
 fn with_crashes_and_nothing_else_everything_is_done_once() {
     for seed in [4, new_seed()] {
         play(GRAPHS / 2, seed, &Plan::any(Trouble::Crashes), World::run);
+    }
+}
+
+#[test]
+fn every_mutant_would_still_break_something() {
+    for mutant in mutants::MUTANTS {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(mutant.file);
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.matches(mutant.from).count(), 1, "{}: {:?} in {}", mutant.breaks, mutant.from, mutant.file);
+        assert_ne!(mutant.from, mutant.to);
     }
 }
 
