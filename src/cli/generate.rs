@@ -156,6 +156,7 @@ const EXIT_CODES: &str = "\
 11   the work failed, and rollback is incomplete
 12   daemon unreachable
 130  interrupted
+143  terminated
 ";
 
 const ENVIRONMENT: &str = "\
