@@ -150,6 +150,24 @@ fn sigterm_drains_and_leaves_what_runs_to_the_next_daemon() {
 }
 
 #[test]
+fn a_daemon_that_ends_with_nothing_running_lets_its_supervisor_go_and_starts_no_other() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        let supervisor = daemon.path("data/supervisor").display().to_string();
+        for round in 0..5 {
+            let id =
+                daemon.batch(&json!({ "name": format!("end-{round}"), "operations": [script("a", "true")] })).await;
+            assert_eq!(daemon.ended(&id).await["status"], "Completed");
+            assert!(daemon.terminate().success());
+            assert_eq!(processes_of(&supervisor), []);
+            daemon.boot().await;
+        }
+        let log = std::fs::read_to_string(daemon.path("daemon.log")).unwrap();
+        assert!(!log.contains("starting another"), "{log}");
+    });
+}
+
+#[test]
 fn sigterm_cancels_what_outlasts_the_drain_where_that_is_wanted() {
     run(async {
         let mut daemon = Daemon::start(&["--drain-seconds", "0", "--drain-action", "cancel"]).await;
