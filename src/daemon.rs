@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,6 +26,10 @@ use crate::store::{Store, StoreError};
 
 /// The store's memory.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long, and how often, a store is tried that another process holds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often what has had its time is forgotten.
 const TIDY_INTERVAL: Duration = Duration::from_mins(10);
@@ -142,8 +146,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let listener = listen(ORCHESTRATOR, config.listen, config.insecure)?;
     let control = listen(CONTROL_CENTER, config.control_listen, config.insecure)?;
     let data_dir = private_directory(&config.data_dir)?;
-    let open = |source| DaemonError::Store { path: data_dir.display().to_string(), source };
-    let store = Store::open(&data_dir, CACHE_BYTES).map_err(open)?;
+    let store = open_store(&data_dir).await?;
     let clock = Clock::start();
     let key = SigningKey::load_or_make(&data_dir)?;
     if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
@@ -216,6 +219,26 @@ fn private_directory(path: &Path) -> Result<PathBuf, DaemonError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     fs::canonicalize(path).map_err(failed)
+}
+
+/// The store, once it is let go: a daemon that was killed just as it started a supervisor leaves a process that holds the
+/// lock until it has become the supervisor.
+async fn open_store(data_dir: &Path) -> Result<Store, DaemonError> {
+    let (begun, mut told) = (Instant::now(), false);
+    loop {
+        match Store::open(data_dir, CACHE_BYTES) {
+            Err(StoreError::Locked(_)) if begun.elapsed() < LOCK_PATIENCE => {
+                if !told {
+                    tracing::warn!("another process holds the store; waiting a moment for it to let go");
+                    told = true;
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            opened => {
+                return opened.map_err(|source| DaemonError::Store { path: data_dir.display().to_string(), source });
+            }
+        }
+    }
 }
 
 fn program(config: &Daemon) -> Result<Program, DaemonError> {

@@ -131,6 +131,23 @@ fn a_cancelled_task_leaves_no_process_however_it_hides() {
 }
 
 #[test]
+fn a_store_that_is_let_go_in_a_moment_is_waited_for() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        daemon.kill();
+        let store = std::fs::File::open(daemon.path("data/prov.redb")).unwrap();
+        store.lock().unwrap();
+        let log = daemon.path("daemon.log");
+        let letting_go = async {
+            let waits = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("waiting a moment"));
+            until("the next daemon waits", || async { waits().then_some(()) }).await;
+            drop(store);
+        };
+        tokio::join!(daemon.boot(), letting_go);
+    });
+}
+
+#[test]
 fn sigterm_drains_and_leaves_what_runs_to_the_next_daemon() {
     run(async {
         let mut daemon = Daemon::start(&["--drain-seconds", "1"]).await;
