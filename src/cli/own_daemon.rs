@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use crate::client::{Client, Servers};
 
 /// How long the daemon may take to start or to end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Lines of its log that are shown when it doesn't start.
+const LAST_LINES: usize = 12;
 /// Its settings: its only user asks as often as it likes.
 const SETTINGS: &str = "[daemon]\nrequests_per_minute = 1000000\n";
 /// What it takes from the environment all the same: the log's level, and the mark of the task that runs all this, if any.
@@ -66,9 +69,11 @@ impl OwnDaemon {
         self.directory.join("ws")
     }
 
-    /// What the daemon, in all its lives, wrote on standard error.
-    pub(super) fn log(&self) -> String {
-        fs::read_to_string(self.log_path()).unwrap_or_default()
+    /// The end of what the daemon, in all its lives, wrote on standard error.
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
     fn log_path(&self) -> PathBuf {
@@ -91,11 +96,12 @@ impl OwnDaemon {
 
     /// Starts the daemon's process.
     pub(super) fn launch(&mut self) -> Result<(), CliError> {
-        let program = std::env::current_exe().map_err(|error| failed("can't find prov itself", &error))?;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path());
         let log = log.map_err(|error| failed("can't write the daemon's log", &error))?;
         let _ = fs::remove_file(self.ready_path());
-        let mut command = Command::new(program);
+        // The running program itself, even where its file was replaced meanwhile.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("prov");
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("PROV_") && !KEPT.contains(&name)) {
                 command.env_remove(name);
@@ -129,10 +135,10 @@ impl OwnDaemon {
             let is_over = self.process.as_mut().is_none_or(|process| !matches!(process.try_wait(), Ok(None)));
             if is_over || Instant::now() > deadline {
                 let mut error = CliError::new(Kind::Failure, "the daemon did not start");
-                error.causes.extend(Some(self.log()).filter(|text| !text.is_empty()));
+                error.causes.extend(Some(self.last_words()).filter(|text| !text.is_empty()));
                 return Err(error);
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 

@@ -53,10 +53,9 @@ impl View {
     /// One that shows something only where it is wanted.
     pub(super) fn new(wanted: bool, printer: &Printer) -> Self {
         let silent = !wanted || printer.is_quiet();
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         Self {
             printer: *printer,
-            bars: (!silent && terminal).then(MultiProgress::new),
+            bars: (!silent && is_terminal()).then(MultiProgress::new),
             by_key: HashMap::new(),
             told: HashMap::new(),
             silent,
@@ -160,6 +159,49 @@ impl View {
             bar.abandon();
         }
     }
+}
+
+/// Shows how many of a number of like things are done: a bar on a terminal, elsewhere a line for each tenth of them.
+pub(super) struct Count {
+    noun: &'static str,
+    total: u64,
+    done: u64,
+    printer: Printer,
+    bar: Option<ProgressBar>,
+}
+
+impl Count {
+    /// None done yet.
+    pub(super) fn new(noun: &'static str, total: u64, printer: &Printer) -> Self {
+        let bar = (!printer.is_quiet() && is_terminal()).then(|| {
+            let bar = ProgressBar::new(total);
+            let style = ProgressStyle::with_template("{prefix} {bar:40} {pos}/{len} {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉ "));
+            bar.set_prefix(noun);
+            bar.tick();
+            bar
+        });
+        Self { noun, total, done: 0, printer: *printer, bar }
+    }
+
+    /// One more is done.
+    pub(super) fn step(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+        } else if self.done * 10 / self.total != (self.done - 1) * 10 / self.total {
+            self.printer.remark(&format!("{} {} of {}", self.noun, self.done, self.total));
+        }
+    }
+
+    /// Leaves the bar standing.
+    pub(super) fn finish(&self) {
+        self.bar.iter().for_each(ProgressBar::abandon);
+    }
+}
+
+fn is_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn mood(status: OperationStatus) -> Mood {
