@@ -46,8 +46,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     printer.remark(&format!("a daemon of its own, in {}", stage.own.directory().display()));
     let played = block_on(async {
         tokio::select! {
-            played = play(&mut stage, &printer) => played,
+            // Listened for before anything is started.
+            biased;
             interruption = own_daemon::interruption() => Err(interruption),
+            played = play(&mut stage, &printer) => played,
         }
     });
     printer.remark("\n== Everything is deleted");

@@ -24,8 +24,10 @@ pub(super) fn run(args: &CrashArgs, global: &Global) -> Result<ExitCode, CliErro
     let mut report = Report::of(seed);
     let played = block_on(async {
         tokio::select! {
-            played = play(args.rounds, &mut own, &mut report, &printer) => played,
+            // Listened for before anything is started.
+            biased;
             interruption = own_daemon::interruption() => Err(interruption),
+            played = play(args.rounds, &mut own, &mut report, &printer) => played,
         }
     });
     report.finish(start.elapsed());
