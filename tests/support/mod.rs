@@ -94,6 +94,12 @@ impl Daemon {
 
     /// Starts the process, on the directory as it is, and logs in.
     pub async fn boot(&mut self) {
+        self.spawn();
+        self.greet().await;
+    }
+
+    /// Starts the process.
+    pub fn spawn(&mut self) {
         let ready = self.path("ready.json");
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
@@ -105,6 +111,11 @@ impl Daemon {
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// Waits until the process is ready, and logs in.
+    pub async fn greet(&mut self) {
+        let ready = self.path("ready.json");
         let addresses = until("the daemon is ready", || async {
             fs::read(&ready).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok())
         });
