@@ -21,6 +21,7 @@ use crate::model::user::Session;
 
 mod apply;
 mod file;
+mod lazy;
 mod page;
 
 /// The format this program writes; a store of another is migrated or refused.
