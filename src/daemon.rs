@@ -1,5 +1,7 @@
 //! The composition root of the daemon: store → scheduler → app → listeners; signals; drain.
 
+mod memory;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -132,6 +134,7 @@ const CONTROL_CENTER: &str = "the control center";
 /// # Errors
 /// When it can't start.
 pub fn run(config: Daemon) -> Result<(), DaemonError> {
+    memory::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     runtime.block_on(serve(config))
 }
@@ -262,7 +265,7 @@ fn limits(config: &Daemon) -> Limits {
     }
 }
 
-/// Forgets now and then what has had its time.
+/// Forgets now and then what has had its time, and gives memory back that a busy time left behind.
 async fn tidy(app: Arc<App>) {
     let mut interval = tokio::time::interval(TIDY_INTERVAL);
     loop {
@@ -270,6 +273,7 @@ async fn tidy(app: Arc<App>) {
         if let Err(error) = app.tidy().await {
             tracing::warn!(%error, "can't forget old idempotency keys");
         }
+        memory::give_free_memory_back();
     }
 }
 
