@@ -43,7 +43,7 @@ fn main() {
         eprintln!("there is no benchmark {unknown}; there are {:?}", ALL.map(|(name, _)| name));
         std::process::exit(2);
     }
-    let started = std::time::Instant::now();
+    let (started, load) = (std::time::Instant::now(), measure::load());
     let mut table = Table::default();
     for (name, bench) in ALL.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
         eprintln!("{name} …");
@@ -51,4 +51,7 @@ fn main() {
     }
     println!("{table}");
     println!("on {}, in {} s", measure::machine(), started.elapsed().as_secs());
+    println!(
+        "its load was {load} before: above 0.5 others share the machine, and only the pairs of quiet moments count"
+    );
 }

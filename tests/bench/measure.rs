@@ -85,3 +85,8 @@ pub fn machine() -> String {
     let threads = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!("{threads} × {}", model.trim_start_matches([' ', '\t', ':']))
 }
+
+/// Processes that wanted a processor in the last minute, on average.
+pub fn load() -> String {
+    fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or_default().to_owned()
+}
