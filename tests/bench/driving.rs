@@ -14,7 +14,8 @@ use prov::model::status::{BatchStatus, OperationStatus};
 use prov::model::time::Timestamp;
 use prov::scheduler::command::Program;
 use prov::scheduler::driver::{Driver, Effect};
-use prov::scheduler::report::Told;
+use prov::scheduler::recover::Before;
+use prov::scheduler::report::{Happening, Told};
 use prov::scheduler::{Config, Rows, Submission};
 use prov::store::record::{BatchRecord, OperationRecord, WorkKind, WorkRecord};
 use uuid::Uuid;
@@ -31,7 +32,9 @@ pub fn through(request: &BatchRequest) -> Duration {
         Uuid::from_u128(ids)
     };
     let limit = request.spec.parallel_limit as usize;
-    let mut driver = Driver::take_up(config(limit), 1, Vec::new(), Vec::new(), Box::new(next_id), NOW);
+    let supervisor = Told::Connected { connection: 1, known: Vec::new(), now: NOW };
+    let before = Before { epoch: 1, live: Vec::new(), supervisor };
+    let mut driver = Driver::take_up(config(limit), before, Box::new(next_id), NOW);
     let submission = submission(request.spec.clone());
     let (reply, _answer) = tokio::sync::oneshot::channel();
     let mut running: VecDeque<Key> = VecDeque::new();
@@ -46,14 +49,15 @@ pub fn through(request: &BatchRequest) -> Duration {
             for effect in effects {
                 match effect {
                     Effect::Commit(ticket, _) => driver.committed(ticket, Ok(()), NOW),
-                    Effect::Tell(Request::Spawn(spawn)) => running.push_back(spawn.key),
-                    Effect::Tell(_) | Effect::Announce => {}
+                    Effect::Tell(_, Request::Spawn(spawn)) => running.push_back(spawn.key),
+                    Effect::Tell(..) | Effect::Announce => {}
                 }
             }
             for key in running.drain(..) {
-                driver.hear(Told::Started { key, at: NOW }, NOW);
-                let (outcome, output) = (Outcome::Success, Some(String::new()));
-                driver.hear(Told::Exited { key, at: NOW, outcome, code: Some(0), output }, NOW);
+                driver.hear(Told::Happened(Happening::Started { key, at: NOW }), NOW);
+                let (outcome, code, output) = (Outcome::Success, Some(0), Some(String::new()));
+                let exited = Happening::Exited { key, at: NOW, outcome, code, output, ended: 0 };
+                driver.hear(Told::Happened(exited), NOW);
             }
         }
     });

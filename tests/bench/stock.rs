@@ -98,6 +98,7 @@ fn task(n: usize) -> Task {
         attempt: 1,
         max_attempts: 1,
         exit_code: Some(i32::from(failed)),
+        processes_ended: 0,
         progress: 1.0,
         submitted_by: "admin".to_owned(),
     }

@@ -71,6 +71,7 @@ fn task(id: u128, attempt: u32, operation: &str, status: TaskStatus) -> Task {
         attempt,
         max_attempts: 1,
         exit_code: Some(if is_done { 0 } else { 3 }),
+        processes_ended: 0,
         progress: 0.0,
         submitted_by: "admin".to_owned(),
     }
