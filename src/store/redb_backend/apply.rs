@@ -6,7 +6,7 @@ use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 use serde::Serialize;
 
 use super::lazy::Lazy;
-use super::{RECORD_VERSION, decode, failed};
+use super::{HEADER_BYTES, RECORD_VERSION, decode, failed};
 use crate::model::task::Task;
 use crate::model::user::Session;
 use crate::store::backend::StoreError;
@@ -15,16 +15,24 @@ use crate::store::index::{self, Prefix};
 use crate::store::record::{BatchRecord, LoggedEvent, UserRecord};
 use crate::store::tables;
 
-/// Applies the transactions and commits them together.
-pub(super) fn apply(database: &Database, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError> {
+/// The name of the number of the last commit among the store's facts.
+pub(super) const COMMITS: &str = "commits";
+
+/// Applies the transactions and commits them together, as the commit of this number. The verdicts are known before the
+/// commit is, and hold if it turns out to have happened.
+pub(super) fn apply(
+    database: &Database,
+    transactions: &[Transaction],
+    number: u64,
+    verdicts: &mut Vec<Result<(), Refused>>,
+) -> Result<(), StoreError> {
     let mut write = database.begin_write().map_err(failed("begin a transaction"))?;
     write.set_durability(Durability::Immediate).map_err(failed("ask for durability"))?;
     // After a crash a large store opens at once instead of being walked through. That costs a second flush and a quarter
     // of a millisecond a commit, and nothing where many share one.
     write.set_quick_repair(true);
-    let verdicts = {
+    {
         let mut tables = Tables::of(&write);
-        let mut verdicts = Vec::with_capacity(transactions.len());
         for transaction in transactions {
             let verdict = tables.check(&transaction.preconditions)?;
             if verdict.is_ok() {
@@ -35,10 +43,9 @@ pub(super) fn apply(database: &Database, transactions: &[Transaction]) -> Result
             verdicts.push(verdict);
         }
         tables.write_counts()?;
-        verdicts
-    };
-    write.commit().map_err(failed("commit"))?;
-    Ok(verdicts)
+        tables.meta.get()?.insert(COMMITS, &number.to_be_bytes()[..]).map_err(failed("write"))?;
+    }
+    write.commit().map_err(failed("commit"))
 }
 
 type BytesTable<'t> = Lazy<'t, &'static [u8], &'static [u8]>;
@@ -177,8 +184,7 @@ impl<'t> Tables<'t> {
     fn put_task(&mut self, task: &Task) -> Result<(), StoreError> {
         let id = task.id.bytes();
         let old = self.tasks.get()?.get(&id[..]).map_err(failed("read"))?;
-        let old = old.map(|value| decode::<Task>("task", &id, value.value())).transpose()?;
-        let before = old.as_ref().map(index::of_task).unwrap_or_default();
+        let before = predecessor(old.map(|value| decode::<Task>("task", &id, value.value())), index::of_task);
         self.reindex(&before, &index::of_task(task), id)?;
         put(self.tasks.get()?, &id, task, &mut self.buffer)
     }
@@ -186,8 +192,8 @@ impl<'t> Tables<'t> {
     fn put_batch(&mut self, batch: &BatchRecord) -> Result<(), StoreError> {
         let id = batch.id.bytes();
         let old = self.batches.get()?.get(&id[..]).map_err(failed("read"))?;
-        let old = old.map(|value| decode::<BatchRecord>("batch", &id, value.value())).transpose()?;
-        let before = old.as_ref().map(index::of_batch).unwrap_or_default();
+        let old = old.map(|value| decode::<BatchRecord>("batch", &id, value.value()));
+        let before = predecessor(old, index::of_batch);
         self.reindex(&before, &index::of_batch(batch), id)?;
         put(self.batches.get()?, &id, batch, &mut self.buffer)
     }
@@ -237,6 +243,19 @@ impl<'t> Tables<'t> {
     }
 }
 
+/// Where a record stood under before it is written anew. One that is damaged stood nowhere that is known; what it is
+/// replaced by is whole again, and must not be held up by it.
+fn predecessor<T>(old: Option<Result<T, StoreError>>, prefixes: impl Fn(&T) -> Vec<Prefix>) -> Vec<Prefix> {
+    match old {
+        None => Vec::new(),
+        Some(Ok(old)) => prefixes(&old),
+        Some(Err(error)) => {
+            tracing::error!(%error, "a damaged record is replaced");
+            Vec::new()
+        }
+    }
+}
+
 fn put<T: Serialize>(
     table: &mut Table<'_, &'static [u8], &'static [u8]>,
     key: &[u8],
@@ -244,8 +263,10 @@ fn put<T: Serialize>(
     buffer: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
     buffer.clear();
-    buffer.push(RECORD_VERSION);
+    buffer.extend_from_slice(&[RECORD_VERSION, 0, 0, 0, 0]);
     serde_json::to_writer(&mut *buffer, record).map_err(failed("encode a record"))?;
+    let checksum = crc32fast::hash(&buffer[HEADER_BYTES..]);
+    buffer[1..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
     table.insert(key, &buffer[..]).map_err(failed("write"))?;
     Ok(())
 }
