@@ -111,6 +111,25 @@ pub fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
+/// Ticks a second in `/proc/PID/stat`: the kernel's interface to programs, whatever it counts with inside.
+const TICKS_A_SECOND: u64 = 100;
+/// How much later than a process started the clock may be read that tells when it did, in ticks.
+const TICKS_LATE: u64 = 10 * TICKS_A_SECOND;
+
+/// The clock since boot, in ticks.
+#[must_use]
+pub fn ticks() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let hundredths = u64::try_from(now.tv_nsec).unwrap_or(0) / (1_000_000_000 / TICKS_A_SECOND);
+    u64::try_from(now.tv_sec).unwrap_or(0) * TICKS_A_SECOND + hundredths
+}
+
+/// Whether the process is the one that was started shortly before the clock showed `ticks`, and not a later one with its id.
+#[must_use]
+pub fn is_of(pid: i32, ticks: u64) -> bool {
+    stat(pid).is_some_and(|stat| (stat.start..=stat.start + TICKS_LATE).contains(&ticks))
+}
+
 /// Sends a signal to each process; one that is gone is no error.
 pub fn signal(pids: &[i32], signal: Signal) {
     for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl};
@@ -15,7 +16,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::census::Census;
-use super::cgroup::Group;
+use super::cgroup::{Group, Groups};
 use super::logs::{self, Stream};
 use super::wire::{Ending, Key, Spawn};
 use super::{census, wire};
@@ -30,6 +31,8 @@ pub(super) struct Child {
     pub(super) key: Key,
     pub(super) pid: i32,
     pub(super) started: Timestamp,
+    /// When the kernel started it, as the clock since boot shows, in its ticks.
+    pub(super) start: u64,
     pub(super) out: Option<Pipe>,
     pub(super) err: Option<Pipe>,
     /// Set once somebody asked for its end.
@@ -45,6 +48,40 @@ pub(super) struct Place<'a> {
     pub(super) logs: &'a Path,
     /// Bytes that each stream may keep.
     pub(super) log_limit: u64,
+    /// Where control groups are made, where they can be.
+    pub(super) groups: Option<&'a Groups>,
+}
+
+/// Processes are started by so many threads at once: whoever starts one waits until its program is loaded.
+const STARTERS: usize = 4;
+
+/// Starts all of them, side by side; each one's result at its place.
+pub(super) fn start_all(spawns: &[Box<Spawn>], place: &Place<'_>, at: Timestamp) -> Vec<io::Result<Child>> {
+    let start = |spawn: &Spawn| Child::start(spawn, place, at);
+    if let [only] = spawns {
+        return vec![start(only)];
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut started = Vec::new();
+        while let Some((index, spawn)) = next_of(spawns, &next) {
+            started.push((index, start(spawn)));
+        }
+        started
+    };
+    let mut all = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..STARTERS.min(spawns.len())).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        all.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
+        all
+    });
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, started)| started).collect()
+}
+
+fn next_of<'s>(spawns: &'s [Box<Spawn>], next: &AtomicUsize) -> Option<(usize, &'s Spawn)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    spawns.get(index).map(|spawn| (index, &**spawn))
 }
 
 /// Somebody asked for the end.
@@ -157,9 +194,10 @@ impl Sink {
 }
 
 impl Child {
-    /// Starts the process, in a process group of its own, and in a control group where it is given one.
-    pub(super) fn start(spawn: &Spawn, place: &Place<'_>, group: Option<Group>, at: Timestamp) -> io::Result<Self> {
+    /// Starts the process, in a process group of its own, and in a control group where there are any.
+    fn start(spawn: &Spawn, place: &Place<'_>, at: Timestamp) -> io::Result<Self> {
         make_room_for_events(spawn, place.logs)?;
+        let group = place.groups.and_then(|groups| groups.make(spawn.key).ok());
         let mut command = Command::new(&spawn.program);
         command
             .args(&spawn.args)
@@ -184,7 +222,7 @@ impl Child {
         // The process itself is waited for by signal, so std's handle is let go of.
         let out = pipe(process.stdout.take().map(OwnedFd::from), Stream::Out)?;
         let err = pipe(process.stderr.take().map(OwnedFd::from), Stream::Err)?;
-        Ok(Self { key: spawn.key, pid, started: at, out, err, group, ending: None, exit: None })
+        Ok(Self { key: spawn.key, pid, started: at, start: census::ticks(), out, err, group, ending: None, exit: None })
     }
 
     /// The living processes of the task, as far as can be told; a census is taken where it has no group.

@@ -24,7 +24,7 @@ pub(super) fn inherit(key: Key, trace: Trace, group: Option<&Group>) -> (Vec<Rep
         }
         Trace::Started { at, this_boot: false, .. } => (at, "the machine went down while it ran".to_owned()),
         Trace::Started { at, pid, start, .. } => {
-            let same = census::stat(pid).is_some_and(|stat| stat.start == start);
+            let same = census::is_of(pid, start);
             let killed = kill(if same { pid } else { 0 });
             let known = "the supervisor was killed while it ran, so its exit status is not known";
             (at, format!("{known}; {}", remains(killed)))

@@ -40,7 +40,7 @@ pub enum Entry {
         key: Key,
         /// Its process.
         pid: i32,
-        /// When the process started, in clock ticks since boot.
+        /// What the clock since boot showed when the process had started, in ticks.
         start: u64,
     },
     /// It could not be started.
@@ -85,7 +85,7 @@ pub enum Trace {
         at: Timestamp,
         /// Its process.
         pid: i32,
-        /// When the process started, in clock ticks since boot.
+        /// What the clock since boot showed when the process had started, in ticks.
         start: u64,
         /// Whether that was on the present boot of the machine.
         this_boot: bool,

@@ -23,6 +23,7 @@ mod clock;
 mod executor;
 mod inherit;
 pub mod journal;
+mod lean;
 pub mod logs;
 pub mod supervisor;
 pub mod wire;

@@ -16,12 +16,13 @@ use rustix::process::Signal;
 
 use super::census::Census;
 use super::cgroup::{Group, Groups};
-use super::child::{Child, EndRequest, Place, is_transient};
+use super::child::{self, Child, EndRequest, Place, is_transient};
 use super::clock::Clock;
 use super::inherit::inherit;
 use super::journal::{self, Entry, Journal};
 use super::wire::{Ending, Key, Report, Request, Spawn};
-use super::{census, executor};
+use super::{executor, lean};
+use crate::model::time::Timestamp;
 
 /// How long a supervisor without work waits for a daemon.
 const IDLE: Duration = Duration::from_secs(20);
@@ -189,6 +190,7 @@ impl Supervisor {
             }
             if events.is_empty() {
                 self.sweep();
+                lean::give_back();
             }
             self.end_what_lingers();
             self.flush();
@@ -285,25 +287,35 @@ impl Supervisor {
             let whole: Vec<u8> = daemon.input.drain(..end).collect();
             requests.extend(whole.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()));
         }
-        for request in requests {
-            self.carry_out(request);
-        }
+        self.carry_out(requests);
         if !open {
             self.disconnect();
         }
     }
 
-    fn carry_out(&mut self, request: Request) {
-        match request {
-            Request::Spawn(spawn) => self.spawn(&spawn),
-            Request::End { key, grace_ms } => self.end(key, Duration::from_millis(grace_ms)),
-            Request::Forget { key } => {
-                if self.results.remove(&key).is_some() {
-                    self.journal.note(&Entry::Forgotten { key });
+    /// Carries out requests in order; starts that follow each other are made side by side.
+    fn carry_out(&mut self, requests: Vec<Request>) {
+        let mut spawns = Vec::new();
+        for request in requests {
+            match request {
+                Request::Spawn(spawn) => {
+                    spawns.push(spawn);
+                    continue;
                 }
+                _ => self.start(std::mem::take(&mut spawns)),
             }
-            Request::Retire => self.retiring = true,
+            match request {
+                Request::End { key, grace_ms } => self.end(key, Duration::from_millis(grace_ms)),
+                Request::Forget { key } => {
+                    if self.results.remove(&key).is_some() {
+                        self.journal.note(&Entry::Forgotten { key });
+                    }
+                }
+                Request::Retire => self.retiring = true,
+                Request::Spawn(_) => {}
+            }
         }
+        self.start(spawns);
     }
 
     /// Keeps the journal from growing without end: starts it over with what is still needed.
@@ -324,9 +336,8 @@ impl Supervisor {
             [begun, ended]
         };
         let of_child = |child: &Child| {
-            let start = census::stat(child.pid).map_or(0, |stat| stat.start);
             let begun = Entry::Begin { key: child.key, at: child.started };
-            [Some(begun), Some(Entry::Started { key: child.key, pid: child.pid, start })]
+            [Some(begun), Some(Entry::Started { key: child.key, pid: child.pid, start: child.start })]
         };
         let results = self.results.iter().flat_map(of_result);
         let entries: Vec<Entry> = results.chain(self.children.values().flat_map(of_child)).flatten().collect();
@@ -336,38 +347,57 @@ impl Supervisor {
         self.rewrite_above = JOURNAL_BYTES.max(4 * self.journal.bytes());
     }
 
-    fn spawn(&mut self, spawn: &Spawn) {
-        let key = spawn.key;
-        if self.pids.contains_key(&key) || self.results.contains_key(&key) {
+    /// Starts what was not started before.
+    fn start(&mut self, mut spawns: Vec<Box<Spawn>>) {
+        let mut seen = BTreeSet::new();
+        spawns.retain(|spawn| {
+            let key = spawn.key;
+            !self.pids.contains_key(&key) && !self.results.contains_key(&key) && seen.insert(key)
+        });
+        if spawns.is_empty() {
             return;
         }
         let at = self.clock.now();
-        self.journal.note(&Entry::Begin { key, at });
+        spawns.iter().for_each(|spawn| self.journal.note(&Entry::Begin { key: spawn.key, at }));
         // What is about to start must be written down before it can start.
-        let started = self.journal.write().and_then(|()| {
-            let group = self.groups.as_ref().and_then(|groups| groups.make(key).ok());
-            Child::start(spawn, &Place { logs: &self.logs, log_limit: self.log_limit }, group, at)
-        });
-        let watched = started.and_then(|mut child| match self.watch(&child) {
+        let started = match self.journal.write() {
+            Ok(()) => {
+                let place = Place { logs: &self.logs, log_limit: self.log_limit, groups: self.groups.as_ref() };
+                child::start_all(&spawns, &place, at)
+            }
+            Err(error) => spawns.iter().map(|_| Err(io::Error::from(error.kind()))).collect(),
+        };
+        for (spawn, started) in spawns.iter().zip(started) {
+            match started.and_then(|child| self.watched(child)) {
+                Ok(child) => self.begun(child),
+                Err(error) => self.refuse(spawn, at, &error),
+            }
+        }
+    }
+
+    fn begun(&mut self, child: Child) {
+        self.journal.note(&Entry::Started { key: child.key, pid: child.pid, start: child.start });
+        self.tell(&child.started());
+        self.pids.insert(child.key, child.pid);
+        self.children.insert(child.pid, child);
+    }
+
+    fn refuse(&mut self, spawn: &Spawn, at: Timestamp, error: &io::Error) {
+        let key = spawn.key;
+        self.journal.note(&Entry::Refused { key });
+        let what = format!("can't start {:?} in {:?}: {error}", spawn.program, spawn.cwd);
+        self.tell(&Report::Refused { key, at, error: what, transient: is_transient(error) });
+        self.lingering
+            .extend(self.groups.as_ref().map(|groups| groups.of(key)).filter(|group| group.remove().is_err()));
+    }
+
+    /// The child with its streams looked at; one that can't be watched must not run.
+    fn watched(&self, mut child: Child) -> io::Result<Child> {
+        match self.watch(&child) {
             Ok(()) => Ok(child),
             Err(error) => {
-                // What can't be watched must not run.
                 child.signal(Signal::KILL, &mut None);
                 Err(error)
-            }
-        });
-        match watched {
-            Ok(child) => {
-                let start = census::stat(child.pid).map_or(0, |stat| stat.start);
-                self.journal.note(&Entry::Started { key, pid: child.pid, start });
-                self.tell(&child.started());
-                self.pids.insert(key, child.pid);
-                self.children.insert(child.pid, child);
-            }
-            Err(error) => {
-                self.journal.note(&Entry::Refused { key });
-                let what = format!("can't start {:?} in {:?}: {error}", spawn.program, spawn.cwd);
-                self.tell(&Report::Refused { key, at, error: what, transient: is_transient(&error) });
             }
         }
     }
