@@ -154,13 +154,14 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let scheduling = Config {
         max_parallel: config.max_parallel,
         program: program.clone(),
-        workspace,
+        workspace: workspace.clone(),
         places: places.clone(),
         grace: Duration::from_secs(config.grace_seconds),
     };
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
     let limits = limits(&config);
-    let parts = Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, clock, key, limits };
+    let parts =
+        Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, workspace, clock, key, limits };
     let app = Arc::new(App::new(parts)?);
     tokio::spawn(tidy(Arc::clone(&app)));
 

@@ -2,7 +2,11 @@
 
 mod auth;
 mod batches;
+mod bodies;
 mod crash;
 mod disk;
 mod envelope;
+mod graphs;
+mod keys;
+mod limits;
 mod tasks;
