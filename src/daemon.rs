@@ -1,5 +1,7 @@
 //! The composition root of the daemon: store → scheduler → app → listeners; signals; drain.
 
+mod descriptors;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +22,7 @@ use crate::config::{Daemon, DrainAction};
 use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
 use crate::scheduler::{Config, Scheduler, StartError};
-use crate::server::listen::{self, ListenError};
+use crate::server::listen::{self, Connections, ListenError};
 use crate::server::{control_center, orchestrator};
 use crate::store::{Store, StoreError};
 
@@ -167,9 +169,12 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
 
     let (stop, stopping) = watch::channel(false);
     let addresses = (address(&listener)?, address(&control)?);
+    let connections = Connections::new(descriptors::for_connections());
+    let serve =
+        |listener, router| tokio::spawn(listen::serve(listener, router, Arc::clone(&connections), stopping.clone()));
     let serving = [
-        tokio::spawn(listen::serve(listener, orchestrator::router(Arc::clone(&app)), stopping.clone())),
-        tokio::spawn(listen::serve(control, control_center::router(Arc::clone(&app)), stopping)),
+        serve(listener, orchestrator::router(Arc::clone(&app))),
+        serve(control, control_center::router(Arc::clone(&app))),
     ];
     announce(&config, addresses)?;
     let mut signals = Signals::new()?;

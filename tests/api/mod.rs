@@ -3,6 +3,7 @@
 mod auth;
 mod batches;
 mod bodies;
+mod connections;
 mod crash;
 mod disk;
 mod envelope;

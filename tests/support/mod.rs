@@ -24,6 +24,7 @@ pub struct Daemon {
     pub dir: TempDir,
     child: Option<Child>,
     options: Vec<String>,
+    open_files: Option<u32>,
     orchestrator: String,
     pub control_center: String,
     pub token: String,
@@ -70,6 +71,7 @@ impl Daemon {
             dir,
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            open_files: None,
             orchestrator: String::new(),
             control_center: String::new(),
             token: String::new(),
@@ -84,6 +86,11 @@ impl Daemon {
         self.options.extend(["--config".to_owned(), path.display().to_string()]);
     }
 
+    /// Lets it have no more files open than this.
+    pub fn limit_open_files(&mut self, limit: u32) {
+        self.open_files = Some(limit);
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
@@ -94,13 +101,12 @@ impl Daemon {
         let ready = self.path("ready.json");
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = command(&self.path("ws"), &self.path("data"), ANY_PORT)
-            .arg("--ready-file")
-            .arg(&ready)
-            .args(&self.options)
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = command(&self.path("ws"), &self.path("data"), ANY_PORT);
+        command.arg("--ready-file").arg(&ready).args(&self.options);
+        if let Some(limit) = self.open_files {
+            command = limited(&command, limit);
+        }
+        let child = command.stderr(log).spawn().unwrap();
         self.child = Some(child);
         let addresses = until("the daemon is ready", || async {
             fs::read(&ready).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok())
@@ -224,6 +230,15 @@ pub fn command(workspace: &Path, data: &Path, listen: &str) -> Command {
         .stdout(Stdio::null())
         .env("PROV_LOG", "warn");
     command
+}
+
+/// The same with a limit of open files.
+fn limited(command: &Command, open_files: u32) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {open_files}; exec \"$0\" \"$@\"")]);
+    limited.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::null());
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
 }
 
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
