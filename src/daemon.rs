@@ -1,5 +1,6 @@
 //! The composition root of the daemon: store → scheduler → app → listeners; signals; drain.
 
+mod descriptors;
 mod memory;
 
 use std::fs;
@@ -22,7 +23,7 @@ use crate::config::{Daemon, DrainAction};
 use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
 use crate::scheduler::{Config, Scheduler, StartError};
-use crate::server::listen::{self, ListenError};
+use crate::server::listen::{self, Connections, ListenError};
 use crate::server::{control_center, orchestrator};
 use crate::store::{Store, StoreError};
 
@@ -160,21 +161,25 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let scheduling = Config {
         max_parallel: config.max_parallel,
         program: program.clone(),
-        workspace,
+        workspace: workspace.clone(),
         places: places.clone(),
         grace: Duration::from_secs(config.grace_seconds),
     };
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
     let limits = limits(&config);
-    let parts = Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, clock, key, limits };
+    let parts =
+        Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, workspace, clock, key, limits };
     let app = Arc::new(App::new(parts)?);
     tokio::spawn(tidy(Arc::clone(&app)));
 
     let (stop, stopping) = watch::channel(false);
     let addresses = (address(&listener)?, address(&control)?);
+    let connections = Connections::new(descriptors::for_connections());
+    let serve =
+        |listener, router| tokio::spawn(listen::serve(listener, router, Arc::clone(&connections), stopping.clone()));
     let serving = [
-        tokio::spawn(listen::serve(listener, orchestrator::router(Arc::clone(&app)), stopping.clone())),
-        tokio::spawn(listen::serve(control, control_center::router(Arc::clone(&app)), stopping)),
+        serve(listener, orchestrator::router(Arc::clone(&app))),
+        serve(control, control_center::router(Arc::clone(&app))),
     ];
     announce(&config, addresses)?;
     let mut signals = Signals::new()?;

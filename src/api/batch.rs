@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::batch::BatchSpec;
+use crate::model::batch::{BatchSpec, Node};
 use crate::model::id::{BatchId, TaskId};
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
@@ -31,9 +31,31 @@ impl BatchRequest {
     /// # Errors
     /// Every problem of it.
     pub fn read(body: &Value) -> Result<Self, Vec<Problem>> {
+        let BatchDraft { request, problems, .. } = BatchDraft::read(body);
+        problems.finish(request)
+    }
+}
+
+/// A body as far as it could be read, so that what is wrong with its graph is told together with what is wrong with its
+/// shape.
+#[derive(Debug)]
+pub struct BatchDraft {
+    /// The request, when nothing that it needs is missing; it counts only where there are no problems.
+    pub request: Option<BatchRequest>,
+    /// The operations that could be read.
+    pub graph: Vec<Node>,
+    /// What is wrong with the body's shape.
+    pub problems: Problems,
+}
+
+impl BatchDraft {
+    /// Reads a body.
+    #[must_use]
+    pub fn read(body: &Value) -> Self {
         let problems = Problems::default();
-        let read = problems.object(body, String::new()).and_then(|object| request::batch(&object));
-        problems.finish(read)
+        let mut graph = Vec::new();
+        let request = problems.object(body, String::new()).and_then(|object| request::batch(&object, &mut graph));
+        Self { request, graph, problems }
     }
 }
 
@@ -82,7 +104,7 @@ pub struct BatchSummary {
     pub operations_total: u32,
     /// Operations that are Completed.
     pub operations_completed: u32,
-    /// From 0 to 1.
+    /// The share of its operations that are Completed, from 0 to 1.
     pub progress: f64,
     /// When it was accepted.
     pub created_at: Timestamp,

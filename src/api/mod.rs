@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod batch;
 pub mod envelope;
+pub mod json;
 pub mod list;
 pub mod operations;
 pub mod read;

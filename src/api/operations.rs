@@ -22,6 +22,15 @@ pub enum Access {
     Action(&'static str),
 }
 
+/// What a call answers when it succeeds; every failure is JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// JSON.
+    Json,
+    /// Plain text.
+    Text,
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -35,10 +44,24 @@ pub struct Row {
     pub path: &'static str,
     /// What the caller needs.
     pub access: Access,
+    /// Whether it reads parameters from the query; one that doesn't refuses them all.
+    pub takes_query: bool,
+    /// What it answers.
+    pub media: Media,
 }
 
 const fn row(id: &'static str, api: Api, method: &'static str, path: &'static str, access: Access) -> Row {
-    Row { id, api, method, path, access }
+    Row { id, api, method, path, access, takes_query: false, media: Media::Json }
+}
+
+impl Row {
+    const fn with_query(self) -> Self {
+        Self { takes_query: true, ..self }
+    }
+
+    const fn answering(self, media: Media) -> Self {
+        Self { media, ..self }
+    }
 }
 
 use Access::{Action, Authenticated, Public};
@@ -48,18 +71,18 @@ use Api::{ControlCenter, Orchestrator};
 pub const TABLE: &[Row] = &[
     row("health", Orchestrator, "GET", "/health", Public),
     row("ready", Orchestrator, "GET", "/ready", Public),
-    row("task_list", Orchestrator, "GET", "/tasks", Action("task_read")),
+    row("task_list", Orchestrator, "GET", "/tasks", Action("task_read")).with_query(),
     row("task_get", Orchestrator, "GET", "/tasks/{id}", Action("task_read")),
     row("task_cancel", Orchestrator, "POST", "/tasks/{id}/cancel", Action("task_cancel")),
     row("task_retry", Orchestrator, "POST", "/tasks/{id}/retry", Action("task_retry")),
-    row("task_logs", Orchestrator, "GET", "/tasks/{id}/logs", Action("task_logs")),
+    row("task_logs", Orchestrator, "GET", "/tasks/{id}/logs", Action("task_logs")).with_query().answering(Media::Text),
     row("workflow_servers_create", Orchestrator, "POST", "/workflows/servers/create", Action("workflow_submit")),
     row("workflow_servers_delete", Orchestrator, "POST", "/workflows/servers/delete", Action("workflow_submit")),
     row("workflow_taskserv_create", Orchestrator, "POST", "/workflows/taskserv/create", Action("workflow_submit")),
     row("workflow_cluster_create", Orchestrator, "POST", "/workflows/cluster/create", Action("workflow_submit")),
     row("batch_execute", Orchestrator, "POST", "/batch/execute", Action("batch_execute")),
     row("batch_validate", Orchestrator, "POST", "/batch/validate", Action("batch_execute")),
-    row("batch_list", Orchestrator, "GET", "/batch/operations", Action("batch_read")),
+    row("batch_list", Orchestrator, "GET", "/batch/operations", Action("batch_read")).with_query(),
     row("batch_get", Orchestrator, "GET", "/batch/operations/{id}", Action("batch_read")),
     row("batch_cancel", Orchestrator, "POST", "/batch/operations/{id}/cancel", Action("batch_cancel")),
     row("batch_retry", Orchestrator, "POST", "/batch/operations/{id}/retry", Action("batch_retry")),
@@ -70,6 +93,14 @@ pub const TABLE: &[Row] = &[
     row("auth_logout", ControlCenter, "POST", "/auth/logout", Authenticated),
     row("auth_verify", ControlCenter, "GET", "/auth/verify", Authenticated),
 ];
+
+/// The row that is served at a path of the table.
+#[must_use]
+pub fn at(method: &str, path: &str) -> Option<&'static Row> {
+    // What answers GET answers HEAD as well.
+    let method = if method == "HEAD" { "GET" } else { method };
+    TABLE.iter().find(|row| row.path == path && row.method == method)
+}
 
 /// The row of the operation called `id`.
 #[must_use]

@@ -4,11 +4,15 @@
 //! [`Problems`], and what nobody asked for is refused with the nearest known name.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use crate::model::nearest::unknown;
+pub use crate::model::nearest::{shown, unknown};
+
+/// Faults of one request that are listed; the others are counted.
+pub const LISTED: usize = 100;
 
 /// One thing wrong with a body or query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,24 +25,50 @@ pub struct Problem {
 
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub struct Problems(RefCell<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    listed: Vec<Problem>,
+    more: usize,
+}
 
 impl Problems {
     /// Notes a fault.
     pub fn push(&self, pointer: impl Into<String>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Problem { pointer: pointer.into(), message: message.into() });
+        self.note(|| Problem { pointer: pointer.into(), message: message.into() });
+    }
+
+    /// Notes a fault that is described only when there is still room for it.
+    pub fn note(&self, problem: impl FnOnce() -> Problem) {
+        let mut found = self.0.borrow_mut();
+        if found.listed.len() < LISTED {
+            found.listed.push(problem());
+        } else {
+            found.more += 1;
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().listed.is_empty()
     }
 
     /// `value` when nothing was wrong.
     ///
     /// # Errors
-    /// All the faults, in the order found.
+    /// The faults, in the order found; of very many the first, and how many more there are.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
-        let problems = self.0.into_inner();
+        let Found { mut listed, more } = self.0.into_inner();
         match value {
-            Some(value) if problems.is_empty() => Ok(value),
-            _ => Err(problems),
+            Some(value) if listed.is_empty() => return Ok(value),
+            _ if more > 0 => {
+                listed.push(Problem { pointer: String::new(), message: format!("and {more} more problems") });
+            }
+            _ => {}
         }
+        Err(listed)
     }
 
     /// The whole of `value` as an object.
@@ -68,7 +98,7 @@ impl<'a> Object<'a> {
     /// The pointer of a member.
     #[must_use]
     pub fn at(&self, field: &str) -> String {
-        format!("{}/{}", self.pointer, field.replace('~', "~0").replace('/', "~1"))
+        format!("{}/{}", self.pointer, shown(field).replace('~', "~0").replace('/', "~1"))
     }
 
     /// Notes a fault of a member.
@@ -117,8 +147,41 @@ impl<'a> Object<'a> {
         self.map.get(field)
     }
 
-    /// A list of objects that must be there and not be empty.
-    pub fn objects(&self, field: &'static str) -> Option<Vec<Object<'a>>> {
+    /// A list that may be absent or null, each item with its own pointer; the items that can be read.
+    pub fn list<T>(&self, field: &'static str, read: Read<T>) -> Vec<T> {
+        let items = match self.raw(field) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                self.fault(field, format!("must be a list, not {}", kind(other)));
+                return Vec::new();
+            }
+        };
+        let read = |(index, item): (usize, &Value)| {
+            read(item).map_err(|message| self.fault_at(&format!("{field}/{index}"), message)).ok()
+        };
+        items.iter().enumerate().filter_map(read).collect()
+    }
+
+    /// An object of values of one kind that may be absent or null, each with its own pointer; those that can be read.
+    pub fn entries<T>(&self, field: &'static str, read: fn(&str, &Value) -> Result<T, String>) -> BTreeMap<String, T> {
+        let entries = self.object(field);
+        let read = |object: &Object<'_>, (name, value): (&String, &Value)| {
+            let read = read(name, value).map_err(|message| object.fault(name, message)).ok();
+            read.map(|value| (name.clone(), value))
+        };
+        entries.iter().flat_map(|object| object.map.iter().filter_map(|entry| read(object, entry))).collect()
+    }
+
+    /// Marks members as known that belong to something that can't be read.
+    pub fn know(&self, fields: &[&'static str]) {
+        for field in fields {
+            self.raw(field);
+        }
+    }
+
+    /// A list of objects that must be there and not be empty: those of its items that are objects, with their places.
+    pub fn objects(&self, field: &'static str) -> Option<Vec<(usize, Object<'a>)>> {
         let items = match self.raw(field) {
             Some(Value::Array(items)) if !items.is_empty() => items,
             Some(Value::Array(_)) => {
@@ -135,7 +198,8 @@ impl<'a> Object<'a> {
             }
         };
         let at = self.at(field);
-        Some(items.iter().enumerate().filter_map(|(i, item)| self.problems.object(item, format!("{at}/{i}"))).collect())
+        let object = |(index, item)| Some((index, self.problems.object(item, format!("{at}/{index}"))?));
+        Some(items.iter().enumerate().filter_map(object).collect())
     }
 
     /// A member that is an object.
@@ -156,9 +220,9 @@ impl<'a> Object<'a> {
 
     /// Refuses the members nobody asked for.
     pub fn no_more(&self) {
-        for field in self.rest().keys() {
-            let shown: String = field.chars().take(80).collect();
-            self.fault(&shown, unknown("field", &shown, &self.known.borrow()));
+        let known = self.known.borrow();
+        for field in self.map.keys().filter(|field| !known.contains(&field.as_str())) {
+            self.problems.note(|| Problem { pointer: self.at(field), message: unknown("field", field, &known) });
         }
     }
 }
@@ -195,12 +259,6 @@ pub fn boolean(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
 }
 
-/// A list of strings.
-pub fn texts(value: &Value) -> Result<Vec<String>, String> {
-    let items = value.as_array().ok_or_else(|| format!("must be a list of strings, not {}", kind(value)))?;
-    items.iter().map(text).collect()
-}
-
 /// A whole number of at least 1.
 pub fn positive(value: &Value) -> Result<u32, String> {
     let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= 1);
@@ -211,6 +269,16 @@ pub fn positive(value: &Value) -> Result<u32, String> {
 pub fn seconds(value: &Value) -> Result<u64, String> {
     const YEAR: u64 = 366 * 24 * 3600;
     value.as_u64().filter(|n| *n <= YEAR).ok_or_else(|| format!("must be a whole number of seconds from 0 to {YEAR}"))
+}
+
+/// The body of a call that takes nothing: an empty object, or no body at all.
+///
+/// # Errors
+/// When there is something in it.
+pub fn nothing(body: &Value) -> Result<(), Vec<Problem>> {
+    let problems = Problems::default();
+    let read = problems.object(body, String::new()).map(|object| object.no_more());
+    problems.finish(read)
 }
 
 /// Anything that parses from its text.
@@ -252,5 +320,15 @@ mod tests {
         let pointers: Vec<_> = found.iter().map(|p| p.pointer.as_str()).collect();
         assert_eq!(pointers, ["/name", "/infra", "/a~1b", "/rolback_enabled"]);
         assert!(found[3].message.contains("did you mean `rollback_enabled`?"), "{}", found[3].message);
+    }
+
+    #[test]
+    fn of_very_many_problems_the_first_are_listed() {
+        let body = json!({ "args": vec![1; 100_000] });
+        let problems = Problems::default();
+        problems.object(&body, String::new()).unwrap().list("args", text);
+        let found = problems.finish(Some(())).unwrap_err();
+        assert_eq!((found.len(), found[2].pointer.as_str()), (LISTED + 1, "/args/2"));
+        assert_eq!(found[LISTED].message, "and 99900 more problems");
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::App;
 use super::context::{Caller, Context, Permit};
 use super::error::Error;
 use super::limit::Quota;
+use super::{App, aside};
 use crate::api::auth::{LoginRequest, TokenPair, UserView, Verified};
 use crate::auth::password;
 use crate::auth::session::{self, Worth};
@@ -39,19 +39,17 @@ impl App {
         let hash = record.as_ref().map(|record| record.password_hash.clone());
         let turn = Arc::clone(&self.password_checks).acquire_owned().await;
         let LoginRequest { username, password, .. } = request;
-        // Asked again: what failed while this one waited counts, so that many at once are no way round the limit.
-        self.counters.before_login(caller.address, &username)?;
+        // Counted as failed before it is known, and given back on success: many at once are no way round the limit.
+        self.counters.count_login(caller.address, &username)?;
         // The turn goes with the check, which goes on when its client goes away.
         let check = move || (password::verify(&password, hash.as_deref()), turn);
-        let checked = tokio::task::spawn_blocking(check).await;
-        let (matches, turn) = checked.map_err(|error| Error::Internal(Box::new(error)))?;
+        let (matches, turn) = aside(check).await?;
         let Some(record) = record.filter(|_| matches) else {
-            self.counters.login_failed(caller.address, &username);
             tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
             return Err(WRONG_LOGIN);
         };
         drop(turn);
-        self.counters.login_succeeded(&username);
+        self.counters.login_succeeded(caller.address, &username);
         let now = self.clock.now();
         let (session, refresh) = session::begin(SessionId(Uuid::now_v7()), record.user.id, false, now)?;
         let over = sessions.into_iter().flatten().filter(|session| !session::is_live(session, now));
@@ -172,7 +170,7 @@ impl App {
             refresh_token,
             token_type: "Bearer".to_owned(),
             expires_in: ACCESS_LIFETIME.as_secs(),
-            expires_at: Timestamp(claims.exp * 1000),
+            expires_at: claims.expires_at(),
             user: view(user),
         })
     }

@@ -4,20 +4,19 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::Error;
-use super::idempotency::{self, Idempotency};
-use super::{Answer, App, Executed, Resources, logs};
-use crate::api::batch::{
-    BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView, OperationView, PlannedOperation,
-};
+use super::idempotency::{self, Claim, Idempotency};
+use super::{Answer, App, Executed, Resources, aside, logs};
+use crate::api::batch::{BatchDraft, BatchPlan, BatchQuery, BatchSummary, BatchView};
 use crate::api::list::Listed;
-use crate::api::read::Problem;
-use crate::engine::{Direction, Shape, graph};
-use crate::model::batch::{BatchSpec, Payload};
 use crate::model::id::{BatchId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus};
-use crate::scheduler::command::{self, Program};
 use crate::scheduler::{Rows, Submission};
-use crate::store::record::{BatchRecord, OperationRecord, WorkKind, WorkRecord};
+use crate::store::record::{WorkKind, WorkRecord};
+use check::Checked;
+
+mod check;
+mod plan;
+mod rows;
 
 impl App {
     /// Accepts a batch, or in check mode plans it.
@@ -27,20 +26,26 @@ impl App {
     pub async fn batch_execute(
         &self,
         context: &Context,
-        request: BatchRequest,
+        draft: BatchDraft,
         key: Option<Idempotency>,
     ) -> Result<Answer<Executed>, Error> {
         let resources = self.guarded.open(&context.permit("batch_execute")?);
-        let warnings = check(&request)?;
+        let workspace = resources.workspace.clone();
+        let Checked { request, warnings } = aside(move || check::check(draft, &workspace)).await??;
+        let now = self.clock.now();
         if request.check_mode {
-            let plan = plan(&resources.program, &request.spec);
+            // It makes no work that the key could stand for; but the key may stand for another request already.
+            if let Some(key) = key {
+                Claim::new(context, "batch_execute", key, now).find(&resources.store).await?;
+            }
+            let program = resources.program.clone();
+            let plan = aside(move || plan::plan(&program, &request.spec)).await?;
             return Ok(Answer { data: Executed::Planned(Box::new(plan)), warnings });
         }
         let id = BatchId(Uuid::now_v7());
-        let now = self.clock.now();
-        let mut batch = record(id, &request.spec, context, now);
+        let mut batch = rows::batch(id, &request.spec, context, now);
         batch.warnings = warnings;
-        let operations = operations(id, &request.spec);
+        let operations = rows::operations(id, &request.spec);
         let kind = WorkKind::Batch { spec: request.spec };
         let submission = Submission {
             id: WorkId::from(id),
@@ -57,10 +62,14 @@ impl App {
     ///
     /// # Errors
     /// When its graph doesn't hold together, with every problem.
-    pub fn batch_validate(&self, context: &Context, request: &BatchRequest) -> Result<Answer<BatchPlan>, Error> {
+    pub async fn batch_validate(&self, context: &Context, draft: BatchDraft) -> Result<Answer<BatchPlan>, Error> {
         let resources = self.guarded.open(&context.permit("batch_validate")?);
-        let warnings = check(request)?;
-        Ok(Answer { data: plan(&resources.program, &request.spec), warnings })
+        let (workspace, program) = (resources.workspace.clone(), resources.program.clone());
+        let planned = aside(move || {
+            let Checked { request, warnings } = check::check(draft, &workspace)?;
+            Ok(Answer { data: plan::plan(&program, &request.spec), warnings })
+        });
+        planned.await?
     }
 
     /// Batches, newest first.
@@ -71,7 +80,7 @@ impl App {
         let resources = self.guarded.open(&context.permit("batch_list")?);
         let Listed { items, total, next_after } =
             resources.store.read(move |reads| reads.batches(query.status, query.page)).await?;
-        Ok(Listed { items: items.into_iter().map(summary).collect(), total, next_after })
+        Ok(Listed { items: items.into_iter().map(rows::summary).collect(), total, next_after })
     }
 
     /// One batch with its operations.
@@ -99,20 +108,51 @@ impl App {
             return Err(Error::Conflict(format!("batch {id} has already ended ({})", batch.status)));
         }
         resources.scheduler.cancel(WorkId::from(id), None, rollback).await?;
-        find(resources, id).await
+        let mut answer = find(resources, id).await?;
+        if rollback && !batch.rollback_enabled {
+            answer.warnings.push(ROLLED_BACK_ANYWAY.to_owned());
+        }
+        Ok(answer)
     }
 
-    /// Goes on with a batch from what failed.
+    /// Goes on with a batch from what failed, once for each key.
+    ///
+    /// The key is remembered after the retry: whoever loses the answer to a crash between the two may go on with the batch
+    /// once more, and never finds it left alone.
     ///
     /// # Errors
-    /// When it hasn't ended, or nothing of it failed.
-    pub async fn batch_retry(&self, context: &Context, id: BatchId) -> Result<Answer<BatchView>, Error> {
+    /// When it hasn't ended, or nothing of it failed; or the key came with another request before.
+    pub async fn batch_retry(
+        &self,
+        context: &Context,
+        id: BatchId,
+        key: Option<Idempotency>,
+    ) -> Result<Answer<BatchView>, Error> {
         let resources = self.guarded.open(&context.permit("batch_retry")?);
         find(resources, id).await?;
-        resources.scheduler.retry(WorkId::from(id)).await?;
+        let Some(key) = key else {
+            resources.scheduler.retry(WorkId::from(id)).await?;
+            return find(resources, id).await;
+        };
+        let claim = Claim::new(context, "batch_retry", key, self.clock.now());
+        // One at a time, so that of two with the same key the second finds what the first remembered.
+        let turn = self.keyed_retries.lock().await;
+        if claim.find(&resources.store).await?.is_none() {
+            resources.scheduler.retry(WorkId::from(id)).await?;
+            if let Err(error) = claim.remember(&resources.store, id.0).await {
+                tracing::warn!(%error, batch = %id, "a retry's idempotency key can't be remembered");
+            }
+        }
+        drop(turn);
         find(resources, id).await
     }
 }
+
+/// Said when someone asks to undo a batch that would not have been undone by itself.
+const ROLLED_BACK_ANYWAY: &str = "the batch has rollback_enabled false, so a failure would have undone nothing; what it did is undone now, because the cancellation asks for it";
+
+/// Failures that a batch tolerates and that are told one by one.
+const TOLERATED_NAMED: usize = 10;
 
 async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, Error> {
     let found = resources.store.read(move |reads| {
@@ -122,9 +162,13 @@ async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, E
     let (mut batch, rows) = found.await?.ok_or_else(|| Error::NotFound { kind: "batch", id: id.to_string() })?;
     let mut warnings = std::mem::take(&mut batch.warnings);
     if batch.status == BatchStatus::Completed {
-        let tolerated = rows.iter().filter(|row| row.status != OperationStatus::Completed);
-        warnings
-            .extend(tolerated.map(|row| format!("operation {} is {}, which the batch tolerates", row.id, row.status)));
+        let mut tolerated = rows.iter().filter(|row| row.status != OperationStatus::Completed);
+        let told = tolerated.by_ref().take(TOLERATED_NAMED);
+        warnings.extend(told.map(|row| format!("operation {} is {}, which the batch tolerates", row.id, row.status)));
+        match tolerated.count() {
+            0 => {}
+            more => warnings.push(format!("{more} more operations are not Completed, which the batch tolerates")),
+        }
     }
     let mut operations = Vec::with_capacity(rows.len());
     for row in rows {
@@ -133,146 +177,7 @@ async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, E
             (OperationStatus::Completed, _) => 1.0,
             _ => 0.0,
         };
-        operations.push(view(row, progress));
+        operations.push(rows::view(row, progress));
     }
-    let mut summary = summary(batch);
-    if !operations.is_empty() {
-        let count = f64::from(u32::try_from(operations.len()).unwrap_or(u32::MAX));
-        summary.progress = operations.iter().map(|operation| operation.progress).sum::<f64>() / count;
-    }
-    Ok(Answer { data: BatchView { summary, operations }, warnings })
-}
-
-/// Every problem of the request that the shape of its body doesn't show; remarks when there is none.
-fn check(request: &BatchRequest) -> Result<Vec<String>, Error> {
-    let problems = graph::check(&request.spec);
-    if !problems.is_empty() {
-        let problem = |found: &graph::GraphProblem| Problem { pointer: found.pointer(), message: found.to_string() };
-        return Err(Error::Invalid(problems.iter().map(problem).collect()));
-    }
-    let mut warnings = Vec::new();
-    if request.storage_backend != "redb" {
-        warnings.push(format!("storage_backend is {}; this daemon keeps its state in redb", request.storage_backend));
-    }
-    let makes_servers = |provider| {
-        let makes = |operation: &crate::model::batch::Operation| {
-            matches!(operation.payload, Payload::ServerBatch { .. }) && &operation.provider == provider
-        };
-        request.spec.operations.iter().any(makes)
-    };
-    for operation in &request.spec.operations {
-        if let (Payload::TaskservBatch { taskservs }, Some(provider)) = (&operation.payload, &operation.provider)
-            && taskservs.iter().any(|taskserv| taskserv.servers.is_empty())
-            && !makes_servers(&operation.provider)
-        {
-            warnings.push(format!(
-                "operation {} installs on the servers of {} at {provider}, and this batch makes none there; it will fail unless there are some when it starts",
-                operation.id, request.spec.infra
-            ));
-        }
-    }
-    Ok(warnings)
-}
-
-fn plan(program: &Program, spec: &BatchSpec) -> BatchPlan {
-    let waves = graph::waves(&Shape::of(spec));
-    let name = |index: u32| spec.operations[index as usize].id.clone();
-    let planned = |operation: &crate::model::batch::Operation| {
-        let line = command::line(program, spec, operation, Direction::Do);
-        let undo = command::line(program, spec, operation, Direction::Undo);
-        PlannedOperation {
-            id: operation.id.clone(),
-            kind: operation.payload.kind().to_owned(),
-            provider: operation.provider.clone(),
-            command: line.as_ref().map(command::CommandLine::command).unwrap_or_default(),
-            args: line.map(|line| line.args).unwrap_or_default(),
-            compensation: undo.map(|line| [vec![line.command()], line.args].concat().join(" ")),
-        }
-    };
-    BatchPlan {
-        name: spec.name.clone(),
-        valid: true,
-        waves: waves.into_iter().map(|wave| wave.into_iter().map(name).collect()).collect(),
-        operations: spec.operations.iter().map(planned).collect(),
-    }
-}
-
-fn record(id: BatchId, spec: &BatchSpec, context: &Context, now: crate::model::time::Timestamp) -> BatchRecord {
-    BatchRecord {
-        id,
-        name: spec.name.clone(),
-        version: spec.version.clone(),
-        status: BatchStatus::Pending,
-        infra: spec.infra.clone(),
-        parallel_limit: spec.parallel_limit,
-        rollback_enabled: spec.rollback_enabled,
-        total: crate::engine::index(spec.operations.len()),
-        completed: 0,
-        created_at: now,
-        started_at: None,
-        completed_at: None,
-        cancel_requested: false,
-        error: None,
-        left: Vec::new(),
-        warnings: Vec::new(),
-        submitted_by: context.username().to_owned(),
-    }
-}
-
-fn operations(batch: BatchId, spec: &BatchSpec) -> Vec<OperationRecord> {
-    let record = |(index, operation): (usize, &crate::model::batch::Operation)| OperationRecord {
-        batch,
-        index: crate::engine::index(index),
-        id: operation.id.clone(),
-        kind: operation.payload.kind().to_owned(),
-        provider: operation.provider.clone(),
-        status: OperationStatus::Pending,
-        task: None,
-        undo_task: None,
-        attempt: 0,
-        max_attempts: operation.retry.max_attempts,
-        started_at: None,
-        completed_at: None,
-        error: None,
-    };
-    spec.operations.iter().enumerate().map(record).collect()
-}
-
-fn summary(batch: BatchRecord) -> BatchSummary {
-    BatchSummary {
-        batch_id: batch.id,
-        name: batch.name,
-        version: batch.version,
-        status: batch.status,
-        infra: batch.infra,
-        parallel_limit: batch.parallel_limit,
-        rollback_enabled: batch.rollback_enabled,
-        operations_total: batch.total,
-        operations_completed: batch.completed,
-        progress: f64::from(batch.completed) / f64::from(batch.total.max(1)),
-        created_at: batch.created_at,
-        started_at: batch.started_at,
-        completed_at: batch.completed_at,
-        cancel_requested: batch.cancel_requested,
-        error: batch.error,
-        left: batch.left,
-        submitted_by: batch.submitted_by,
-    }
-}
-
-fn view(row: OperationRecord, progress: f64) -> OperationView {
-    OperationView {
-        id: row.id,
-        kind: row.kind,
-        provider: row.provider,
-        status: row.status,
-        progress,
-        task_id: row.task,
-        rollback_task_id: row.undo_task,
-        attempt: row.attempt,
-        max_attempts: row.max_attempts,
-        started_at: row.started_at,
-        completed_at: row.completed_at,
-        error: row.error,
-    }
+    Ok(Answer { data: BatchView { summary: rows::summary(batch), operations }, warnings })
 }

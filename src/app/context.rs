@@ -38,11 +38,11 @@ pub struct Permit(());
 impl Context {
     pub(super) fn new(claims: Claims, caller: Caller) -> Self {
         Self {
+            expires_at: claims.expires_at(),
             user: claims.sub,
             username: claims.username,
             roles: claims.roles,
             session: claims.sid,
-            expires_at: Timestamp(claims.exp * 1000),
             mfa: claims.mfa,
             caller,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::read::Problem;
+use crate::api::read::{LISTED, Problem};
 use crate::auth::secret::NoRandomness;
 use crate::auth::token::TokenError;
 use crate::engine::react::NotNow;
@@ -40,6 +40,8 @@ pub enum Error {
     RateLimited {
         /// Of what.
         what: &'static str,
+        /// How many a minute are allowed.
+        limit: u32,
         /// When to try again.
         retry_after: Duration,
     },
@@ -59,7 +61,9 @@ fn summary(problems: &[Problem]) -> String {
     let shown = shown.collect::<Vec<_>>().join("; ");
     match problems.len() {
         0..=3 => shown,
-        more => format!("{shown}; and {} more", more - 3),
+        // The last one only says how many are not listed.
+        len if len > LISTED => format!("{shown}; and more than {} more", LISTED - 3),
+        len => format!("{shown}; and {} more", len - 3),
     }
 }
 

@@ -26,10 +26,49 @@ pub struct Idempotency {
     pub digest: [u8; 32],
 }
 
-impl Idempotency {
-    /// The name under which the key is remembered: keys of different users and operations are different keys.
-    fn scoped(&self, context: &Context, operation: &str) -> String {
-        format!("{}/{operation}/{}", context.principal(), self.key)
+/// A key of a user for an operation: keys of different users and operations are different keys.
+pub(super) struct Claim {
+    name: String,
+    key: Idempotency,
+    at: Timestamp,
+}
+
+impl Claim {
+    pub(super) fn new(context: &Context, operation: &str, key: Idempotency, at: Timestamp) -> Self {
+        Self { name: format!("{}/{operation}/{}", context.principal(), key.key), key, at }
+    }
+
+    /// What the key stands for. One that has had its time is forgotten here, so that it is free again to the minute.
+    ///
+    /// # Errors
+    /// When the key came with another request before.
+    pub(super) async fn find(&self, store: &Store) -> Result<Option<Uuid>, Error> {
+        let wanted = self.name.clone();
+        match store.read(move |reads| reads.remembered(&wanted)).await? {
+            None => Ok(None),
+            Some(before) if before.at.plus(LIFETIME) <= self.at => {
+                store.commit(Transaction::of(vec![Change::Forget(before.at, self.name.clone())])).await?;
+                Ok(None)
+            }
+            Some(before) if before.digest == self.key.digest => Ok(Some(before.id)),
+            Some(_) => {
+                Err(Error::Conflict(format!("the idempotency key {:?} was used with another request", self.key.key)))
+            }
+        }
+    }
+
+    /// The key as standing for `id`.
+    fn standing_for(&self, id: Uuid) -> (String, Remembered) {
+        (self.name.clone(), Remembered { digest: self.key.digest, id, at: self.at })
+    }
+
+    /// Remembers that what was asked for is done to `id`.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub(super) async fn remember(&self, store: &Store, id: Uuid) -> Result<(), Error> {
+        let (name, remembered) = self.standing_for(id);
+        Ok(store.commit(Transaction::of(vec![Change::Remember(name, remembered)])).await?)
     }
 }
 
@@ -49,30 +88,16 @@ pub(super) async fn submit(
         resources.scheduler.submit(submission).await?;
         return Ok(id);
     };
-    let (store, at, name) = (&resources.store, submission.work.created_at, key.scoped(context, operation));
-    if let Some(before) = find(store, &name, &key, at).await? {
+    let (store, claim) = (&resources.store, Claim::new(context, operation, key, submission.work.created_at));
+    if let Some(before) = claim.find(store).await? {
         return Ok(before);
     }
-    submission.remember = Some((name.clone(), Remembered { digest: key.digest, id, at }));
+    submission.remember = Some(claim.standing_for(id));
     match resources.scheduler.submit(submission).await {
         Ok(()) => Ok(id),
         // Somebody else was faster with the same key.
-        Err(error @ ScheduleError::Refused(_)) => find(store, &name, &key, at).await?.ok_or_else(|| error.into()),
+        Err(error @ ScheduleError::Refused(_)) => claim.find(store).await?.ok_or_else(|| error.into()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// What a key stands for. One that has had its time is forgotten here, so that it is free again to the minute.
-async fn find(store: &Store, name: &str, key: &Idempotency, now: Timestamp) -> Result<Option<Uuid>, Error> {
-    let wanted = name.to_owned();
-    match store.read(move |reads| reads.remembered(&wanted)).await? {
-        None => Ok(None),
-        Some(before) if before.at.plus(LIFETIME) <= now => {
-            store.commit(Transaction::of(vec![Change::Forget(before.at, name.to_owned())])).await?;
-            Ok(None)
-        }
-        Some(before) if before.digest == key.digest => Ok(Some(before.id)),
-        Some(_) => Err(Error::Conflict(format!("the idempotency key {:?} was used with another request", key.key))),
     }
 }
 
@@ -113,11 +138,24 @@ mod tests {
         let key = Idempotency { key: "k".to_owned(), digest: [1; 32] };
         let other = Idempotency { digest: [2; 32], ..key.clone() };
         let day = i64::try_from(LIFETIME.as_millis()).unwrap();
-        let found = |key: &Idempotency, now| run(find(&store, "k", key, Timestamp(now)));
+        let found = |key: &Idempotency, now| {
+            let claim = Claim { name: "k".to_owned(), key: key.clone(), at: Timestamp(now) };
+            run(claim.find(&store))
+        };
         assert_eq!(found(&key, day - 1).unwrap(), Some(Uuid::from_u128(7)));
         assert!(matches!(found(&other, day - 1), Err(Error::Conflict(_))));
         assert_eq!(found(&other, day).unwrap(), None);
         assert_eq!(found(&key, 0).unwrap(), None, "it was forgotten");
+    }
+
+    #[test]
+    fn a_key_that_was_remembered_anew_is_not_forgotten_with_the_old_one() {
+        let store = Store::in_memory().unwrap();
+        remember(&store, "k", 0);
+        remember(&store, "k", 5);
+        run(store.commit(Transaction::of(vec![Change::Forget(Timestamp(0), "k".to_owned())]))).unwrap();
+        assert_eq!(store.reads().remembered("k").unwrap().unwrap().at, Timestamp(5));
+        assert_eq!(store.reads().remembered_before(Timestamp(10), 10).unwrap(), [(Timestamp(5), "k".to_owned())]);
     }
 
     #[test]

@@ -66,19 +66,32 @@ impl Counters {
         for key in [Key::Address(address), name(username)] {
             let (count, reset) = self.look(&key);
             if count >= self.limits.login_failures {
-                return Err(Error::RateLimited { what: "failed logins", retry_after: reset });
+                return Err(self.too_many_logins(reset));
             }
         }
         Ok(())
     }
 
-    pub(super) fn login_failed(&self, address: IpAddr, username: &str) {
-        self.count(Key::Address(address));
-        self.count(name(username));
+    /// Counts a login as one that failed, or refuses it where too many did.
+    pub(super) fn count_login(&self, address: IpAddr, username: &str) -> Result<(), Error> {
+        let counted = [Key::Address(address), name(username)].map(|key| self.count(key));
+        match counted.into_iter().find(|(count, _)| *count > self.limits.login_failures) {
+            None => Ok(()),
+            Some((_, reset)) => Err(self.too_many_logins(reset)),
+        }
     }
 
-    pub(super) fn login_succeeded(&self, username: &str) {
-        self.lock().remove(&name(username));
+    /// A login that was counted did not fail after all. The name's failures are forgiven, the address's are not.
+    pub(super) fn login_succeeded(&self, address: IpAddr, username: &str) {
+        let mut windows = self.lock();
+        windows.remove(&name(username));
+        if let Some((_, count)) = windows.get_mut(&Key::Address(address)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn too_many_logins(&self, retry_after: Duration) -> Error {
+        Error::RateLimited { what: "failed logins", limit: self.limits.login_failures, retry_after }
     }
 
     /// Counts a request of a principal.
@@ -86,7 +99,7 @@ impl Counters {
         let (count, reset) = self.count(Key::Principal(principal));
         let limit = self.limits.requests;
         if count > limit {
-            return Err(Error::RateLimited { what: "requests", retry_after: reset });
+            return Err(Error::RateLimited { what: "requests", limit, retry_after: reset });
         }
         Ok(Quota { limit, remaining: limit - count, reset_seconds: reset.as_secs().max(1) })
     }
@@ -129,21 +142,24 @@ mod tests {
         let counters = Counters::new(LIMITS);
         for _ in 0..LIMITS.login_failures {
             counters.before_login(HERE, "alice").unwrap();
-            counters.login_failed(HERE, "alice");
+            counters.count_login(HERE, "alice").unwrap();
         }
+        assert!(counters.count_login(HERE, "alice").is_err(), "those under way count");
         assert!(counters.before_login(HERE, "bob").is_err(), "the address is closed");
         assert!(counters.before_login(THERE, "alice").is_err(), "the name is closed");
         counters.before_login(THERE, "bob").unwrap();
     }
 
     #[test]
-    fn a_success_forgives_the_name_and_not_the_address() {
+    fn a_success_forgives_the_name_and_of_the_address_only_itself() {
         let counters = Counters::new(LIMITS);
-        for _ in 0..LIMITS.login_failures {
-            counters.login_failed(HERE, "alice");
+        for _ in 1..LIMITS.login_failures {
+            counters.count_login(HERE, "alice").unwrap();
         }
-        counters.login_succeeded("alice");
+        counters.count_login(HERE, "alice").unwrap();
+        counters.login_succeeded(HERE, "alice");
         counters.before_login(THERE, "alice").unwrap();
+        counters.count_login(HERE, "bob").unwrap();
         assert!(counters.before_login(HERE, "alice").is_err());
     }
 

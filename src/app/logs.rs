@@ -35,7 +35,7 @@ pub(super) fn read(
 ) -> LogBody {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
-        let mut log = Log { files: files(&logs, task, query.stream), chunks: sender };
+        let mut log = Log { files: files(&logs, task, query.stream), last: None, chunks: sender };
         if let Err(error) = log.send(store, changes, task, query).await {
             let _ = log.chunks.send(Err(error)).await;
         }
@@ -55,6 +55,8 @@ fn files(logs: &Path, task: TaskId, stream: LogStream) -> Vec<(PathBuf, u64)> {
 struct Log {
     /// Each file with how far it was sent.
     files: Vec<(PathBuf, u64)>,
+    /// The file that was last sent from, and the last byte sent.
+    last: Option<(usize, u8)>,
     chunks: mpsc::Sender<std::io::Result<Vec<u8>>>,
 }
 
@@ -90,7 +92,7 @@ impl Log {
 
     /// `false` when nobody reads any more.
     async fn send_what_is_there(&mut self) -> std::io::Result<bool> {
-        for (path, from) in &mut self.files {
+        for (stream, (path, from)) in self.files.iter_mut().enumerate() {
             let Some(mut file) = open(path).await? else { continue };
             file.seek(SeekFrom::Start(*from)).await?;
             loop {
@@ -101,6 +103,11 @@ impl Log {
                 }
                 chunk.truncate(count);
                 *from += count as u64;
+                // A line that one stream left open is not glued to the other's.
+                if self.last.is_some_and(|(other, byte)| other != stream && byte != b'\n') {
+                    chunk.insert(0, b'\n');
+                }
+                self.last = chunk.last().map(|byte| (stream, *byte));
                 if self.chunks.send(Ok(chunk)).await.is_err() {
                     return Ok(false);
                 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
@@ -51,6 +51,8 @@ pub struct App {
     sessions: sessions::Sessions,
     counters: limit::Counters,
     password_checks: Arc<Semaphore>,
+    /// Held while work is retried under an idempotency key.
+    keyed_retries: Mutex<()>,
     phase: AtomicU8,
 }
 
@@ -60,6 +62,7 @@ pub(crate) struct Resources {
     pub(crate) scheduler: Scheduler,
     pub(crate) program: Program,
     pub(crate) logs: PathBuf,
+    pub(crate) workspace: PathBuf,
 }
 
 /// What an [`App`] is made of.
@@ -72,6 +75,8 @@ pub struct Parts {
     pub program: Program,
     /// Where tasks' output stands.
     pub logs: PathBuf,
+    /// Where the infras are.
+    pub workspace: PathBuf,
     /// The time.
     pub clock: Clock,
     /// What signs tokens.
@@ -112,6 +117,11 @@ pub enum Executed {
 /// A task's log as it is read, or as it grows.
 pub type LogBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send>>;
 
+/// Does what may take more than a few milliseconds where it keeps no other request waiting.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(Box::new(error)))
+}
+
 impl App {
     /// Puts the parts together.
     ///
@@ -126,11 +136,13 @@ impl App {
                 scheduler: parts.scheduler,
                 program: parts.program,
                 logs: parts.logs,
+                workspace: parts.workspace,
             }),
             clock: parts.clock,
             sessions: sessions::Sessions::default(),
             counters: limit::Counters::new(parts.limits),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
+            keyed_retries: Mutex::new(()),
             phase: AtomicU8::new(Phase::Ready as u8),
         })
     }

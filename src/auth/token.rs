@@ -42,6 +42,14 @@ pub struct Claims {
     pub mfa: bool,
 }
 
+impl Claims {
+    /// When the token stops being good.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        Timestamp(self.exp.saturating_mul(1000))
+    }
+}
+
 /// Why a token is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {

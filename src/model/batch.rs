@@ -139,6 +139,18 @@ pub struct Dependency {
     pub kind: DependencyKind,
 }
 
+/// What a batch's graph consists of: an operation as far as its dependencies go. Of a request with faults, those
+/// operations that could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Where the operation stands in the list.
+    pub index: usize,
+    /// Its id.
+    pub id: Name,
+    /// What it waits for, each with its place in the operation's own list.
+    pub dependencies: Vec<(usize, Dependency)>,
+}
+
 /// What a dependency asks of the operation it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::nearest::shown;
+
 /// A name of 1 to 63 characters: ASCII letters, digits, `-`, `_` and `.`, starting with a letter or a digit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -107,19 +109,35 @@ impl AsRef<str> for Name {
 
 /// Why a text is not a path inside a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} must be a relative path inside the workspace, without `..` and control characters")]
-pub struct PathError(String);
+#[error("{text:?} must be a relative path inside the workspace: {why}")]
+pub struct PathError {
+    text: String,
+    why: &'static str,
+}
+
+/// The longest path, in bytes.
+const MAX_PATH_BYTES: usize = 1024;
 
 /// Checks that `text` is a relative path without `..`, control characters or a leading dash; symbolic links are
 /// checked where the file is opened.
 ///
 /// # Errors
-/// Names the text when it is not such a path.
+/// Says what is wrong with the text.
 pub fn relative_path(text: &str) -> Result<&Path, PathError> {
     let path = Path::new(text);
-    let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let sane = !text.is_empty() && text.len() <= 1024 && !text.starts_with('-') && !text.chars().any(char::is_control);
-    if inside && sane { Ok(path) } else { Err(PathError(text.chars().take(80).collect())) }
+    let leads_up = path.components().any(|part| part == Component::ParentDir);
+    let faults = [
+        (text.is_empty(), "it is empty"),
+        (text.len() > MAX_PATH_BYTES, "it is longer than 1024 bytes"),
+        (path.has_root(), "it is absolute"),
+        (leads_up, "`..` is not allowed"),
+        (text.starts_with('-'), "it starts with `-`"),
+        (text.chars().any(char::is_control), "it has a control character"),
+    ];
+    match faults.into_iter().find(|(is_so, _)| *is_so) {
+        None => Ok(path),
+        Some((_, why)) => Err(PathError { text: shown(text).into_owned(), why }),
+    }
 }
 
 #[cfg(test)]
@@ -140,8 +158,17 @@ mod tests {
     fn a_settings_path_stays_inside() {
         assert!(relative_path("config.ncl").is_ok());
         assert!(relative_path("sub/config.yaml").is_ok());
-        for bad in ["", "/etc/passwd", "../x", "a/../../b", "a\nb", "-x"] {
-            assert!(relative_path(bad).is_err(), "{bad}");
+        for (bad, why) in [
+            ("", "empty"),
+            ("/etc/passwd", "absolute"),
+            ("../x", "`..`"),
+            ("a/../../b", "`..`"),
+            ("a\nb", "control"),
+            ("-x", "`-`"),
+            (&"x".repeat(2000), "longer"),
+        ] {
+            let error = relative_path(bad).unwrap_err().to_string();
+            assert!(error.contains(why) && error.len() < 200, "{error}");
         }
     }
 }

@@ -42,7 +42,7 @@ macro_rules! words {
 
 /// A word that names no status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no status; the statuses are {}", known.join(", "))]
+#[error("`{}` is no status; the statuses are {}", super::nearest::shown(given), known.join(", "))]
 pub struct UnknownStatus {
     /// What was given.
     pub given: String,

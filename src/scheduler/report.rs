@@ -150,9 +150,14 @@ fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Happening {
         let path = logs::path(logs, key.task, stream);
         logs::last(&path, 0, limit).unwrap_or_else(|error| format!("[can't read {}: {error}]", path.display()))
     };
-    let output = (ending.stdout_bytes > 0)
-        .then(|| read(Stream::Out, ending.stdout_bytes, OUTPUT_LIMIT_BYTES).trim_end().to_owned())
-        .or(Some(String::new()));
+    let output = if ending.stdout_bytes > 0 {
+        let kept = read(Stream::Out, ending.stdout_bytes, OUTPUT_LIMIT_BYTES);
+        let left_out = ending.stdout_bytes.saturating_sub(OUTPUT_LIMIT_BYTES as u64);
+        let mark = (left_out > 0).then(|| format!("[prov: {left_out} bytes left out; see the log]\n"));
+        format!("{}{}", mark.unwrap_or_default(), kept.trim_end())
+    } else {
+        String::new()
+    };
     let outcome = match (ending.code, ending.signal) {
         (Some(0), _) if ending.ended == 0 => Outcome::Success,
         (code, signal) => {
@@ -170,7 +175,8 @@ fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Happening {
             if ending.ended > 0 { Outcome::Ended(error) } else { Outcome::Failure(error) }
         }
     };
-    Happening::Exited { key, at, outcome, code: ending.code, output, ended: ending.ended }
+    let (code, output) = (ending.code, Some(output));
+    Happening::Exited { key, at, outcome, code, output, ended: ending.ended }
 }
 
 fn name(signal: i32) -> String {

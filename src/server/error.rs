@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::api::envelope::{Code, Failure};
 use crate::api::read::Problem;
-use crate::app;
+use crate::app::{self, Quota};
 
 /// An answer that is a failure. The request's id is filled in on the way out.
 #[derive(Debug)]
@@ -19,18 +19,25 @@ pub(super) struct HttpError {
     message: String,
     details: Option<Value>,
     retry_after: Option<Duration>,
+    quota: Option<Quota>,
 }
 
 pub(super) type Answered = Result<Response, HttpError>;
 
 impl HttpError {
     pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: None, retry_after: None }
+        Self { status, code, message: message.into(), details: None, retry_after: None, quota: None }
     }
 
     /// Something wrong with the request as it was written.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::InvalidRequest, message)
+    }
+
+    /// A body that is too large.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let what = format!("the body has more than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, what)
     }
 
     pub(super) fn problems(problems: Vec<Problem>) -> Self {
@@ -50,9 +57,10 @@ impl From<app::Error> for HttpError {
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, Code::Conflict, message),
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message),
             Error::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
-            Error::RateLimited { retry_after, .. } => {
+            Error::RateLimited { limit, retry_after, .. } => {
                 let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);
-                Self { retry_after: Some(retry_after), ..limited }
+                let quota = Quota { limit, remaining: 0, reset_seconds: retry_after.as_secs().max(1) };
+                Self { retry_after: Some(retry_after), quota: Some(quota), ..limited }
             }
             Error::Unavailable(_) => {
                 let unavailable = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message);
@@ -65,6 +73,13 @@ impl From<app::Error> for HttpError {
             }
         }
     }
+}
+
+/// Says what is left of a limit.
+pub(super) fn show_quota(headers: &mut HeaderMap, quota: Quota) {
+    headers.insert("x-ratelimit-limit", HeaderValue::from(quota.limit));
+    headers.insert("x-ratelimit-remaining", HeaderValue::from(quota.remaining));
+    headers.insert("x-ratelimit-reset", HeaderValue::from(quota.reset_seconds));
 }
 
 /// What a caller learns of a fault of ours.
@@ -94,6 +109,9 @@ impl IntoResponse for HttpError {
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Some(quota) = self.quota {
+            show_quota(headers, quota);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

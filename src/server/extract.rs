@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -12,18 +11,20 @@ use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 use serde_json::Value;
 
+use super::body;
 use super::error::HttpError;
 use super::middleware::QuotaCell;
 use crate::api::envelope::Code;
+use crate::api::json;
 use crate::api::read::Problem;
 use crate::app::{self, App, Caller, Context, Idempotency, Limits, Phase};
 use crate::model::digest::sha256;
 use crate::model::id::NotAnId;
 
-/// How long a body may take to arrive.
-const BODY_LIMIT: Duration = Duration::from_secs(30);
-/// Of a body that is too large, so much is read and thrown away, so that its sender gets to see the answer.
-const DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+/// From this size on a body is parsed where it keeps no other request waiting.
+const LARGE_BYTES: usize = 64 * 1024;
+/// The most that a body of a call without a token can have: anybody may send one, and nothing in it is long.
+const PUBLIC_BYTES: usize = 16 * 1024;
 
 /// The context of a request with a good token.
 pub(super) struct Authenticated(pub(super) Context);
@@ -121,6 +122,15 @@ impl Size for Usual {
     }
 }
 
+/// The size of what anybody may send.
+pub(super) struct Public;
+
+impl Size for Public {
+    fn bytes(limits: Limits) -> usize {
+        limits.body_bytes.min(PUBLIC_BYTES)
+    }
+}
+
 /// The size of a batch.
 pub(super) struct Batch;
 
@@ -135,6 +145,12 @@ impl<S> JsonBody<S> {
     pub(super) fn read<T>(&self, read: fn(&Value) -> Result<T, Vec<Problem>>) -> Result<T, HttpError> {
         read(&self.value).map_err(HttpError::problems)
     }
+
+    /// The same for a body so large that reading it would keep other requests waiting.
+    pub(super) async fn read_aside<T: Send + 'static>(&mut self, read: fn(&Value) -> T) -> Result<T, HttpError> {
+        let value = std::mem::take(&mut self.value);
+        aside(move || read(&value)).await
+    }
 }
 
 impl<S: Size> FromRequest<Arc<App>> for JsonBody<S> {
@@ -142,40 +158,42 @@ impl<S: Size> FromRequest<Arc<App>> for JsonBody<S> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, HttpError> {
         let (parts, body) = request.into_parts();
-        let limit = S::bytes(app.limits());
-        let bytes = tokio::time::timeout(BODY_LIMIT, collect(body, limit)).await.unwrap_or_else(|_| {
-            let what = format!("the body did not arrive within {} s", BODY_LIMIT.as_secs());
-            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, Code::InvalidRequest, what))
-        })?;
+        let bytes = collect(&parts.headers, body, S::bytes(app.limits())).await?;
         if !bytes.is_empty() && !is_json(&parts.headers) {
             let what = "the body must be application/json; say so in Content-Type";
             return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidRequest, what));
         }
-        let value = if bytes.is_empty() { Value::Object(serde_json::Map::new()) } else { parse(&bytes)? };
         let key = idempotency(&parts, &bytes)?;
+        let value = match bytes.len() {
+            0 => Value::Object(serde_json::Map::new()),
+            1..LARGE_BYTES => parse(&bytes)?,
+            _ => aside(move || parse(&bytes)).await??,
+        };
         Ok(Self { value, key, size: PhantomData })
     }
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
-    let (mut bytes, mut discarded) = (Vec::new(), 0);
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HttpError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| app::Error::Internal(Box::new(error)).into())
+}
+
+/// The whole body. What is not read of one that is too large is the middleware's to throw away.
+async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(HttpError::too_large(limit));
+    }
+    let mut bytes = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| HttpError::invalid("the body was cut short"))?;
-        if discarded > 0 || bytes.len() + chunk.len() > limit {
-            discarded += chunk.len();
-            if discarded > DISCARDED_BYTES {
-                break;
-            }
-        } else {
-            bytes.extend_from_slice(&chunk);
+        let chunk = chunk.map_err(|error| HttpError::invalid(body::cause(&error).to_string()))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(HttpError::too_large(limit));
         }
+        bytes.extend_from_slice(&chunk);
     }
-    if discarded == 0 {
-        return Ok(bytes);
-    }
-    let what = format!("the body has more than {limit} bytes");
-    Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, what))
+    Ok(bytes)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -185,12 +203,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, HttpError> {
-    // The parser itself refuses nesting deeper than 128.
-    serde_json::from_slice(bytes).map_err(|error| HttpError::invalid(format!("the body is not JSON: {error}")))
+    json::parse(bytes).map_err(|error| HttpError::invalid(format!("the body is not good JSON: {error}")))
 }
 
 fn idempotency(parts: &Parts, bytes: &[u8]) -> Result<Option<Idempotency>, HttpError> {
-    let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = parts.headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(HttpError::invalid("there is more than one Idempotency-Key header"));
+    }
     let key =
         value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
     let key = key.ok_or_else(|| HttpError::invalid("the Idempotency-Key must be 1 to 255 visible ASCII characters"))?;

@@ -1,28 +1,45 @@
 //! Listening, and serving connections until told to stop.
+//!
+//! What hyper answers by itself goes out in the envelope ([`refusal`]). A client that takes longer than [`HEADER_LIMIT`]
+//! for its headers is not answered but hung up on: it has asked for nothing yet.
 
-use std::net::SocketAddr;
+mod connections;
+mod refusal;
+mod wire;
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::middleware::Peer;
+pub use connections::Connections;
+use connections::{Activity, Answering};
+use wire::Wire;
 
 /// How long a client may take to send its request line and headers.
 const HEADER_LIMIT: Duration = Duration::from_secs(15);
 /// How long requests under way may take to end once the daemon ends.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// Connections of one API at once. Those beyond wait to be accepted; an idle one is closed after [`HEADER_LIMIT`].
-const CONNECTIONS: usize = 1024;
-/// Connections waiting to be accepted.
-const BACKLOG: u32 = 1024;
+/// The most that a request line and its headers may have; also how much of a body is buffered on its way.
+const HEADER_BYTES: usize = 32 * 1024;
+/// Connections waiting to be accepted; the kernel's own limit may be lower.
+const BACKLOG: u32 = 4096;
+/// How long to wait when no connection can be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why an address can't be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -71,42 +88,111 @@ pub fn bind(address: SocketAddr, insecure: bool) -> Result<TcpListener, ListenEr
 }
 
 /// Serves until `stop` becomes true, then lets requests under way end.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Connections>,
+    mut stop: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
+    let server = Arc::new(Server { http, router, stop: stop.clone() });
     loop {
-        let (place, (stream, peer)) = tokio::select! {
-            accepted = async { (Arc::clone(&places).acquire_owned().await, accept(&listener).await) } => accepted,
+        let (stream, peer) = tokio::select! {
+            accepted = accept(&listener, &connections) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let _ = stream.set_nodelay(true);
-        let address = peer.ip();
-        let router = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(Peer(address));
-            request.map(axum::body::Body::new)
-        });
-        let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        let watched = graceful.watch(connection);
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, %address, "a connection ended badly");
-            }
-        });
+        let (server, watcher) = (Arc::clone(&server), graceful.watcher());
+        connections.spawn(|activity| server.wait_and_answer(stream, peer.ip(), watcher, activity));
     }
     drop(listener);
     let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
 }
 
-/// The next connection. Out of descriptors, those that are open go on and new ones wait.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// What all connections of an API share.
+struct Server {
+    http: http1::Builder,
+    router: Router,
+    stop: watch::Receiver<bool>,
+}
+
+impl Server {
+    /// Waits for the first byte, which costs next to nothing, and only then makes room for a request.
+    async fn wait_and_answer(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: IpAddr,
+        watcher: Watcher,
+        activity: Arc<Activity>,
+    ) {
+        let (mut stop, mut first) = (self.stop.clone(), [0]);
+        let speaks = tokio::select! {
+            // `readable` would not do: it is true of a new connection before anything has come.
+            peeked = tokio::time::timeout(HEADER_LIMIT, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
+            _ = stop.wait_for(|stop| *stop) => false,
+        };
+        if speaks {
+            Box::pin(self.answer(stream, address, watcher, activity)).await;
+        }
+    }
+
+    async fn answer(self: Arc<Self>, stream: TcpStream, address: IpAddr, watcher: Watcher, activity: Arc<Activity>) {
+        let _ = stream.set_nodelay(true);
+        let wire = Wire::new(stream, Arc::clone(&activity));
+        let router = self.router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address));
+            request.map(Body::new)
+        });
+        let router = tower::service_fn(move |request| {
+            let (answering, router) = (activity.answering(), router.clone());
+            async move { router.oneshot(request).await.map(|response| counted(response, answering)) }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(wire), TowerToHyperService::new(router));
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, %address, "a connection ended badly");
+        }
+    }
+}
+
+/// The next connection. Out of descriptors, the idlest of those that are open go.
+async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => tracing::warn!(%error, "can't accept a connection"),
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        connections.shed();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A response that counts as being answered until the last of it is on its way.
+fn counted(response: Response, answering: Answering) -> hyper::Response<Counted> {
+    response.map(|body| Counted { body, _answering: answering })
+}
+
+struct Counted {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Counted {
+    type Data = <Body as HttpBody>::Data;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

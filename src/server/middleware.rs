@@ -6,24 +6,25 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-use super::error::{HttpError, INTERNAL};
+use super::accept::accepts;
+use super::error::{HttpError, INTERNAL, show_quota};
+use super::{body, query};
 use crate::api::envelope::Code;
+use crate::api::operations::{self, Media};
+use crate::api::read::shown;
 use crate::app::{Caller, Quota};
 
 tokio::task_local! {
     /// The id of the request that this task works on.
     static REQUEST_ID: RefCell<String>;
 }
-
-/// The media types that a client may ask for.
-const ACCEPTED: [&str; 4] = ["application/json", "application/vnd.provisioning.v1+json", "application/*", "*/*"];
 
 /// The address of the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -49,23 +50,22 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
 
 async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Response {
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-    let mut response = if accepts(request.headers()) {
-        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(%method, path, request_id = id, "a handler panicked");
-            HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL).into_response()
-        })
-    } else {
-        let what = "this daemon answers application/json and application/vnd.provisioning.v1+json only";
-        HttpError::new(StatusCode::NOT_ACCEPTABLE, Code::InvalidRequest, what).into_response()
-    };
+    let (parts, body) = request.into_parts();
+    let (body, rest) = body::lend(body);
+    let headers = parts.headers.clone();
+    let request = Request::from_parts(parts, body);
+    let handled = AssertUnwindSafe(handle(request, next)).catch_unwind().await;
+    let mut response = handled.unwrap_or_else(|_| {
+        tracing::error!(%method, path, request_id = id, "a handler panicked");
+        HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL).into_response()
+    });
+    rest.discard(&headers).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", value);
     }
     if let Some(quota) = quota.0.get() {
-        headers.insert("x-ratelimit-limit", HeaderValue::from(quota.limit));
-        headers.insert("x-ratelimit-remaining", HeaderValue::from(quota.remaining));
-        headers.insert("x-ratelimit-reset", HeaderValue::from(quota.reset_seconds));
+        show_quota(headers, *quota);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -81,26 +81,30 @@ fn sane_id(headers: &HeaderMap) -> Option<String> {
     (!id.is_empty() && id.len() <= 128 && id.chars().all(sane)).then(|| id.to_owned())
 }
 
-/// Whether the client takes what we send. No `Accept` takes anything (RFC 9110 section 12.5.1).
-fn accepts(headers: &HeaderMap) -> bool {
-    let mut any = false;
-    for value in headers.get_all(header::ACCEPT) {
-        any = true;
-        let Ok(text) = value.to_str() else { continue };
-        let kinds = text.split(',').map(|kind| kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
-        if kinds.into_iter().any(|kind| ACCEPTED.contains(&kind.as_str()) || kind.starts_with("text/")) {
-            return true;
-        }
+/// Hands a request to its operation, but for what no operation need see: that the client won't take the answer, or sends a
+/// query where none is read.
+async fn handle(request: Request, next: Next) -> Response {
+    match refusal(&request) {
+        Some(error) => error.into_response(),
+        None => next.run(request).await,
     }
-    !any
+}
+
+fn refusal(request: &Request) -> Option<HttpError> {
+    let path = request.extensions().get::<MatchedPath>();
+    let row = path.and_then(|path| operations::at(request.method().as_str(), path.as_str()));
+    if !accepts(request.headers(), row.map_or(Media::Json, |row| row.media)) {
+        let what = "this daemon answers application/json and application/vnd.provisioning.v1+json only";
+        return Some(HttpError::new(StatusCode::NOT_ACCEPTABLE, Code::InvalidRequest, what));
+    }
+    row.filter(|row| !row.takes_query).and_then(|_| query::refuse_all(request.uri().query()).err())
 }
 
 pub(super) async fn no_route(uri: Uri) -> HttpError {
-    let path: String = uri.path().chars().take(200).collect();
-    HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is nothing at {path}"))
+    HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is nothing at {}", shown(uri.path())))
 }
 
 pub(super) async fn no_method(method: Method, uri: Uri) -> HttpError {
-    let what = format!("{} does not take {method}; the Allow header says what it takes", uri.path());
+    let what = format!("{} does not take {method}; the Allow header says what it takes", shown(uri.path()));
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, Code::InvalidRequest, what)
 }

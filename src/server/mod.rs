@@ -3,6 +3,8 @@
 //! A handler extracts, makes one call of [`crate::app`] and converts the answer; it knows no store, no scheduler and no
 //! policy. Every answer has the envelope, whatever went wrong: see [`error`] for the one map from errors to statuses.
 
+mod accept;
+mod body;
 pub mod control_center;
 mod envelope;
 mod error;

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use super::error::HttpError;
 use crate::api::batch::BatchQuery;
 use crate::api::list::Page;
-use crate::api::read::{Problem, Problems, unknown};
+use crate::api::read::{Problem, Problems, shown, unknown};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
 use crate::model::id::WorkId;
 
@@ -33,6 +33,11 @@ impl<T: Readable, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// Refuses every parameter, for a call that takes none.
+pub(super) fn refuse_all(query: Option<&str>) -> Result<(), HttpError> {
+    Fields::parse(query.unwrap_or("")).finish(()).map_err(HttpError::problems)
+}
+
 /// The parameters not yet asked for, and the faults found.
 pub(super) struct Fields {
     given: BTreeMap<String, String>,
@@ -46,9 +51,12 @@ impl Fields {
         let mut given = BTreeMap::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let (name, value) = (decode(name), decode(value));
+            let (Ok(name), Ok(value)) = (decode(name), decode(value)) else {
+                problems.push(format!("?{}", shown(name)), "is not UTF-8");
+                continue;
+            };
             if given.insert(name.clone(), value).is_some() {
-                problems.push(format!("?{name}"), "is given twice");
+                problems.push(format!("?{}", shown(&name)), "is given twice");
             }
         }
         Self { given, known: Vec::new(), problems }
@@ -76,15 +84,14 @@ impl Fields {
 
     fn finish<T>(self, read: T) -> Result<T, Vec<Problem>> {
         for name in self.given.keys() {
-            let shown: String = name.chars().take(80).collect();
-            self.problems.push(format!("?{shown}"), unknown("parameter", &shown, &self.known));
+            self.problems.push(format!("?{}", shown(name)), unknown("parameter", name, &self.known));
         }
         self.problems.finish(Some(read))
     }
 }
 
 /// Undoes the percent encoding; what isn't one stays as it is.
-fn decode(text: &str) -> String {
+fn decode(text: &str) -> Result<String, std::string::FromUtf8Error> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -101,7 +108,7 @@ fn decode(text: &str) -> String {
         }
         rest = tail;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes)
 }
 
 fn page(query: &mut Fields) -> Page {

@@ -42,7 +42,7 @@ pub enum Change {
     PutOperation(Box<OperationRecord>),
     /// What an idempotency key stands for.
     Remember(String, Remembered),
-    /// An idempotency key has had its day.
+    /// An idempotency key that was remembered at this time has had its day.
     Forget(Timestamp, String),
     /// A user as they now stand.
     PutUser(Box<UserRecord>),

@@ -186,6 +186,27 @@ fn cancel_ends_what_runs_and_rolls_back_when_asked_to() {
 }
 
 #[test]
+fn undoing_what_would_not_have_been_undone_is_remarked_on() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        let undone = daemon.path("undone");
+        let batch = json!({ "name": "off", "rollback_enabled": false, "operations": [
+            with(script("a", "true"), &json!({ "rollback": { "command": "touch", "args": [undone] } })),
+            with(script("b", "sleep 600"), &json!({ "dependencies": ["a"] })),
+        ] });
+        let id = daemon.batch(&batch).await;
+        crate::support::until("b runs", || async {
+            (status(daemon.get(&format!("/batch/operations/{id}")).await.data(), "b") == "Running").then_some(())
+        })
+        .await;
+        let cancelled = daemon.post(&format!("/batch/operations/{id}/cancel"), &json!({ "rollback": true })).await;
+        assert!(cancelled.body["warnings"][0].as_str().unwrap().contains("rollback_enabled"), "{cancelled:?}");
+        assert_eq!(daemon.ended(&id).await["status"], "RolledBack");
+        assert!(undone.exists());
+    });
+}
+
+#[test]
 fn a_bad_graph_is_refused_whole_and_a_good_one_planned() {
     run(async {
         let daemon = Daemon::start(&[]).await;

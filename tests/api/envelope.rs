@@ -22,6 +22,19 @@ fn every_wrong_request_is_answered_in_the_envelope() {
         assert_eq!(answer(version).await.status, 406);
         let version = daemon.request(Method::GET, "/tasks").header("accept", "application/vnd.provisioning.v1+json");
         assert_eq!(answer(version).await.status, 200);
+        for (accept, status) in [
+            ("*/*", 200),
+            ("application/*", 200),
+            ("text/html, */*;q=0.1", 200),
+            ("application/json;q=0", 406),
+            ("application/json;version=2", 406),
+            ("text/html", 406),
+            ("text/csv", 406),
+            ("text/plain", 406),
+        ] {
+            let answered = answer(daemon.request(Method::GET, "/tasks").header("accept", accept)).await;
+            assert_eq!(answered.status, status, "{accept}");
+        }
         let kind = daemon.request(Method::POST, "/batch/execute").header("content-type", "text/plain").body("{}");
         assert_eq!(answer(kind).await.status, 415);
         let no_id = daemon.get("/tasks/not-an-id").await;

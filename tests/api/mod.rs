@@ -2,8 +2,13 @@
 
 mod auth;
 mod batches;
+mod bodies;
 mod cancel;
+mod connections;
 mod crash;
 mod disk;
 mod envelope;
+mod graphs;
+mod keys;
+mod limits;
 mod tasks;

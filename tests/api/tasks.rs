@@ -168,3 +168,44 @@ fn a_log_is_followed_to_the_end_and_kept_within_its_limit() {
         assert_eq!(tail.text().await.unwrap(), "the end\n");
     });
 }
+
+#[test]
+fn output_that_was_cut_says_so_and_two_streams_are_not_glued() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        let operations = [
+            script("long", "head -c 100000 /dev/zero | tr '\\0' x; echo end"),
+            script("both", "printf out; printf err >&2"),
+        ];
+        let id = daemon.batch(&json!({ "name": "cut", "operations": operations })).await;
+        assert_eq!(daemon.ended(&id).await["status"], "Completed");
+        let cut = daemon.get("/tasks?name=long").await.data()[0].clone();
+        let (mark, kept) = cut["output"].as_str().unwrap().split_once('\n').unwrap();
+        assert_eq!(mark, format!("[prov: {} bytes left out; see the log]", 100_004 - 64 * 1024));
+        assert!(kept.len() < 64 * 1024 && kept.ends_with("xend"));
+        let both = daemon.get("/tasks?name=both").await.data()[0].clone();
+        assert_eq!(both["output"], "out");
+        let log = daemon.request(Method::GET, &format!("/tasks/{}/logs", both["id"].as_str().unwrap()));
+        assert_eq!(log.send().await.unwrap().text().await.unwrap(), "out\nerr");
+    });
+}
+
+#[test]
+fn a_settings_file_is_refused_with_what_is_wrong_about_its_name() {
+    run(async {
+        let daemon = Daemon::start(&["--max-parallel", "0"]).await;
+        for (settings, why) in [
+            ("/etc/passwd", "absolute"),
+            ("a/../../b", "`..`"),
+            ("-x", "starts with `-`"),
+            (&"x".repeat(2000), "longer than"),
+            ("a\u{7}b", "control character"),
+        ] {
+            let body = json!({ "infra": "a", "settings": settings });
+            let refused = daemon.post("/workflows/servers/create", &body).await;
+            let problem = &refused.body["details"]["problems"][0];
+            assert_eq!((refused.status.as_u16(), problem["pointer"].as_str()), (400, Some("/settings")));
+            assert!(problem["message"].as_str().unwrap().contains(why), "{problem}");
+        }
+    });
+}

@@ -26,6 +26,7 @@ pub struct Daemon {
     pub program: PathBuf,
     child: Option<Child>,
     options: Vec<String>,
+    open_files: Option<u32>,
     orchestrator: String,
     pub control_center: String,
     pub token: String,
@@ -73,6 +74,7 @@ impl Daemon {
             program: env!("CARGO_BIN_EXE_prov").into(),
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            open_files: None,
             orchestrator: String::new(),
             control_center: String::new(),
             token: String::new(),
@@ -85,6 +87,11 @@ impl Daemon {
         let path = self.path("prov.toml");
         fs::write(&path, format!("[daemon]\n{keys}\n")).unwrap();
         self.options.extend(["--config".to_owned(), path.display().to_string()]);
+    }
+
+    /// Lets it have no more files open than this.
+    pub fn limit_open_files(&mut self, limit: u32) {
+        self.open_files = Some(limit);
     }
 
     /// The process.
@@ -103,13 +110,12 @@ impl Daemon {
         let ready = self.path("ready.json");
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = command_of(&self.program, &self.path("ws"), &self.path("data"), ANY_PORT)
-            .arg("--ready-file")
-            .arg(&ready)
-            .args(&self.options)
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = command_of(&self.program, &self.path("ws"), &self.path("data"), ANY_PORT);
+        command.arg("--ready-file").arg(&ready).args(&self.options);
+        if let Some(limit) = self.open_files {
+            command = limited(&command, limit);
+        }
+        let child = command.stderr(log).spawn().unwrap();
         self.child = Some(child);
     }
 
@@ -242,6 +248,15 @@ fn command_of(program: &Path, workspace: &Path, data: &Path, listen: &str) -> Co
         .stdout(Stdio::null())
         .env("PROV_LOG", "warn");
     command
+}
+
+/// The same with a limit of open files.
+fn limited(command: &Command, open_files: u32) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {open_files}; exec \"$0\" \"$@\"")]);
+    limited.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::null());
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
 }
 
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {

@@ -3,18 +3,21 @@
 use serde_json::Value;
 
 use super::BatchRequest;
-use crate::api::read::{Object, boolean, label, map, parsed, path, positive, seconds, text, texts, unknown};
+use crate::api::read::{Object, boolean, label, map, parsed, path, positive, seconds, shown, text, unknown};
 use crate::model::batch::{
-    Backoff, BatchSpec, DEFAULT_PARALLEL_LIMIT, DEFAULT_TIMEOUT_SECONDS, Dependency, DependencyKind, OnFailure,
-    Operation, Payload, Retry, Rollback, ServerConfig, TaskservRef,
+    Backoff, BatchSpec, DEFAULT_PARALLEL_LIMIT, DEFAULT_TIMEOUT_SECONDS, Dependency, DependencyKind, Node, OnFailure,
+    Operation, PROVIDERS, Payload, Retry, Rollback, ServerConfig, TaskservRef,
 };
 use crate::model::name::Name;
-use crate::model::nearest::nearest;
 
 const BACKENDS: &[&str] = &["redb", "surrealdb", "filesystem"];
 const TYPES: &[&str] = &["server_batch", "taskserv_batch", "cluster_batch", "command"];
+/// What the types have besides what every operation has.
+const PAYLOAD_FIELDS: &[&str] =
+    &["server_configs", "taskservs", "cluster_type", "params", "command", "args", "env", "cwd"];
 
-pub(super) fn batch(object: &Object<'_>) -> Option<BatchRequest> {
+/// Reads a batch; the operations that can be read go to `graph` even when the batch as a whole can't.
+pub(super) fn batch(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<BatchRequest> {
     let name = object.required("name", label);
     let version = object.optional("version", label);
     let storage_backend = object.optional("storage_backend", backend);
@@ -22,7 +25,7 @@ pub(super) fn batch(object: &Object<'_>) -> Option<BatchRequest> {
     let rollback_enabled = object.optional("rollback_enabled", boolean);
     let check_mode = object.optional("check_mode", boolean);
     let infra = infra(object, name.as_deref());
-    let operations = operations(object);
+    let operations = operations(object, graph);
     object.no_more();
     Some(BatchRequest {
         spec: BatchSpec {
@@ -38,53 +41,49 @@ pub(super) fn batch(object: &Object<'_>) -> Option<BatchRequest> {
     })
 }
 
-/// The infra named, else the batch's own name as far as it can be one.
+/// The infra named, else the batch's own name. One that can't be an infra is refused: a name made up from it could be that
+/// of another infra, whose servers would then be this batch's.
 fn infra(object: &Object<'_>, batch_name: Option<&str>) -> Option<Name> {
     if !object.is_absent("infra") {
         return object.optional("infra", parsed);
     }
-    let name = batch_name?;
-    let folded: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    let folded: String = folded.trim_matches('-').chars().take(Name::MAX_CHARS).collect();
-    let derived = Name::new(folded);
-    if derived.is_err() {
-        object.fault("infra", "is required, because the batch's name can't serve as one");
+    let why = |error| format!("is required, because the batch's name can't be that of an infra: {error}");
+    Name::new(batch_name?).map_err(|error| object.fault("infra", why(error))).ok()
+}
+
+fn operations(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<Vec<Operation>> {
+    let entries = object.objects("operations")?;
+    let mut operations = Vec::with_capacity(entries.len());
+    for (index, entry) in &entries {
+        let id: Option<Name> = entry.required("id", parsed);
+        let dependencies = dependencies(entry);
+        if let Some(id) = &id {
+            graph.push(Node { index: *index, id: id.clone(), dependencies: dependencies.clone() });
+        }
+        operations.extend(operation(entry, id, dependencies.into_iter().map(|(_, dependency)| dependency).collect()));
     }
-    derived.ok()
+    Some(operations)
 }
 
-fn operations(object: &Object<'_>) -> Option<Vec<Operation>> {
-    object.objects("operations")?.iter().map(operation).collect::<Vec<_>>().into_iter().collect()
-}
-
-fn operation(object: &Object<'_>) -> Option<Operation> {
-    let id = object.required("id", parsed);
+fn operation(object: &Object<'_>, id: Option<Name>, dependencies: Vec<Dependency>) -> Option<Operation> {
     let kind = object.required("type", operation_type);
-    let provider = object.optional("provider", provider);
-    let dependencies = dependencies(object);
-    let timeout_seconds = object.optional("timeout_seconds", seconds);
+    let needs_provider = kind.as_deref().is_some_and(|kind| kind == "server_batch" || kind == "taskserv_batch");
+    let provider =
+        if needs_provider { object.required("provider", provider) } else { object.optional("provider", provider) };
+    let timeout_seconds = object.optional("timeout_seconds", timeout);
     let on_failure = object.optional("on_failure", on_failure);
     let retry = object.object("retry").map(|retry| self::retry(&retry));
     let rollback = object.object("rollback").map(|rollback| self::rollback(&rollback));
-    let payload = kind.and_then(|kind| payload(object, &kind));
-    if provider.is_none() && matches!(payload, Some(Payload::ServerBatch { .. } | Payload::TaskservBatch { .. })) {
-        if object.is_absent("provider") {
-            object.fault("provider", "is required for this type");
-        }
-        return None;
+    let payload = kind.as_deref().and_then(|kind| payload(object, kind));
+    if kind.is_none() {
+        object.know(PAYLOAD_FIELDS);
     }
-    if payload.is_some() {
-        object.no_more();
-    }
-    if timeout_seconds == Some(0) {
-        object.fault("timeout_seconds", "must be at least 1");
-    }
+    object.no_more();
     Some(Operation {
         id: id?,
         payload: payload?,
         provider,
-        dependencies: dependencies?,
+        dependencies,
         timeout_seconds: timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
         on_failure: on_failure.unwrap_or_default(),
         retry: retry.unwrap_or_default(),
@@ -106,8 +105,8 @@ fn payload(object: &Object<'_>, kind: &str) -> Option<Payload> {
         }
         _ => {
             let command = object.required("command", program);
-            let args = object.optional("args", arguments).unwrap_or_default();
-            let env = object.optional("env", environment).unwrap_or_default();
+            let args = object.list("args", argument);
+            let env = object.entries("env", variable);
             let cwd = object.optional("cwd", path);
             Some(Payload::Command { command: command?, args, env, cwd })
         }
@@ -115,36 +114,36 @@ fn payload(object: &Object<'_>, kind: &str) -> Option<Payload> {
 }
 
 fn servers(object: &Object<'_>) -> Option<Vec<ServerConfig>> {
-    let entries = object.objects("server_configs")?;
-    let servers: Option<Vec<ServerConfig>> = entries
-        .iter()
-        .map(|entry| {
-            let name = entry.required("name", parsed);
-            let plan = entry.required("plan", parsed);
-            let zone = entry.required("zone", parsed);
-            Some(ServerConfig { name: name?, plan: plan?, zone: zone?, extra: entry.rest() })
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect();
-    let servers = servers?;
     let mut seen = std::collections::HashSet::new();
-    for (server, entry) in servers.iter().zip(&entries) {
-        if !seen.insert(&server.name) {
-            entry.fault("name", format!("two servers are called {}", server.name));
+    let mut servers = Vec::new();
+    for (_, entry) in object.objects("server_configs")? {
+        let name: Option<Name> = entry.required("name", parsed);
+        let plan = entry.required("plan", parsed);
+        let zone = entry.required("zone", parsed);
+        if let Some(name) = &name
+            && !seen.insert(name.clone())
+        {
+            entry.fault("name", format!("two servers are called {name}"));
+        }
+        if let (Some(name), Some(plan), Some(zone)) = (name, plan, zone) {
+            servers.push(ServerConfig { name, plan, zone, extra: entry.rest() });
         }
     }
     Some(servers)
 }
 
 fn taskservs(object: &Object<'_>) -> Option<Vec<TaskservRef>> {
-    let Some(Value::Array(items)) = object.raw("taskservs") else {
-        object.fault("taskservs", "is required, a list of names or of {name, servers, profile, params}");
-        return None;
+    let items = match object.raw("taskservs") {
+        Some(Value::Array(items)) if !items.is_empty() => items,
+        Some(Value::Array(_)) => {
+            object.fault("taskservs", "needs at least one task service");
+            return None;
+        }
+        _ => {
+            object.fault("taskservs", "is required, a list of names or of {name, servers, profile, params}");
+            return None;
+        }
     };
-    if items.is_empty() {
-        object.fault("taskservs", "needs at least one task service");
-    }
     let read = |(index, item): (usize, &Value)| match item {
         Value::String(name) => match Name::new(name.as_str()) {
             Ok(name) => Some(TaskservRef { name, servers: Vec::new(), profile: None, params: serde_json::Map::new() }),
@@ -155,30 +154,31 @@ fn taskservs(object: &Object<'_>) -> Option<Vec<TaskservRef>> {
         },
         other => taskserv(&object.child(&format!("taskservs/{index}"), other)?),
     };
-    items.iter().enumerate().map(read).collect::<Vec<_>>().into_iter().collect()
+    Some(items.iter().enumerate().filter_map(read).collect())
 }
 
 fn taskserv(object: &Object<'_>) -> Option<TaskservRef> {
     let name = object.required("name", parsed);
-    let servers = object.optional("servers", names).unwrap_or_default();
+    let servers = object.list("servers", parsed);
     let profile = object.optional("profile", parsed);
     let params = object.optional("params", map).unwrap_or_default();
     object.no_more();
     Some(TaskservRef { name: name?, servers, profile, params })
 }
 
-fn dependencies(object: &Object<'_>) -> Option<Vec<Dependency>> {
+/// The dependencies that can be read, each with its place.
+fn dependencies(object: &Object<'_>) -> Vec<(usize, Dependency)> {
     let items = match object.raw("dependencies") {
-        None | Some(Value::Null) => return Some(Vec::new()),
+        None | Some(Value::Null) => return Vec::new(),
         Some(Value::Array(items)) => items,
         Some(_) => {
             object.fault("dependencies", "must be a list of operation ids, or of {operation_id, type}");
-            return None;
+            return Vec::new();
         }
     };
     let read = |(index, item): (usize, &Value)| match item {
         Value::String(id) => match Name::new(id.as_str()) {
-            Ok(operation_id) => Some(Dependency { operation_id, kind: DependencyKind::Hard }),
+            Ok(operation_id) => Some((index, Dependency { operation_id, kind: DependencyKind::Hard })),
             Err(error) => {
                 object.fault_at(&format!("dependencies/{index}"), error.to_string());
                 None
@@ -189,10 +189,10 @@ fn dependencies(object: &Object<'_>) -> Option<Vec<Dependency>> {
             let operation_id = entry.required("operation_id", parsed);
             let kind = entry.optional("type", dependency_kind);
             entry.no_more();
-            Some(Dependency { operation_id: operation_id?, kind: kind.unwrap_or_default() })
+            Some((index, Dependency { operation_id: operation_id?, kind: kind.unwrap_or_default() }))
         }
     };
-    items.iter().enumerate().map(read).collect::<Vec<_>>().into_iter().collect()
+    items.iter().enumerate().filter_map(read).collect()
 }
 
 fn retry(object: &Object<'_>) -> Retry {
@@ -212,7 +212,7 @@ fn retry(object: &Object<'_>) -> Retry {
 
 fn rollback(object: &Object<'_>) -> Option<Rollback> {
     let command = object.required("command", program);
-    let args = object.optional("args", arguments).unwrap_or_default();
+    let args = object.list("args", argument);
     object.no_more();
     Some(Rollback { command: command?, args })
 }
@@ -228,13 +228,8 @@ fn operation_type(value: &Value) -> Result<String, String> {
 }
 
 fn provider(value: &Value) -> Result<Name, String> {
-    let known = crate::model::batch::PROVIDERS;
     let name: Name = parsed(value)?;
-    if known.contains(&name.as_str()) {
-        return Ok(name);
-    }
-    let near = nearest(name.as_str(), known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Err(format!("unknown provider `{name}`{near} The providers are {}", known.join(", ")))
+    if PROVIDERS.contains(&name.as_str()) { Ok(name) } else { Err(unknown("provider", name.as_str(), PROVIDERS)) }
 }
 
 fn on_failure(value: &Value) -> Result<OnFailure, String> {
@@ -267,8 +262,9 @@ fn attempts(value: &Value) -> Result<u32, String> {
     positive(value).ok().filter(|n| *n <= 1000).ok_or_else(|| "must be a whole number from 1 to 1000".to_owned())
 }
 
-fn names(value: &Value) -> Result<Vec<Name>, String> {
-    texts(value)?.into_iter().map(|name| Name::new(name).map_err(|error| error.to_string())).collect()
+fn timeout(value: &Value) -> Result<u64, String> {
+    let seconds = seconds(value)?;
+    if seconds == 0 { Err("must be at least 1".to_owned()) } else { Ok(seconds) }
 }
 
 /// A program: no NUL, no line break, not empty; it is executed, never handed to a shell.
@@ -280,27 +276,19 @@ fn program(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
-fn arguments(value: &Value) -> Result<Vec<String>, String> {
-    let args = texts(value)?;
-    if args.iter().any(|arg| arg.contains('\0')) { Err("can't hold NUL characters".to_owned()) } else { Ok(args) }
+fn argument(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    if text.contains('\0') { Err("can't hold NUL characters".to_owned()) } else { Ok(text) }
 }
 
-fn environment(value: &Value) -> Result<std::collections::BTreeMap<String, String>, String> {
-    let entries = map(value)?;
-    let mut env = std::collections::BTreeMap::new();
-    for (name, value) in entries {
-        let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(format!("{name:?} is no name of an environment variable"));
-        }
-        if name.starts_with("PROV_") {
-            return Err(format!("{name} is prov's own: variables that start with PROV_ can't be set"));
-        }
-        let value = value.as_str().filter(|text| !text.contains('\0'));
-        env.insert(
-            name.clone(),
-            value.ok_or_else(|| format!("{name} must be a string without NUL characters"))?.to_owned(),
-        );
+/// The value of an environment variable of this name.
+fn variable(name: &str, value: &Value) -> Result<String, String> {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(format!("{:?} is no name of an environment variable", shown(name)));
     }
-    Ok(env)
+    if name.starts_with("PROV_") {
+        return Err("is prov's own: variables that start with PROV_ can't be set".to_owned());
+    }
+    argument(value)
 }

@@ -10,16 +10,16 @@ use crate::api::auth::{LoginRequest, read_logout, read_refresh};
 use crate::app::App;
 use crate::server::envelope::data;
 use crate::server::error::Answered;
-use crate::server::extract::{Anonymous, Authenticated, JsonBody};
+use crate::server::extract::{Anonymous, Authenticated, JsonBody, Public};
 
 type Shared = State<Arc<App>>;
 
-pub(super) async fn auth_login(app: Shared, caller: Anonymous, body: JsonBody) -> Answered {
+pub(super) async fn auth_login(app: Shared, caller: Anonymous, body: JsonBody<Public>) -> Answered {
     let request = body.read(LoginRequest::read)?;
     Ok(data(app.auth_login(&caller.0, request).await?))
 }
 
-pub(super) async fn auth_refresh(app: Shared, caller: Anonymous, body: JsonBody) -> Answered {
+pub(super) async fn auth_refresh(app: Shared, caller: Anonymous, body: JsonBody<Public>) -> Answered {
     let token = body.read(read_refresh)?;
     Ok(data(app.auth_refresh(&caller.0, &token).await?))
 }

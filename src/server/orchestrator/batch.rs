@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use crate::api::batch::{BatchQuery, BatchRequest, read_cancel};
+use crate::api::batch::{BatchDraft, BatchQuery, read_cancel};
+use crate::api::read::nothing;
 use crate::app::App;
 use crate::model::id::BatchId;
 use crate::server::envelope::{answer, list};
@@ -14,14 +15,19 @@ use crate::server::query::Query;
 
 type Shared = State<Arc<App>>;
 
-pub(super) async fn batch_execute(app: Shared, caller: Authenticated, _: Accepting, body: JsonBody<Batch>) -> Answered {
-    let request = body.read(BatchRequest::read)?;
-    Ok(answer(app.batch_execute(&caller.0, request, body.key).await?))
+pub(super) async fn batch_execute(
+    app: Shared,
+    caller: Authenticated,
+    _: Accepting,
+    mut body: JsonBody<Batch>,
+) -> Answered {
+    let draft = body.read_aside(BatchDraft::read).await?;
+    Ok(answer(app.batch_execute(&caller.0, draft, body.key).await?))
 }
 
-pub(super) async fn batch_validate(app: Shared, caller: Authenticated, body: JsonBody<Batch>) -> Answered {
-    let request = body.read(BatchRequest::read)?;
-    Ok(answer(app.batch_validate(&caller.0, &request)?))
+pub(super) async fn batch_validate(app: Shared, caller: Authenticated, mut body: JsonBody<Batch>) -> Answered {
+    let draft = body.read_aside(BatchDraft::read).await?;
+    Ok(answer(app.batch_validate(&caller.0, draft).await?))
 }
 
 pub(super) async fn batch_list(app: Shared, caller: Authenticated, Query(query, uri): Query<BatchQuery>) -> Answered {
@@ -38,6 +44,13 @@ pub(super) async fn batch_cancel(app: Shared, caller: Authenticated, id: Id<Batc
     Ok(answer(app.batch_cancel(&caller.0, id.0, rollback).await?))
 }
 
-pub(super) async fn batch_retry(app: Shared, caller: Authenticated, id: Id<BatchId>, _: Accepting) -> Answered {
-    Ok(answer(app.batch_retry(&caller.0, id.0).await?))
+pub(super) async fn batch_retry(
+    app: Shared,
+    caller: Authenticated,
+    id: Id<BatchId>,
+    _: Accepting,
+    body: JsonBody,
+) -> Answered {
+    body.read(nothing)?;
+    Ok(answer(app.batch_retry(&caller.0, id.0, body.key).await?))
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
+use crate::api::read::nothing;
 use crate::api::task::{LogQuery, TaskQuery};
 use crate::app::App;
 use crate::model::id::TaskId;
@@ -26,7 +27,8 @@ pub(super) async fn task_get(app: Shared, caller: Authenticated, id: Id<TaskId>)
     Ok(data(app.task_get(&caller.0, id.0).await?))
 }
 
-pub(super) async fn task_cancel(app: Shared, caller: Authenticated, id: Id<TaskId>) -> Answered {
+pub(super) async fn task_cancel(app: Shared, caller: Authenticated, id: Id<TaskId>, body: JsonBody) -> Answered {
+    body.read(nothing)?;
     Ok(data(app.task_cancel(&caller.0, id.0).await?))
 }
 
@@ -37,6 +39,7 @@ pub(super) async fn task_retry(
     _: Accepting,
     body: JsonBody,
 ) -> Answered {
+    body.read(nothing)?;
     Ok(data(app.task_retry(&caller.0, id.0, body.key).await?))
 }
 

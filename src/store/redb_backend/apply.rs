@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::lazy::Lazy;
 use super::{HEADER_BYTES, RECORD_VERSION, decode, failed};
 use crate::model::task::Task;
+use crate::model::time::Timestamp;
 use crate::model::user::Session;
 use crate::store::backend::StoreError;
 use crate::store::change::{Change, Precondition, Refused, Transaction};
 use crate::store::index::{self, Prefix};
-use crate::store::record::{BatchRecord, LoggedEvent, UserRecord};
+use crate::store::record::{BatchRecord, LoggedEvent, Remembered, UserRecord};
 use crate::store::tables;
 
 /// The name of the number of the last commit among the store's facts.
@@ -144,11 +145,7 @@ impl<'t> Tables<'t> {
                 self.remembered_at.get()?.insert(&at[..], ()).map_err(failed("write"))?;
                 put(self.remembered.get()?, key.as_bytes(), remembered, &mut self.buffer)
             }
-            Change::Forget(at, key) => {
-                let at = [&at.0.to_be_bytes()[..], key.as_bytes()].concat();
-                self.remembered_at.get()?.remove(&at[..]).map_err(failed("write"))?;
-                remove(self.remembered.get()?, key.as_bytes())
-            }
+            Change::Forget(at, key) => self.forget(*at, key),
             Change::PutUser(user) => self.put_user(user),
             Change::PutSession(session) => {
                 let of = [session.user.bytes(), session.id.bytes()].concat();
@@ -230,6 +227,20 @@ impl<'t> Tables<'t> {
         }
         self.usernames.get()?.insert(record.user.username.as_bytes(), &id[..]).map_err(failed("write"))?;
         put(self.users.get()?, &id, record, &mut self.buffer)
+    }
+
+    /// Forgets a key that was remembered at that time; one that was remembered anew since stays.
+    fn forget(&mut self, at: Timestamp, key: &str) -> Result<(), StoreError> {
+        let dated = [&at.0.to_be_bytes()[..], key.as_bytes()].concat();
+        self.remembered_at.get()?.remove(&dated[..]).map_err(failed("write"))?;
+        let value = self.remembered.get()?.get(key.as_bytes()).map_err(failed("read"))?;
+        let value =
+            value.map(|value| decode::<Remembered>("idempotency", key.as_bytes(), value.value())).transpose()?;
+        if value.is_some_and(|remembered| remembered.at == at) {
+            remove(self.remembered.get()?, key.as_bytes())
+        } else {
+            Ok(())
+        }
     }
 
     fn remove_session(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
