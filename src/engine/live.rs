@@ -103,7 +103,9 @@ impl Engine {
         }
         let active: Vec<u32> = work.active.iter().copied().collect();
         self.works.insert(id, work);
-        active.into_iter().for_each(|operation| self.record(id, operation));
+        for operation in active {
+            self.record(id, operation);
+        }
     }
 
     /// Every attempt that is under way or meant to be, of all works. What became of it, the supervisor knows.
@@ -144,7 +146,9 @@ impl Engine {
         let mut events = Vec::new();
         for index in &stopping {
             let stopped = react::stop_before_start(work, *index);
-            stopped.iter().for_each(|event| work.apply(event));
+            for event in &stopped {
+                work.apply(event);
+            }
             events.extend(stopped);
         }
         events.extend(advance(work, inputs));

@@ -56,7 +56,7 @@ pub(super) struct Place<'a> {
 const STARTERS: usize = 4;
 
 /// Starts all of them, side by side; each one's result at its place.
-pub(super) fn start_all(spawns: &[Box<Spawn>], place: &Place<'_>, at: Timestamp) -> Vec<io::Result<Child>> {
+pub(super) fn start_all(spawns: &[Spawn], place: &Place<'_>, at: Timestamp) -> Vec<io::Result<Child>> {
     let start = |spawn: &Spawn| Child::start(spawn, place, at);
     if let [only] = spawns {
         return vec![start(only)];
@@ -79,9 +79,9 @@ pub(super) fn start_all(spawns: &[Box<Spawn>], place: &Place<'_>, at: Timestamp)
     all.into_iter().map(|(_, started)| started).collect()
 }
 
-fn next_of<'s>(spawns: &'s [Box<Spawn>], next: &AtomicUsize) -> Option<(usize, &'s Spawn)> {
+fn next_of<'s>(spawns: &'s [Spawn], next: &AtomicUsize) -> Option<(usize, &'s Spawn)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    spawns.get(index).map(|spawn| (index, &**spawn))
+    spawns.get(index).map(|spawn| (index, spawn))
 }
 
 /// Somebody asked for the end.

@@ -299,7 +299,7 @@ impl Supervisor {
         for request in requests {
             match request {
                 Request::Spawn(spawn) => {
-                    spawns.push(spawn);
+                    spawns.push(*spawn);
                     continue;
                 }
                 _ => self.start(std::mem::take(&mut spawns)),
@@ -348,7 +348,7 @@ impl Supervisor {
     }
 
     /// Starts what was not started before.
-    fn start(&mut self, mut spawns: Vec<Box<Spawn>>) {
+    fn start(&mut self, mut spawns: Vec<Spawn>) {
         let mut seen = BTreeSet::new();
         spawns.retain(|spawn| {
             let key = spawn.key;
@@ -358,7 +358,9 @@ impl Supervisor {
             return;
         }
         let at = self.clock.now();
-        spawns.iter().for_each(|spawn| self.journal.note(&Entry::Begin { key: spawn.key, at }));
+        for spawn in &spawns {
+            self.journal.note(&Entry::Begin { key: spawn.key, at });
+        }
         // What is about to start must be written down before it can start.
         let started = match self.journal.write() {
             Ok(()) => {

@@ -196,14 +196,20 @@ impl Driver {
         }
         // A process that belongs to nothing that is under way; where it has ended this does nothing.
         let strays: Vec<Key> = begun.keys().filter(|key| !self.launched.contains_key(key)).copied().collect();
-        strays.into_iter().for_each(|key| self.end_process(key));
-        known.into_iter().for_each(|happening| self.take_in(happening, now));
+        for key in strays {
+            self.end_process(key);
+        }
+        for happening in known {
+            self.take_in(happening, now);
+        }
         for key in lost {
             let what = "it ran when the daemon was last heard of, and nothing is known of it since".to_owned();
             let outcome = Outcome::Lost(what);
             self.take_in(Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 }, now);
         }
-        never_began.into_iter().for_each(|attempt| self.take_back(attempt, now));
+        for attempt in never_began {
+            self.take_back(attempt, now);
+        }
         for id in self.engine.ids() {
             let mut new_task = || TaskId((self.ids)());
             let step = self.engine.resume(id, &mut Inputs { now, new_task: &mut new_task });
