@@ -3,19 +3,21 @@
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
-use serde_json::Map;
 
 use super::error::{CliError, Kind};
-use super::printer::{Printer, Rows};
+use super::infra::settings_error;
+use super::printer::{Format, Printer, Rows};
+use super::servers::workspace_error;
 use super::target::Target;
+use super::taskserv::done_rows;
 use super::{Global, complete};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
-use crate::provision::cluster::{ClusterError, Clusters, Listed};
+use crate::provision::cluster::{self, ClusterError, Clusters, Listed, Plan};
 use crate::provision::operation::{self, BatchOperation};
 use crate::provision::report::Reporter;
-use crate::provision::servers::load;
-use crate::provision::settings::DEFAULT_PROVIDER;
+use crate::provision::servers::{load, require_infra};
+use crate::provision::settings::{ClusterSettings, DEFAULT_PROVIDER};
 use crate::provision::workspace::Workspace;
 
 /// Clusters: make, delete, list
@@ -39,9 +41,9 @@ enum Command {
 
 #[derive(Debug, ClapArgs)]
 struct Change {
-    /// The cluster's definition
-    #[arg(value_name = "TYPE", required_unless_present = "operation", conflicts_with = "operation")]
-    cluster_type: Option<Name>,
+    /// The cluster: its name in the settings, or a definition's
+    #[arg(value_name = "NAME", required_unless_present = "operation", conflicts_with = "operation")]
+    name: Option<Name>,
     #[command(flatten)]
     target: Target,
     /// Accepted for symmetry with servers: a cluster is always waited for, because its check must pass
@@ -51,16 +53,17 @@ struct Change {
 
 #[derive(Debug, ClapArgs)]
 struct List {
+    /// Only this cluster
+    #[arg(value_name = "NAME")]
+    name: Option<Name>,
     /// The infra
     #[arg(short, long, value_name = "NAME", env = "PROV_INFRA", add = complete::infras())]
     infra: Name,
 }
 
-/// Which cluster, where, and whose work it is.
+/// Which cluster, and whose work it is.
 struct Meant {
-    name: Name,
-    provider: String,
-    params: Map<String, serde_json::Value>,
+    cluster: ClusterSettings,
     operation: Option<BatchOperation>,
 }
 
@@ -71,78 +74,121 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Create(change) => create(change, &workspace, &reporter, global),
         Command::Delete(change) => delete(change, &workspace, &reporter, global),
-        Command::List(list) => {
-            let clusters = Clusters::of(&workspace, &list.infra, DEFAULT_PROVIDER, String::new(), &reporter);
-            Printer::new(global).list(&clusters.list().map_err(|error| failed(&error))?, rows)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::List(list) => self::list(list, &workspace, global),
     }
 }
 
 fn create(args: &Change, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
     let (target, printer) = (&args.target, Printer::new(global));
-    let meant = meant(args, workspace)?;
-    let identity = meant.operation.as_ref().map_or_else(operation::identity, BatchOperation::identity);
-    let clusters = Clusters::of(workspace, &target.infra, &meant.provider, identity, reporter);
+    let Meant { cluster, operation } = meant(args, workspace)?;
+    let identity = operation.as_ref().map_or_else(operation::identity, BatchOperation::identity);
+    let clusters = Clusters::of(workspace, &target.infra, cluster.provider.as_str(), identity, reporter);
+    let plan = clusters.plan(&cluster).map_err(|error| failed(&error))?;
     if target.check {
-        let changes = clusters.plan(&meant.name, &meant.params).map_err(|error| failed(&error))?;
-        return target.show(&changes, printer);
+        show(&plan, &cluster.name, printer)?;
+        return Ok(target.checked(plan.any()));
     }
-    let said = clusters.create(&meant.name, &meant.params).map_err(|error| failed(&error))?;
-    printer
-        .item(&said, meant.name.as_str(), |said| format!("Successfully created cluster {}: {said}\n", meant.name))?;
+    target.agree_to(&plan.servers, global)?;
+    let said = clusters.create(&cluster, &plan).map_err(|error| failed(&error))?;
+    let name = &cluster.name;
+    printer.item(&said, name.as_str(), |said| format!("Successfully created cluster {name}: {said}\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a plan: the servers, then what is installed on them.
+fn show(plan: &Plan, name: &Name, printer: Printer) -> Result<(), CliError> {
+    if printer.format().is_structured() {
+        return printer.item(plan, name.as_str(), |_| String::new());
+    }
+    super::servers::show(printer, &plan.servers)?;
+    if printer.format() != Format::Name && !plan.taskservs.is_empty() {
+        printer.out("\n")?;
+        printer.list(&plan.taskservs, done_rows)?;
+    }
+    Ok(())
 }
 
 fn delete(args: &Change, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
     let (target, printer) = (&args.target, Printer::new(global));
-    let meant = meant(args, workspace)?;
-    let only = meant.operation.as_ref().map(BatchOperation::identity_to_undo).transpose();
+    let Meant { cluster, operation } = meant(args, workspace)?;
+    let only = operation.as_ref().map(BatchOperation::identity_to_undo).transpose();
     let only = only.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
-    let clusters = Clusters::of(workspace, &target.infra, &meant.provider, String::new(), reporter);
-    let deletion = clusters.deletion(&meant.name, only.as_deref()).map_err(|error| failed(&error))?;
+    let clusters = Clusters::of(workspace, &target.infra, cluster.provider.as_str(), String::new(), reporter);
+    let deletion = clusters.deletion(&cluster.name, only.as_deref()).map_err(|error| failed(&error))?;
     if target.check {
         return target.show(&deletion, printer);
     }
     target.agree_to(&deletion, global)?;
     let count = clusters.delete(&deletion).map_err(|error| failed(&error))?;
     let noun = if count == 1 { "server" } else { "servers" };
-    printer.item(&count, meant.name.as_str(), |count| {
-        format!("Successfully deleted cluster {} with {count} {noun}\n", meant.name)
+    printer.item(&count, cluster.name.as_str(), |count| {
+        format!("Successfully deleted cluster {} with {count} {noun}\n", cluster.name)
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(args: &List, workspace: &Workspace, global: &Global) -> Result<ExitCode, CliError> {
+    require_infra(workspace, &args.infra).map_err(|error| workspace_error(&error))?;
+    // What the checks of task services say is nobody's question here.
+    let reporter = Reporter::silent();
+    let clusters = Clusters::of(workspace, &args.infra, DEFAULT_PROVIDER, String::new(), &reporter);
+    let mut listed = clusters.list().map_err(|error| failed(&error))?;
+    if let Some(name) = &args.name {
+        listed.retain(|listed| listed.cluster == name.as_str());
+    }
+    Printer::new(global).list(&listed, rows)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn meant(args: &Change, workspace: &Workspace) -> Result<Meant, CliError> {
     let target = &args.target;
     if let Some(read) = target.operation()? {
-        let Payload::ClusterBatch { cluster_type, params } = read.payload() else {
-            return Err(CliError::of(Kind::Usage, &read.not_a("cluster_batch")));
-        };
-        let (name, params, provider) = (cluster_type.clone(), params.clone(), read.provider().to_owned());
-        return Ok(Meant { name, provider, params, operation: Some(read) });
+        let cluster = of_operation(&read)?;
+        return Ok(Meant { cluster, operation: Some(read) });
     }
-    let name = args.cluster_type.clone().expect("clap asks for it where there is no operation");
+    require_infra(workspace, &target.infra).map_err(|error| workspace_error(&error))?;
+    let name = args.name.as_ref().expect("clap asks for it where there is no operation");
     let settings = match load(workspace, &target.infra, target.settings.as_deref()) {
         Err(error) if error.is_not_found() && target.settings.is_none() => None,
-        other => Some(other.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?),
+        other => Some(other.map_err(|error| settings_error(&error))?),
     };
-    let declared =
-        settings.and_then(|settings| settings.clusters.into_iter().find(|cluster| cluster.cluster_type == name));
-    let provider = declared.as_ref().map_or(DEFAULT_PROVIDER, |declared| declared.provider.as_str()).to_owned();
-    let params = declared.map(|declared| declared.params).unwrap_or_default();
-    Ok(Meant { name, provider, params, operation: None })
+    let cluster = cluster::meant(settings.as_ref(), name).map_err(|error| failed(&error))?;
+    Ok(Meant { cluster, operation: None })
+}
+
+/// The cluster of an operation, which says its name, where it has one, among its parameters.
+fn of_operation(read: &BatchOperation) -> Result<ClusterSettings, CliError> {
+    let Payload::ClusterBatch { cluster_type, params } = read.payload() else {
+        return Err(CliError::of(Kind::Usage, &read.not_a("cluster_batch")));
+    };
+    let mut params = params.clone();
+    let wrong = |error: String| CliError::new(Kind::Usage, format!("the cluster's name: {error}"));
+    let parse = |text: &str| Name::new(text).map_err(|error| wrong(error.to_string()));
+    let name = match params.remove("name") {
+        None => cluster_type.clone(),
+        Some(name) => parse(name.as_str().ok_or_else(|| wrong("it must be a text".to_owned()))?)?,
+    };
+    Ok(ClusterSettings { name, cluster_type: cluster_type.clone(), provider: parse(read.provider())?, params })
 }
 
 fn failed(error: &ClusterError) -> CliError {
-    let kind = if error.is_invalid() { Kind::Usage } else { Kind::Failure };
+    let kind = match error {
+        ClusterError::Taken { .. } => Kind::Conflict,
+        error if error.is_invalid() => Kind::Usage,
+        _ => Kind::Failure,
+    };
     CliError::of(kind, error).hint(error.hint())
 }
 
 fn rows(clusters: &[Listed]) -> Rows {
     let cells = |listed: &Listed| {
         let servers = listed.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        vec![listed.cluster.clone(), format!("{}/{}", listed.running, listed.servers.len()), servers]
+        let running = format!("{}/{}", listed.running, listed.servers.len());
+        vec![listed.cluster.clone(), running, format!("{}/{}", listed.healthy, listed.taskservs), servers]
     };
-    Rows { header: vec!["CLUSTER", "RUNNING", "SERVERS"], narrow: 3, rows: clusters.iter().map(cells).collect() }
+    Rows {
+        header: vec!["CLUSTER", "RUNNING", "HEALTHY", "SERVERS"],
+        narrow: 4,
+        rows: clusters.iter().map(cells).collect(),
+    }
 }

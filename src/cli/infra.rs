@@ -11,10 +11,10 @@ use super::printer::{Format, Printer, Rows, or_dash};
 use super::servers::{servers_error, workspace_error};
 use super::{Global, complete};
 use crate::model::name::Name;
+use crate::provision::declared;
 use crate::provision::report::Reporter;
 use crate::provision::servers::{self, Servers, ServersError, wanted};
 use crate::provision::settings::{self, Settings, SettingsError};
-use crate::provision::taskserv::library::Library;
 use crate::provision::workspace::Workspace;
 
 /// Infras: list, show, validate their settings
@@ -91,7 +91,7 @@ fn list(workspace: &Workspace, printer: Printer) -> Result<ExitCode, CliError> {
 }
 
 fn summary(workspace: &Workspace, infra: &Name) -> Summary {
-    match servers::load(workspace, infra, None) {
+    match declared::everything(workspace, infra, None) {
         Ok(settings) => Summary {
             name: infra.clone(),
             environment: Some(settings.environment),
@@ -183,8 +183,7 @@ fn validated(
     file: Option<&str>,
     reporter: &Reporter,
 ) -> Result<Settings, CliError> {
-    let settings = servers::load(workspace, infra, file).map_err(|error| settings_error(&error))?;
-    taskservs(workspace, &settings)?;
+    let settings = declared::everything(workspace, infra, file).map_err(|error| settings_error(&error))?;
     let wanted = wanted::by_settings(&settings, "");
     let providers = wanted.iter().map(|wanted| wanted.provider.as_str());
     match Servers::open(workspace, infra, providers, reporter) {
@@ -196,18 +195,6 @@ fn validated(
         Err(error) => return Err(servers_error(&error)),
     }
     Ok(settings)
-}
-
-/// Whether every task service is one, and takes the parameters that it is given.
-fn taskservs(workspace: &Workspace, settings: &Settings) -> Result<(), CliError> {
-    let library = Library::of(workspace, &settings.name);
-    for taskserv in settings.placed_taskservs() {
-        let definition = library.find(&taskserv.name);
-        definition
-            .and_then(|definition| definition.environment(taskserv.profile.as_ref(), &taskserv.params))
-            .map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
-    }
-    Ok(())
 }
 
 /// `production is valid: 3 servers, 1 task service`.

@@ -7,15 +7,18 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::Map;
 
 use super::error::{CliError, Kind};
+use super::infra::settings_error;
 use super::printer::{Format, Printer, Rows};
+use super::servers::workspace_error;
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::batch::{Payload, TaskservRef};
 use crate::model::name::Name;
+use crate::provision::declared;
 use crate::provision::operation::{self, BatchOperation};
 use crate::provision::report::Reporter;
 use crate::provision::servers;
-use crate::provision::settings::DEFAULT_PROVIDER;
+use crate::provision::settings::{DEFAULT_PROVIDER, Settings, SettingsError};
 use crate::provision::taskserv::{Action, Done, Installed, Removal, TaskservError, Taskservs};
 use crate::provision::workspace::Workspace;
 
@@ -78,6 +81,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::Reinstall(change) => at.create(change, true),
         Command::Delete(change) => at.delete(change),
         Command::List(list) => {
+            at.require_infra(&list.infra)?;
             let installed = at.open(&list.infra, DEFAULT_PROVIDER, String::new())?.list();
             Printer::new(global).list(&installed.map_err(|error| failed(&error))?, installed_rows)?;
             Ok(ExitCode::SUCCESS)
@@ -97,9 +101,17 @@ impl<'a> At<'a> {
         Taskservs::open(self.workspace, infra, provider, operation, self.reporter).map_err(|error| failed(&error))
     }
 
+    /// Refuses a misspelt infra; a batch may name any.
+    fn require_infra(&self, infra: &Name) -> Result<(), CliError> {
+        servers::require_infra(self.workspace, infra).map_err(|error| workspace_error(&error))
+    }
+
     fn create(&self, args: &Change, again: bool) -> Result<ExitCode, CliError> {
         let (target, printer) = (&args.target, Printer::new(self.global));
-        let meant = meant(args, self.workspace)?;
+        if target.operation.is_none() {
+            self.require_infra(&target.infra)?;
+        }
+        let meant = meant(args, self.workspace, declared::taskservs)?;
         if target.check {
             let plan = self.each(&meant, target, |services, wanted| services.plan(wanted, again))?;
             printer.list(&plan, done_rows)?;
@@ -114,7 +126,15 @@ impl<'a> At<'a> {
 
     fn delete(&self, args: &Change) -> Result<ExitCode, CliError> {
         let (target, printer) = (&args.target, Printer::new(self.global));
-        let meant = meant(args, self.workspace)?;
+        if target.operation.is_none() {
+            self.require_infra(&target.infra)?;
+        }
+        let meant = meant(args, self.workspace, servers::load)?;
+        for provider in meant.by_provider.keys().filter(|_| meant.operation.is_none()) {
+            let named: Vec<Name> = args.server.iter().filter(|name| meant.is_at(provider, name)).cloned().collect();
+            let services = self.open(&target.infra, provider, String::new())?;
+            services.require(&named).map_err(|error| failed(&error))?;
+        }
         let removal = match &meant.operation {
             None => Removal::Named,
             Some(operation) => Removal::OfOperation(
@@ -147,6 +167,12 @@ impl<'a> At<'a> {
     }
 }
 
+impl Meant {
+    fn is_at(&self, provider: &str, server: &Name) -> bool {
+        self.by_provider.get(provider).is_some_and(|all| all.iter().any(|one| one.servers.contains(server)))
+    }
+}
+
 impl Change {
     /// What is changed, for people.
     fn what(&self) -> String {
@@ -156,8 +182,12 @@ impl Change {
     }
 }
 
-/// What was named, or what the settings or the operation name.
-fn meant(args: &Change, workspace: &Workspace) -> Result<Meant, CliError> {
+/// What was named, or what the settings, as `load` reads them, or the operation name.
+fn meant(
+    args: &Change,
+    workspace: &Workspace,
+    load: impl Fn(&Workspace, &Name, Option<&str>) -> Result<Settings, SettingsError>,
+) -> Result<Meant, CliError> {
     let target = &args.target;
     if let Some(read) = target.operation()? {
         let Payload::TaskservBatch { taskservs } = read.payload() else {
@@ -166,12 +196,12 @@ fn meant(args: &Change, workspace: &Workspace) -> Result<Meant, CliError> {
         let by_provider = [(read.provider().to_owned(), taskservs.clone())].into();
         return Ok(Meant { by_provider, operation: Some(read) });
     }
-    let settings = servers::load(workspace, &target.infra, target.settings.as_deref());
+    let settings = load(workspace, &target.infra, target.settings.as_deref());
     let settings = match settings {
         Err(error) if !args.names.is_empty() && error.is_not_found() => None,
-        other => Some(other.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?),
+        other => Some(other.map_err(|error| settings_error(&error))?),
     };
-    let placed = settings.as_ref().map(crate::provision::settings::Settings::placed_taskservs).unwrap_or_default();
+    let placed = settings.as_ref().map(Settings::placed_taskservs).unwrap_or_default();
     let mut wanted: Vec<TaskservRef> = Vec::new();
     for name in &args.names {
         let declared: Vec<&TaskservRef> = placed.iter().filter(|placed| placed.name == *name).collect();
@@ -230,7 +260,7 @@ fn finish(done: &[Done], what: &str, printer: Printer) -> Result<ExitCode, CliEr
     Ok(ExitCode::SUCCESS)
 }
 
-fn done_rows(done: &[Done]) -> Rows {
+pub(super) fn done_rows(done: &[Done]) -> Rows {
     let cells = |done: &Done| {
         vec![done.server.to_string(), done.taskserv.to_string(), done.version.clone(), done.action.to_string()]
     };

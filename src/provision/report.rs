@@ -36,13 +36,14 @@ impl Reporter {
         Self::new(path.as_deref().map(Path::new), quiet)
     }
 
-    /// A reporter that appends its events to `events`; a file that can't be opened is said once and done without.
+    /// A reporter that appends its events to `events`; a file that can't be opened is done without.
     #[must_use]
     pub fn new(events: Option<&Path>, quiet: bool) -> Self {
         let open = |path: &Path| match OpenOptions::new().append(true).create(true).open(path) {
             Ok(file) => Some(Mutex::new(file)),
             Err(error) => {
-                eprintln!("warning: can't report progress to {}: {error}", path.display());
+                // Not for people: the first words of this process may become a task's error.
+                tracing::debug!("can't report progress to {}: {error}", path.display());
                 None
             }
         };

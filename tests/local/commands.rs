@@ -85,3 +85,27 @@ fn a_daemon_outlives_the_command_that_started_it_and_may_go_on_writing() {
     bench.provider.delete(&infra(), &name("web")).unwrap();
     until("nothing is left", || processes(bench.path().to_str().unwrap()).is_empty());
 }
+
+#[test]
+fn what_hides_from_a_deadline_is_ended_too_or_it_is_said() {
+    let Some(bench) = Bench::as_root() else { return };
+    bench.provider.create(&spec("web")).unwrap();
+    // Another session, another parent, an empty environment: nothing tells whose it is but its control group.
+    let script = "setsid env -i sh -c 'sleep 4329 & exit 0' >/dev/null 2>&1 </dev/null & wait; sleep 4330";
+    let result = bench.sh_until("web", script, Some(Instant::now() + Duration::from_millis(500)));
+    assert!(result.timed_out);
+    if !result.is_whole {
+        return println!("skipped: no control group that can be ended whole");
+    }
+    assert_eq!(bench.out("web", "ps -e -o args= | grep -c '[s]leep 43' || true"), "0");
+}
+
+#[test]
+fn what_a_command_leaves_behind_stays_in_the_servers_own_group() {
+    let Some(bench) = Bench::as_root() else { return };
+    bench.provider.create(&spec("web")).unwrap();
+    bench.out("web", "setsid sleep 4331 >/dev/null 2>&1 </dev/null &");
+    let group = "cat /proc/$(pgrep -f '^sleep 4331')/cgroup | sed -n 's/^0:://p'";
+    until("it is the server's", || !bench.out("web", group).contains("command-"));
+    assert_eq!(bench.out("web", "ps -e -o args= | grep -c '^[s]leep 4331'"), "1");
+}

@@ -2,7 +2,9 @@
 
 mod commands;
 mod crashes;
+mod mishaps;
 mod network;
+mod secrets;
 mod support;
 mod unprivileged;
 mod whole_life;

@@ -108,6 +108,10 @@ fn a_wrong_file_is_a_usage_error_and_a_missing_infra_is_not_found() {
     assert_eq!(invalid.code, 2, "{invalid:?}");
     assert!(invalid.stderr.contains("unknown parameter `greting`; did you mean `greeting`?"), "{invalid:?}");
     let listed = sample.prov("infra list -o json");
+    let problem = serde_json::from_str::<Value>(&listed.stdout).unwrap()[0]["problem"].clone();
+    assert!(problem.as_str().unwrap().contains("unknown parameter `greting`"), "what validate says: {listed:?}");
+    sample.rewrite("infra/production/config.ncl", "params.greting", "params.greeting");
+    let listed = sample.prov("infra list -o json");
     assert_eq!(serde_json::from_str::<Value>(&listed.stdout).unwrap()[0]["servers"], 3, "{listed:?}");
 }
 
@@ -142,4 +146,54 @@ fn the_example_task_service_works_and_goes() {
     assert_eq!(removed.code, 0, "{removed:?}");
     let listed = sample.prov("taskserv list --infra production -o json");
     assert_eq!(listed.stdout.trim(), "[]", "{listed:?}");
+}
+
+#[test]
+fn an_infra_that_only_a_batch_made_is_deleted_whole() {
+    let Some(sample) = Sample::new() else { return };
+    let operation = r#"{"batch_id": "b", "id": "o", "type": "server_batch", "dependencies": [],
+        "server_configs": [{"name": "x", "plan": "1xCPU-512 MB", "zone": "local"}]}"#;
+    assert_eq!(sample.prov_with("servers create --infra demo --operation -", operation, &[]).code, 0);
+    let deleted = sample.prov("servers delete --infra demo --settings config.ncl --yes");
+    assert_eq!((deleted.code, deleted.stdout.as_str()), (0, "Successfully deleted 1 server\n"), "{deleted:?}");
+    // In an infra that has settings, what they don't declare goes as well.
+    assert_eq!(sample.prov_with("servers create --infra production --operation -", operation, &[]).code, 0);
+    let deleted = sample.prov("servers delete --infra production --yes");
+    assert_eq!(deleted.stdout, "Successfully deleted 1 server\n", "{deleted:?}");
+}
+
+#[test]
+fn what_settings_declare_and_nobody_has_is_shown_in_the_file() {
+    let sample = Sample::without_servers();
+    let text = "servers:\n  - name: a\n    plan: 1xCPU-1 GB\n    netwrok: host\n    taskservs: [tiny-htp]\n\
+                taskservs:\n  - name: redis\n    params:\n      prot: 1\nclusters:\n  - type: ectd\n";
+    fs::write(sample.path().join("infra/production/bad.yaml"), text).unwrap();
+    let refused = sample.prov("infra validate production --settings bad.yaml");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    for expected in [
+        "bad.yaml:4:5: servers[0].netwrok: ",
+        "bad.yaml:5:17: servers[0].taskservs[0]",
+        "did you mean tiny-http?",
+        "bad.yaml:9:7: taskservs[0].params.prot: ",
+        "bad.yaml:11:11: clusters[0].type: ",
+        "did you mean etcd?",
+    ] {
+        assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
+    }
+    fs::rename(sample.path().join("infra/production/bad.yaml"), sample.path().join("infra/production/config.yaml"))
+        .unwrap();
+    let refused = sample.prov("infra validate production");
+    assert!(refused.stderr.contains("several settings files: config.ncl and config.yaml"), "{refused:?}");
+    fs::remove_file(sample.path().join("infra/production/config.ncl")).unwrap();
+    let listed = sample.prov("infra list");
+    assert!(listed.stdout.contains("invalid: "), "{listed:?}");
+}
+
+#[test]
+fn a_server_in_the_hosts_network_is_warned_of() {
+    let Some(sample) = Sample::new() else { return };
+    let text = r#"{"servers": [{"name": "a", "plan": "1xCPU-1 GB", "network": "host"}]}"#;
+    fs::write(sample.path().join("infra/production/h.json"), text).unwrap();
+    let plan = sample.prov("servers create --infra production --settings h.json --check");
+    assert!(plan.stdout.contains("its ports are the host's"), "{plan:?}");
 }

@@ -1,5 +1,9 @@
 //! Clusters for real: three servers that elect a leader, go on without one of them, and are gone afterwards.
 
+use std::fs;
+
+use serde_json::{Value, json};
+
 use super::Sample;
 
 #[test]
@@ -29,10 +33,20 @@ fn three_etcd_servers_elect_a_leader_and_outlive_it() {
     let put = "export ETCDCTL_API=3; for i in $(seq 60); do etcdctl put k v && break; sleep 0.2; done; etcdctl get k";
     assert_eq!(sample.inside(other, put), "OK\nk\nv\n");
 
+    // A member that is lost with all it held is made again, and takes its old place.
+    sample.inside(leaders[0], "true");
+    assert_eq!(sample.prov(&format!("servers delete {} --infra demo --yes", leaders[0])).code, 0);
+    let mended = sample.prov("cluster create etcd --infra demo --wait");
+    assert_eq!(mended.code, 0, "{mended:?}");
+    assert!(mended.stdout.contains("3 members, and one of them leads"), "{mended:?}");
+    assert_eq!(sample.inside(leaders[0], "ETCDCTL_API=3 etcdctl get k"), "k\nv\n");
+    let listed = sample.prov("cluster list etcd --infra demo");
+    assert!(listed.stdout.contains(" 3/3 "), "{listed:?}");
+
     let plan = sample.prov("cluster delete etcd --infra demo --check --detailed-exitcode");
     assert_eq!((plan.code, plan.stdout.matches(" delete ").count()), (3, 3), "{plan:?}");
     let unasked = sample.prov("cluster delete etcd --infra demo");
-    assert_eq!(unasked.code, 7, "{unasked:?}");
+    assert!(unasked.code != 0 && unasked.stderr.contains("needs a yes"), "{unasked:?}");
     assert_eq!(sample.prov("servers list --infra demo -o name").stdout.lines().count(), 4);
     let gone = sample.prov("cluster delete etcd --infra demo --yes");
     assert_eq!(gone.code, 0, "{gone:?}");
@@ -42,9 +56,96 @@ fn three_etcd_servers_elect_a_leader_and_outlive_it() {
 
 #[test]
 fn a_cluster_that_is_not_defined_is_a_usage_error() {
-    let Some(sample) = Sample::new(&[]) else { return };
+    let Some(sample) = Sample::new(&["bystander"]) else { return };
     let refused = sample.prov("cluster create etdc --infra demo");
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.stderr.contains("did you mean etcd?"), "{refused:?}");
-    assert_eq!(sample.prov("servers list --infra demo -o name").stdout, "");
+    assert_eq!(sample.prov("servers list --infra demo -o name").stdout, "bystander\n");
+}
+
+/// A cluster type of two servers that need no package.
+fn define_pair(sample: &Sample) {
+    let dir = sample.path().join("extensions/clusters/test/pair");
+    fs::create_dir_all(&dir).unwrap();
+    let definition = "name = \"pair\"\nversion = \"1\"\ndescription = \"For a test.\"\n\
+        [[roles]]\nname = \"half\"\ncount = 2\nplan = \"1xCPU-256 MB\"\ntaskservs = [\"part\"]\n\
+        [health]\nrole = \"half\"\ntimeout_seconds = 20\n";
+    fs::write(dir.join("cluster.toml"), definition).unwrap();
+    fs::write(dir.join("health.sh"), "echo \"$PROV_PEERS\" | wc -w\n").unwrap();
+    sample.define("part", "", "", ["echo \"$PROV_CLUSTER\" >/root/cluster\n", "test -e /root/cluster\n", "true\n"]);
+}
+
+fn settings(sample: &Sample, clusters: &Value) {
+    let dir = sample.path().join("infra/demo");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("config.json"), json!({"clusters": clusters}).to_string()).unwrap();
+}
+
+#[test]
+fn two_clusters_of_one_type_stand_beside_each_other_by_their_names() {
+    let Some(sample) = Sample::new(&[]) else { return };
+    define_pair(&sample);
+    settings(
+        &sample,
+        &json!([{"type": "pair", "name": "one"}, {"type": "pair", "name": "two", "params": {"half_count": 1}}]),
+    );
+    let unclear = sample.prov("cluster create pair --infra demo");
+    assert_eq!(unclear.code, 2, "{unclear:?}");
+    assert!(unclear.stderr.contains("name one: one, two"), "{unclear:?}");
+    let check = sample.prov("cluster create one --infra demo --check --detailed-exitcode");
+    assert_eq!((check.code, check.stdout.matches(" install").count()), (3, 2), "{check:?}");
+    for (name, count) in [("one", 2), ("two", 1)] {
+        let made = sample.prov(&format!("cluster create {name} --infra demo"));
+        assert_eq!(made.stdout, format!("Successfully created cluster {name}: {count}\n"), "{made:?}");
+    }
+    let servers = sample.prov("servers list --infra demo -o name").stdout;
+    assert_eq!(servers, "one-half-1\none-half-2\ntwo-half-1\n");
+    assert_eq!(sample.inside("two-half-1", "cat /root/cluster"), "two\n");
+    let same = sample.prov("cluster create one --infra demo --check --detailed-exitcode");
+    assert_eq!(same.code, 0, "{same:?}");
+    sample.inside("one-half-2", "rm /root/cluster");
+    let check = sample.prov("cluster create one --infra demo --check --detailed-exitcode");
+    assert_eq!((check.code, check.stdout.matches(" install").count()), (3, 1), "{check:?}");
+    let listed = sample.prov("cluster list one --infra demo");
+    assert!(listed.stdout.contains(" 2/2 ") && listed.stdout.contains(" 1/2 "), "{listed:?}");
+    assert_eq!(sample.prov("cluster delete one --infra demo --yes").code, 0);
+    assert_eq!(sample.prov("servers list --infra demo -o name").stdout, "two-half-1\n");
+}
+
+#[test]
+fn a_cluster_destroys_nothing_unasked_and_nothing_of_others_at_all() {
+    let Some(sample) = Sample::new(&["one-half-1"]) else { return };
+    define_pair(&sample);
+    settings(&sample, &json!([{"type": "pair", "name": "one"}, {"type": "pair", "name": "two"}]));
+    let refused = sample.prov("cluster create one --infra demo --yes");
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.stderr.contains("needs the name one-half-1"), "{refused:?}");
+    assert_eq!(sample.prov("cluster create two --infra demo").code, 0);
+    settings(&sample, &json!([{"type": "pair", "name": "two", "params": {"plan": "1xCPU-300 MB"}}]));
+    sample.inside("two-half-1", "echo precious >/root/data");
+    let unasked = sample.prov("cluster create two --infra demo");
+    assert!(unasked.code != 0 && unasked.stderr.contains("replace two-half-1 with all it holds"), "{unasked:?}");
+    assert_eq!(sample.inside("two-half-1", "cat /root/data"), "precious\n");
+    assert_eq!(sample.prov("cluster create two --infra demo --yes").code, 0);
+}
+
+#[test]
+fn a_misspelt_infra_is_not_found() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    for line in [
+        "cluster create etcd --infra dmeo",
+        "cluster delete etcd --infra dmeo --yes",
+        "cluster list --infra dmeo",
+        "taskserv list --infra dmeo",
+        "taskserv create tiny-http --infra dmeo",
+        "taskserv delete tiny-http --infra dmeo --yes",
+        "servers list --infra dmeo",
+        "servers delete --infra dmeo --yes",
+    ] {
+        let refused = sample.prov(line);
+        assert_eq!(refused.code, 6, "{line}: {refused:?}");
+    }
+    let unknown = sample.prov("taskserv delete tiny-http --infra demo --server nowhere --yes");
+    assert_eq!(unknown.code, 6, "{unknown:?}");
+    assert_eq!(sample.prov("cluster list --infra demo").code, 0);
 }

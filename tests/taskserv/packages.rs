@@ -1,5 +1,7 @@
 //! The services that are Debian packages, for real, where apt reaches a mirror.
 
+use serde_json::json;
+
 use super::Sample;
 
 /// Installs `name`, has it checked, removes it. `false` where its package can't be had.
@@ -29,7 +31,15 @@ fn nginx_and_redis_answer_the_host() {
         remove(&sample, "nginx");
     }
     if whole_life(&sample, "redis") {
-        assert_eq!(sample.ask("a", 6379, "SET k v\r\nGET k\r\nQUIT\r\n"), "+OK\r\n$1\r\nv\r\n+OK\r\n");
+        let answer = sample.ask("a", 6379, "");
+        assert!(answer.starts_with("-DENIED"), "without a password it is for local programs only: {answer}");
+        remove(&sample, "redis");
+        let params = json!([{"name": "redis", "params": {"password": "s3cret"}}]);
+        let made = sample.operation("create", "r", &params);
+        assert_eq!(made.code, 0, "{made:?}");
+        let answer = sample.ask("a", 6379, "AUTH s3cret\r\nSET k v\r\nGET k\r\nQUIT\r\n");
+        assert_eq!(answer, "+OK\r\n+OK\r\n$1\r\nv\r\n+OK\r\n");
+        assert_eq!(sample.inside("a", "grep -l 's3cre[t]' /proc/[0-9]*/cmdline"), "");
         remove(&sample, "redis");
     }
 }

@@ -91,3 +91,51 @@ fn services_that_exclude_each_other_are_not_installed_together() {
     assert!(refused.stderr.contains("other can't be installed beside one"), "{refused:?}");
     assert_eq!((refused.code, sample.installed()), (1, vec!["a one works".to_owned()]));
 }
+
+#[test]
+fn what_was_installed_is_removed_by_the_scripts_that_installed_it() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let uninstall = "echo gone >>/root/log\nrm /root/thing\n";
+    for fate in ["replaced", "vanished"] {
+        sample.define("thing", "", "", ["touch /root/thing\n", "test -e /root/thing\n", uninstall]);
+        assert_eq!(sample.prov("taskserv create thing --infra demo").code, 0);
+        if fate == "replaced" {
+            sample.define("thing", "", "", [NOTHING, "exit 1\n", "exit 1\n"]);
+        } else {
+            std::fs::remove_dir_all(sample.path().join("extensions")).unwrap();
+        }
+        assert_eq!(sample.installed(), ["a thing works"], "{fate}");
+        let removed = sample.prov("taskserv delete thing --infra demo --yes");
+        assert_eq!(removed.code, 0, "{fate}: {removed:?}");
+        assert_eq!(sample.inside("a", "ls /root"), "log\n", "{fate}");
+    }
+    assert_eq!(sample.inside("a", "cat /root/log; ls /var/lib/prov/taskservs"), "gone\ngone\n");
+}
+
+#[test]
+fn a_check_says_what_a_create_would_do() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    sample.define("thing", "", "", ["touch /root/thing\n", "test -e /root/thing\n", NOTHING]);
+    assert_eq!(sample.prov("taskserv create thing --infra demo").code, 0);
+    let check = "taskserv create thing --infra demo --check --detailed-exitcode";
+    assert_eq!(sample.prov(check).code, 0);
+    sample.inside("a", "rm /root/thing");
+    assert_eq!(sample.prov(check).code, 3, "it is recorded and doesn't work");
+}
+
+#[test]
+fn on_a_server_that_was_stopped_it_is_removed_all_the_same() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    sample.define("thing", "", "", ["touch /root/thing\n", NOTHING, "rm /root/thing\n"]);
+    assert_eq!(sample.prov("taskserv create thing --infra demo").code, 0);
+    let init = std::fs::read(sample.path().join(".prov/local/demo/a/init.json")).unwrap();
+    let init: serde_json::Value = serde_json::from_slice(&init).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(init["pid"].as_i64().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    while !sample.prov("servers list --infra demo").stdout.contains("stopped") {}
+    let check = sample.prov("taskserv delete thing --infra demo --check");
+    assert!(check.code != 0 && check.stderr.contains("doesn't run"), "{check:?}");
+    let removed = sample.prov("taskserv delete thing --infra demo --yes");
+    assert_eq!(removed.stdout, "Successfully removed 1 task service\n", "{removed:?}");
+    assert_eq!(sample.inside("a", "ls /root"), "");
+}

@@ -19,7 +19,7 @@ use crate::model::name::Name;
 use crate::provision::lock;
 use crate::provision::plan::Changes;
 use crate::provision::report::Reporter;
-use crate::provision::servers::{Options, PrepareError, Prepared, ServersError, Source, existing};
+use crate::provision::servers::{Options, PrepareError, Prepared, ServersError, Source, existing, require_infra};
 use crate::provision::workspace::{Workspace, WorkspaceError};
 
 /// Servers: make, delete, list
@@ -34,7 +34,7 @@ pub struct Args {
 enum Command {
     /// Make the servers that an infra's settings declare, as far as they aren't there
     Create(Create),
-    /// Delete the servers that an infra's settings declare, or those named
+    /// Delete all servers of an infra, declared or not, or those named
     #[command(visible_alias = "rm")]
     Delete(Delete),
     /// List servers as their providers report them
@@ -147,11 +147,8 @@ fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global
         Some(infra) => vec![infra.clone()],
         None => all_infras(workspace)?,
     };
-    if let [only] = infras.as_slice()
-        && !lock::known_infras(workspace).contains(only)
-    {
-        // Nothing was ever made in it: a misspelt name must not look like an empty infra.
-        workspace.infra_dir(only).map_err(|error| workspace_error(&error))?;
+    if let Some(infra) = &args.infra {
+        require_infra(workspace, infra).map_err(|error| workspace_error(&error))?;
     }
     let mut servers = Vec::new();
     for infra in &infras {

@@ -36,6 +36,7 @@ fn why(change: &Change) -> String {
     if reasons.is_empty() && change.action == Action::Create {
         reasons.push("not there yet".to_owned());
     }
+    reasons.extend(change.warnings.clone());
     reasons.join("; ")
 }
 
@@ -67,6 +68,7 @@ const fn state(state: ServerState) -> &'static str {
         ServerState::Running => "running",
         ServerState::Stopped => "stopped",
         ServerState::Incomplete => "incomplete",
+        ServerState::Damaged => "damaged",
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn toward(wanted: &Wanted, actual: Option<&Server>) -> Change {
         zone: spec.zone.clone(),
         differences,
         reason: reason.map(str::to_owned),
+        warnings: Vec::new(),
         actual: actual.cloned(),
         wanted: Some(spec.clone()),
     };
@@ -30,6 +31,7 @@ pub(super) fn toward(wanted: &Wanted, actual: Option<&Server>) -> Change {
     let is_fixed_same = fixed.is_empty();
     let differences: Vec<Difference> = fixed.into_iter().chain(labels).collect();
     match server.state {
+        ServerState::Damaged => change(Action::Replace, Vec::new(), Some("its record is damaged")),
         _ if !is_fixed_same => change(Action::Replace, differences, None),
         _ if !differences.is_empty() => change(Action::Update, differences, None),
         ServerState::Running => change(Action::Keep, differences, None),
@@ -62,6 +64,7 @@ pub(super) fn of_actual(action: Action, server: &Server, reason: Option<String>)
         zone: server.spec.zone.clone(),
         differences: Vec::new(),
         reason,
+        warnings: Vec::new(),
         actual: Some(server.clone()),
         wanted: None,
     }

@@ -133,6 +133,9 @@ pub struct Change {
     /// Why, where the rest doesn't say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What somebody should know before it is done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The server as it is.
     #[serde(skip)]
     pub actual: Option<Server>,

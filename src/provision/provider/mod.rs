@@ -69,6 +69,8 @@ pub enum ServerState {
     Stopped,
     /// It is being made or unmade, or the making was cut short.
     Incomplete,
+    /// Its record can't be read, so that nothing can be done with it but to delete it.
+    Damaged,
 }
 
 /// A command to run inside a server.
@@ -95,6 +97,8 @@ pub struct ExecResult {
     pub stderr: Vec<u8>,
     /// Whether the deadline ended it.
     pub timed_out: bool,
+    /// Whether it is certain that a command which the deadline ended was ended with everything it started.
+    pub is_whole: bool,
 }
 
 /// Why a provider could not do something.
@@ -152,6 +156,17 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`ProviderError::Invalid`] names the field.
     fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError>;
+
+    /// What somebody should know before such a server is made, a sentence each.
+    fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
+        let _ = spec;
+        Vec::new()
+    }
+
+    /// Why servers that it makes get no addresses, where that is known beforehand.
+    fn no_addresses(&self) -> Option<String> {
+        None
+    }
 
     /// The servers of `infra`, those that a crash left incomplete included, ordered by name.
     ///

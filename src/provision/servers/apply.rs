@@ -82,6 +82,9 @@ impl Servers<'_> {
             }
         });
         let outcome = progress.outcome();
+        for note in outcome.notes() {
+            self.reporter.say(&format!("note: {note}"));
+        }
         if outcome.failed.is_empty() { Ok(outcome) } else { Err(ServersError::Incomplete(Box::new(outcome))) }
     }
 

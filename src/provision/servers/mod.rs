@@ -14,7 +14,7 @@ pub mod wanted;
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use super::plan::{Changes, Others, Wanted};
+use super::plan::{Action, Changes, Others, Wanted};
 use super::provider::{self, Provider, ProviderError, Server};
 use super::report::Reporter;
 use super::workspace::Workspace;
@@ -22,7 +22,7 @@ use crate::model::name::Name;
 
 pub use self::apply::Options;
 pub use self::outcome::{Done, Failure, Outcome};
-pub use self::prepare::{PrepareError, Prepared, Source, existing, load};
+pub use self::prepare::{PrepareError, Prepared, Source, existing, load, require_infra};
 
 /// The servers of one infra.
 pub struct Servers<'a> {
@@ -156,7 +156,18 @@ impl<'a> Servers<'a> {
     /// # Errors
     /// [`ServersError::List`].
     pub fn plan(&self, wanted: &[Wanted], others: Others) -> Result<Changes, ServersError> {
-        Ok(Changes::between(&self.infra, wanted, &self.list()?, others))
+        Ok(self.warned(Changes::between(&self.infra, wanted, &self.list()?, others)))
+    }
+
+    /// The changes with what the providers say beforehand of servers that are yet to be made.
+    #[must_use]
+    pub fn warned(&self, mut changes: Changes) -> Changes {
+        for change in &mut changes.changes {
+            if let (Action::Create | Action::Replace, Some(wanted)) = (change.action, &change.wanted) {
+                change.warnings = self.provider(&change.provider).map_or_else(|_| Vec::new(), |it| it.warnings(wanted));
+            }
+        }
+        changes
     }
 
     fn provider(&self, name: &str) -> Result<&dyn Provider, ProviderError> {

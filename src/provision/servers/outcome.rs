@@ -1,5 +1,6 @@
 //! What came of carrying out a plan, server by server, and how that is told.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -49,6 +50,21 @@ impl Outcome {
     #[must_use]
     pub fn servers(&self) -> Vec<&Server> {
         self.done.iter().filter_map(|done| done.server.as_ref()).collect()
+    }
+
+    /// What the users of the servers that were made or started should know, each with the servers that it is true of.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let fresh = |done: &&Done| matches!(done.action, Action::Create | Action::Replace | Action::Start);
+        for server in self.done.iter().filter(fresh).filter_map(|done| done.server.as_ref()) {
+            let unlimited =
+                server.limits.starts_with("not enforced").then(|| format!("its plan's limits are {}", server.limits));
+            for note in server.notes.iter().cloned().chain(unlimited) {
+                notes.entry(note).or_default().push(server.spec.name.as_str());
+            }
+        }
+        notes.into_iter().map(|(note, servers)| format!("{}: {note}", servers.join(", "))).collect()
     }
 
     /// What to do about the first failure that says.

@@ -6,9 +6,10 @@ use super::{Options, Outcome, Servers, ServersError, wanted};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
 use crate::model::nearest::nearest;
+use crate::provision::declared;
+use crate::provision::lock;
 use crate::provision::operation::{self, BatchOperation, OperationError};
 use crate::provision::plan::{Changes, Others, Wanted};
-use crate::provision::provider::Server;
 use crate::provision::report::Reporter;
 use crate::provision::settings::{self, DEFAULT_PROVIDER, Settings, SettingsError};
 use crate::provision::workspace::{Workspace, WorkspaceError};
@@ -107,7 +108,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let (wanted, others) = match source {
             Source::Settings(file) => {
-                let settings = load(workspace, infra, file.as_deref())?;
+                let settings = declared::servers(workspace, infra, file.as_deref())?;
                 let others = if prune { Others::Prune } else { Others::Leave };
                 (wanted::by_settings(&settings, &operation::identity()), others)
             }
@@ -120,10 +121,11 @@ impl<'a> Prepared<'a> {
         Ok(Self { servers, changes })
     }
 
-    /// What it takes for the servers that `source` means to be gone.
+    /// What it takes for the servers that `source` means to be gone: all of the infra that its providers report, declared
+    /// or not, or those that an operation made.
     ///
     /// # Errors
-    /// [`PrepareError`]; a server of the settings or of an operation that isn't there is none.
+    /// [`PrepareError`]; that there is no such server is none.
     pub fn delete(
         workspace: &'a Workspace,
         infra: &Name,
@@ -132,11 +134,16 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         match source {
             Source::Settings(file) => {
-                let settings = load(workspace, infra, file.as_deref())?;
-                let servers = Servers::open(workspace, infra, providers(Some(&settings)), reporter)?;
-                let is_declared =
-                    |server: &Server| settings.servers.iter().any(|declared| declared.name == server.spec.name);
-                let changes = Changes::deleting(infra, &servers.list()?, is_declared);
+                require_infra(workspace, infra)?;
+                let servers = match file {
+                    // An infra that batches alone made has no file, whatever is called so elsewhere.
+                    Some(file) if workspace.infra_dir(infra).is_ok() => {
+                        let settings = load(workspace, infra, Some(file))?;
+                        Servers::open(workspace, infra, providers(Some(&settings)), reporter)?
+                    }
+                    _ => existing(workspace, infra, reporter)?,
+                };
+                let changes = Changes::deleting(infra, &servers.list()?, |_| true);
                 Ok(Self { servers, changes })
             }
             Source::Operation(from) => Self::undo(workspace, infra, &BatchOperation::read(from)?, reporter),
@@ -190,6 +197,15 @@ impl<'a> Prepared<'a> {
     pub fn apply(&self, options: &Options) -> Result<Outcome, ServersError> {
         self.servers.apply(&self.changes, options)
     }
+}
+
+/// Refuses an infra that neither the workspace describes nor a batch ever worked in: a misspelt name must not look like an
+/// empty infra.
+///
+/// # Errors
+/// [`WorkspaceError::NoInfra`].
+pub fn require_infra(workspace: &Workspace, infra: &Name) -> Result<(), WorkspaceError> {
+    if lock::known_infras(workspace).contains(infra) { Ok(()) } else { workspace.infra_dir(infra).map(drop) }
 }
 
 /// The settings of `infra`, from `file` or from the first of the default files that is there.

@@ -192,8 +192,19 @@ fn server_names(checker: &mut Checker, record: &Record<'_>, declared: &[&str]) -
 }
 
 fn clusters(checker: &mut Checker, top: &Record<'_>, defaults: &Defaults) -> Vec<ClusterSettings> {
-    let elements = checker.elements(top, "clusters");
-    elements.into_iter().filter_map(|(element, path)| cluster(checker, element, &path, defaults)).collect()
+    let mut first: BTreeMap<Name, ValuePath> = BTreeMap::new();
+    let mut clusters = Vec::new();
+    for (element, path) in checker.elements(top, "clusters") {
+        let Some(cluster) = cluster(checker, element, &path, defaults) else { continue };
+        if let Some(earlier) = first.get(&cluster.name) {
+            let hint = "give each a `name` of its own".to_owned();
+            checker.wrong(&path, format_args!("the name {:?} is taken by {earlier}", cluster.name), Some(hint));
+        } else {
+            first.insert(cluster.name.clone(), path);
+            clusters.push(cluster);
+        }
+    }
+    clusters
 }
 
 fn cluster(checker: &mut Checker, element: &Value, path: &ValuePath, defaults: &Defaults) -> Option<ClusterSettings> {

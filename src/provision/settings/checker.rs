@@ -26,6 +26,20 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
+impl Finding {
+    /// The value at `path` is wrong.
+    #[must_use]
+    pub const fn of(path: ValuePath, message: String, hint: Option<String>) -> Self {
+        Self { path, target: Target::Value, message, hint }
+    }
+
+    /// The field at `path` is one that should not be there.
+    #[must_use]
+    pub const fn of_key(path: ValuePath, message: String, hint: Option<String>) -> Self {
+        Self { path, target: Target::Key, message, hint }
+    }
+}
+
 /// Everything that was found to be wrong so far.
 #[derive(Debug, Default)]
 pub struct Checker {

@@ -54,9 +54,9 @@ fn answer(root: &Path, file: &Path, reach: Reach) -> std::io::Result<Answer> {
     let text = std::fs::read_to_string(root.join(file))?;
     Ok(match Format::of(file) {
         Some(Format::Nickel) => {
-            // Where the kernel doesn't hold imports inside, they are looked through before anything follows them.
-            let leaving = if reach == Reach::Anything { imports::leaving(root, file) } else { Vec::new() };
-            if leaving.is_empty() { nickel(root, &name, &text) } else { Err(leaving) }
+            // Looked through before anything follows them: a FIFO would be waited for until the time is up.
+            let refused = imports::refused(root, file, reach);
+            if refused.is_empty() { nickel(root, &name, &text) } else { Err(refused) }
         }
         Some(Format::Yaml) => parse::yaml(&text).map_err(|error| vec![error.problem(&name, &text)]),
         Some(Format::Json) => parse::json(&text).map_err(|error| vec![error.problem(&name, &text)]),

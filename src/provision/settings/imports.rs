@@ -1,20 +1,22 @@
-//! Where the imports of a Nickel file lead, found without evaluating it.
+//! Where the imports of a Nickel file lead, found without evaluating it: what would be waited for in vain is refused
+//! beforehand, and, on kernels without Landlock, what leads out.
 //!
-//! The fallback for kernels without Landlock. It knows no grammar: wherever the word `import` stands before a text, in
-//! a comment too, that text is taken for a path. So it may refuse a harmless comment, and never misses an import.
+//! It knows no grammar: wherever the word `import` stands before a text, in a comment too, that text is taken for a path.
+//! So it may refuse a harmless comment, and never misses an import.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::jail;
+use super::jail::{self, Reach};
 use super::problem::{Problem, excerpt};
 
 /// Files that one evaluation may import.
 const MAX_FILES: usize = 1_000;
 
-/// The imports of `file`, and of the files it imports, that lead out of `root`.
+/// The imports of `file`, and of the files it imports, that can't be followed: those of no regular files, and those that
+/// lead out of `root` where nothing else keeps the evaluation inside (`reach`).
 #[must_use]
-pub fn leaving(root: &Path, file: &Path) -> Vec<Problem> {
+pub fn refused(root: &Path, file: &Path, reach: Reach) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut waiting = vec![root.join(file)];
     let mut seen = BTreeSet::new();
@@ -26,8 +28,16 @@ pub fn leaving(root: &Path, file: &Path) -> Vec<Problem> {
         }
         for import in imports(&text) {
             match target(root, &path, file, &import) {
+                Ok(Some(next)) if !next.is_file() => {
+                    let message = format!("the import {:?} is no regular file", import.path.unwrap_or_default());
+                    problems.push(problem(root, &path, &text, import.offset, message));
+                }
                 Ok(next) => waiting.extend(next),
-                Err(message) => problems.push(problem(root, &path, &text, import.offset, message)),
+                Err(message) if reach == Reach::Anything => {
+                    problems.push(problem(root, &path, &text, import.offset, message));
+                }
+                // The kernel keeps it inside, and the evaluation says where it failed.
+                Err(_) => {}
             }
         }
     }
@@ -114,6 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn what_would_be_waited_for_in_vain_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let fifo = root.join("fifo.ncl");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        fs::write(root.join("config.ncl"), "{ a = import \"fifo.ncl\", b = import \"/etc/none\" }").unwrap();
+        let problems = refused(&root, Path::new("config.ncl"), Reach::Workspace);
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert!(
+            problem.to_string().starts_with("config.ncl:1:7: the import \"fifo.ncl\" is no regular file"),
+            "{problem}"
+        );
+    }
+
+    #[test]
     fn what_leads_out_is_found_through_files_links_and_dots() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap().join("ws");
@@ -124,7 +150,7 @@ mod tests {
         symlink("/etc/passwd", root.join("infra/a/link")).unwrap();
         let file = Path::new("infra/a/config.ncl");
         fs::write(root.join(file), "{\n  a = import \"../../common.ncl\",\n  b = import \"link\" as 'Text,\n  c = import \"/etc/none\",\n  d = import \"config.ncl\",\n  e = import \"../../.netrc\",\n}").unwrap();
-        let mut places: Vec<String> = leaving(&root, file).iter().map(ToString::to_string).collect();
+        let mut places: Vec<String> = refused(&root, file, Reach::Anything).iter().map(ToString::to_string).collect();
         places.sort();
         let first = "common.ncl:1:1: the import \"../x.ncl\" leads out of the workspace";
         assert!(places[0].starts_with(first), "{places:?}");

@@ -23,6 +23,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use self::checker::Finding;
 pub use self::evaluate::{Document, Evaluator};
 pub use self::problem::{Limit, Problem, SettingsError, ValuePath};
 use super::workspace::Workspace;
@@ -30,7 +31,7 @@ use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 
-/// The names that an infra's settings file has where none is given, the first that is there.
+/// The names that an infra's settings file may have where none is given.
 pub const DEFAULT_FILES: &[&str] = &["config.ncl", "config.yaml", "config.yml", "config.json"];
 /// The provider of servers whose settings name none.
 pub const DEFAULT_PROVIDER: &str = "local";
@@ -125,10 +126,30 @@ pub fn load_with(
     infra: &Name,
     file: &str,
 ) -> Result<Settings, SettingsError> {
+    read_with(evaluator, workspace, infra, file).map(|(settings, _)| settings)
+}
+
+/// As [`load`], with what it takes to say where in the file something stands.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(workspace: &Workspace, infra: &Name, file: &str) -> Result<(Settings, Document), SettingsError> {
+    read_with(&Evaluator::from_env()?, workspace, infra, file)
+}
+
+fn read_with(
+    evaluator: &Evaluator,
+    workspace: &Workspace,
+    infra: &Name,
+    file: &str,
+) -> Result<(Settings, Document), SettingsError> {
     // The directory first: that the infra is unknown says more than that its file is.
     workspace.infra_dir(infra)?;
     let document = evaluator.document(workspace, &format!("infra/{infra}/{}", relative(file)?))?;
-    check::settings(&document.value, infra).map_err(|findings| document.invalid(findings))
+    match check::settings(&document.value, infra) {
+        Ok(settings) => Ok((settings, document)),
+        Err(findings) => Err(document.invalid(findings)),
+    }
 }
 
 fn relative(file: &str) -> Result<&str, SettingsError> {
@@ -136,14 +157,18 @@ fn relative(file: &str) -> Result<&str, SettingsError> {
     Ok(file)
 }
 
-/// The name of the settings file of `infra` where none is given: the first of [`DEFAULT_FILES`] that is there.
+/// The name of the settings file of `infra` where none is given: the one of [`DEFAULT_FILES`] that is there.
 ///
 /// # Errors
-/// [`SettingsError::NoSettings`].
+/// [`SettingsError::NoSettings`]; [`SettingsError::Several`], for of two files one would be ignored.
 pub fn default_file(workspace: &Workspace, infra: &Name) -> Result<&'static str, SettingsError> {
     let dir = workspace.infra_dir(infra)?;
-    let found = DEFAULT_FILES.iter().find(|file| dir.join(file).exists());
-    found.copied().ok_or_else(|| SettingsError::NoSettings { infra: infra.clone() })
+    let found: Vec<&'static str> = DEFAULT_FILES.iter().copied().filter(|file| dir.join(file).exists()).collect();
+    match found.as_slice() {
+        [] => Err(SettingsError::NoSettings { infra: infra.clone() }),
+        [only] => Ok(only),
+        _ => Err(SettingsError::Several { infra: infra.clone(), files: found }),
+    }
 }
 
 /// The value that `file`, a batch in Nickel, YAML or JSON, stands for. It may import what is in its workspace.

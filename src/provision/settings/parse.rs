@@ -41,9 +41,43 @@ pub fn json(text: &str) -> Result<Value, ParseError> {
 /// # Errors
 /// Says what is wrong and where.
 pub fn yaml(text: &str) -> Result<Value, ParseError> {
-    Budget::new().deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+    let budget = Budget { is_yaml: true, ..Budget::new() };
+    budget.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+        let message = without_position(&error.to_string());
         let position = error.location().map(|at| (at.line(), at.column()));
-        ParseError { message: without_position(&error.to_string()), position }
+        if text.lines().all(|line| is_blank(line) || is_marker(line)) {
+            let message = "there is nothing in it; it must hold a record".to_owned();
+            return ParseError { message, position: Some((1, 1)) };
+        }
+        let position = position.or_else(|| whole_position(text, &message));
+        ParseError { message, position }
+    })
+}
+
+/// Whether a line of YAML holds nothing.
+fn is_blank(line: &str) -> bool {
+    line.trim().is_empty() || line.trim_start().starts_with('#')
+}
+
+/// Whether a line of YAML begins a document.
+fn is_marker(line: &str) -> bool {
+    line.trim_end() == "---" || line.starts_with("--- ")
+}
+
+/// Where that comes from what the parser says of the text as a whole.
+fn whole_position(text: &str, message: &str) -> Option<(usize, usize)> {
+    let find = |is_it: &dyn Fn(usize, &str) -> Option<usize>| {
+        text.lines().enumerate().find_map(|(index, line)| is_it(index, line).map(|column| (index + 1, column)))
+    };
+    if message.contains("more than one document") {
+        let first = text.lines().position(|line| !is_blank(line)).unwrap_or(0);
+        return find(&|index, line| (index > first && is_marker(line)).then_some(1));
+    }
+    // Aliases are all that makes much of little.
+    find(&|_, line| {
+        let begins = |at: usize| at == 0 || line[..at].ends_with([' ', '[', ',', '{']);
+        let at = line.match_indices('*').map(|(at, _)| at).find(|at| begins(*at))?;
+        Some(line[..at].chars().count() + 1)
     })
 }
 
@@ -59,11 +93,12 @@ fn without_position(message: &str) -> String {
 struct Budget {
     values: Cell<usize>,
     text_bytes: Cell<usize>,
+    is_yaml: bool,
 }
 
 impl Budget {
     const fn new() -> Self {
-        Self { values: Cell::new(MAX_VALUES), text_bytes: Cell::new(MAX_TEXT_BYTES) }
+        Self { values: Cell::new(MAX_VALUES), text_bytes: Cell::new(MAX_TEXT_BYTES), is_yaml: false }
     }
 
     fn spend<E: serde::de::Error>(&self, text_bytes: usize) -> Result<(), E> {
@@ -163,6 +198,10 @@ impl Visitor<'_> for NewKey<'_> {
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<String, E> {
         self.budget.spend(key.len())?;
+        if self.budget.is_yaml && key == "<<" {
+            // An extension that YAML 1.2 no longer has; taken for a field, it would be passed over in silence.
+            return Err(E::custom("merge keys (<<) are not followed; write the fields out"));
+        }
         if self.record.contains_key(key) {
             return Err(E::custom(format_args!("the field {key:?} is there twice")));
         }
@@ -207,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_the_whole_has_a_line_too() {
+        assert_eq!(error_of(yaml("a: 1\n---\nb: 2\n")).1, Some((2, 1)));
+        for empty in ["", "\n", "# nothing\n"] {
+            let (message, position) = error_of(yaml(empty));
+            assert_eq!((message.as_str(), position), ("there is nothing in it; it must hold a record", Some((1, 1))));
+        }
+        let (message, position) = error_of(yaml("base: &b {x: 1}\nserver:\n  <<: *b\n"));
+        assert_eq!(
+            (message.as_str(), position),
+            ("server: merge keys (<<) are not followed; write the fields out", Some((3, 3)))
+        );
+        assert_eq!(json("{\"<<\": 1}").unwrap(), json!({"<<": 1}));
+    }
+
+    #[test]
     fn a_key_given_twice_is_refused() {
         let (message, position) = error_of(yaml("name: a\nplan: x\nname: b\n"));
         assert_eq!((message.as_str(), position), ("the field \"name\" is there twice", Some((3, 1))));
@@ -220,7 +274,7 @@ mod tests {
             let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
             writeln!(text, "a{level}: &a{level} [{aliases}]").unwrap();
         }
-        assert!(yaml(&text).is_err());
+        assert_eq!(error_of(yaml(&text)).1.map(|(line, _)| line), Some(2));
         // Aliases that the parser's own count lets through are counted here.
         let text = format!("t: &t {}\nall: [{}]\n", "x".repeat(1 << 20), vec!["*t"; 40].join(", "));
         assert!(error_of(yaml(&text)).0.ends_with("it makes more than 32 MiB of text"));

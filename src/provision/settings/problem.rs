@@ -184,6 +184,14 @@ pub enum SettingsError {
         /// The infra.
         infra: Name,
     },
+    /// An infra has several settings files of known names, and nobody says which one counts.
+    #[error("the infra {infra} has several settings files: {}", files.join(" and "))]
+    Several {
+        /// The infra.
+        infra: Name,
+        /// The files.
+        files: Vec<&'static str>,
+    },
     /// The file's ending names no format that prov reads.
     #[error("{file} is in no known format")]
     UnknownFormat {
@@ -234,6 +242,7 @@ impl SettingsError {
             Self::NoSettings { infra } => {
                 Some(format!("write infra/{infra}/config.ncl, or name a file with --settings"))
             }
+            Self::Several { .. } => Some("remove all but one, or name one with --settings".to_owned()),
             Self::UnknownFormat { .. } => Some("end the name in .ncl, .yaml, .yml or .json".to_owned()),
             Self::WithoutNickel { .. } => {
                 Some("write the file in YAML or JSON, or build prov with `--features nickel`".to_owned())
@@ -267,7 +276,11 @@ impl SettingsError {
     #[must_use]
     pub fn is_invalid_file(&self) -> bool {
         match self {
-            Self::Invalid { .. } | Self::Limit { .. } | Self::UnknownFormat { .. } | Self::WithoutNickel { .. } => true,
+            Self::Invalid { .. }
+            | Self::Limit { .. }
+            | Self::Several { .. }
+            | Self::UnknownFormat { .. }
+            | Self::WithoutNickel { .. } => true,
             Self::Workspace(error) => matches!(error, WorkspaceError::Leaves { .. } | WorkspaceError::Path(_)),
             _ => false,
         }

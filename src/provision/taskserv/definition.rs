@@ -1,9 +1,9 @@
 //! What a task service is: its metadata, the defaults of its parameters, its scripts.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::ops::RangeInclusive;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::model::name::Name;
@@ -38,7 +38,7 @@ pub struct Definition {
 }
 
 /// How long scripts may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Seconds for installing.
@@ -56,11 +56,22 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Seconds as a duration.
-    #[must_use]
-    pub fn of(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    /// Seconds that a script may be given.
+    pub const RANGE: RangeInclusive<u64> = 1..=24 * 60 * 60;
+
+    /// What is wrong with them.
+    fn fault(self) -> Option<String> {
+        let all = [("install", self.install), ("check", self.check), ("uninstall", self.uninstall)];
+        all.into_iter().find_map(|(name, seconds)| out_of_range(&format!("timeouts.{name}"), seconds))
     }
+}
+
+/// What is said of a time limit, called `name`, that no script may be given.
+#[must_use]
+pub fn out_of_range(name: &str, seconds: u64) -> Option<String> {
+    let (least, most) = (Timeouts::RANGE.start(), Timeouts::RANGE.end());
+    let wrong = || format!("{name} is {seconds}; it must be from {least} to {most} seconds");
+    (!Timeouts::RANGE.contains(&seconds)).then(wrong)
 }
 
 /// `metadata.toml`.
@@ -163,6 +174,9 @@ impl Definition {
         if let Some(package) = metadata.packages.iter().find(|package| !is_package(package)) {
             return Err(invalid("metadata.toml", format!("{package:?} is no name of a Debian package")));
         }
+        if let Some(fault) = metadata.timeouts.fault() {
+            return Err(invalid("metadata.toml", fault));
+        }
         let mut profiles = BTreeMap::new();
         for (path, text) in files {
             let Some((profile, "defs.toml")) = path.split_once('/') else { continue };
@@ -260,6 +274,12 @@ mod tests {
         without.remove("check-x.sh");
         let error = Definition::read(&name, "ext/x", &without).unwrap_err();
         assert_eq!(error.to_string(), "the task service x lacks ext/x/check-x.sh");
+        for absurd in [0, u64::MAX / 2, 86_401] {
+            let mut files = files("");
+            files.get_mut("metadata.toml").unwrap().push_str(&format!("[timeouts]\ncheck = {absurd}\n"));
+            let error = Definition::read(&name, "ext/x", &files).unwrap_err().to_string();
+            assert!(error.contains("timeouts.check is") && error.contains("from 1 to 86400 seconds"), "{error}");
+        }
         let error = Definition::read(&name, "ext/x", &files("port = [1]")).unwrap_err();
         assert!(error.to_string().contains("must be a text"), "{error}");
         let error = Definition::read(&name, "ext/x", &files("port = ")).unwrap_err();

@@ -76,6 +76,9 @@ impl TaskservError {
             Self::NoServers { infra, .. } => Some(format!(
                 "make some first: prov servers create --infra {infra}, or an earlier operation of the batch"
             )),
+            Self::Server { infra, what, .. } if what.starts_with("doesn't run") => {
+                Some(format!("start it: prov servers create --infra {infra}"))
+            }
             Self::Server { infra, .. } => Some(format!("see what there is: prov servers list --infra {infra}")),
             Self::Needed { by, .. } => Some(format!("remove {by} as well")),
             _ => None,

@@ -8,7 +8,7 @@ use super::library::Library;
 use super::order::{self, Placed};
 use super::packages::{self, PackageError};
 use super::record::{DIRECTORY, Record, Stored, digest};
-use super::{Action, Done, Installed, Removal};
+use super::{Action, Cluster, Done, Installed, Removal};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
 use crate::provision::provider::{Exec, ExecResult, Provider, ProviderError, Server};
@@ -30,8 +30,8 @@ const MOST_CHARS: usize = 500;
 pub(super) enum HostError {
     #[error("can't run a command in the server")]
     Exec(#[from] ProviderError),
-    #[error("{taskserv}: its {what} script took longer than {limit_s} s and was ended with everything it started")]
-    TimedOut { taskserv: Name, what: &'static str, limit_s: u64 },
+    #[error("{taskserv}: its {what} script took longer than {limit_s} s and was ended{}{last_words}", whole(*is_whole))]
+    TimedOut { taskserv: Name, what: &'static str, limit_s: u64, is_whole: bool, last_words: String },
     #[error("{taskserv}: its {what} script failed with status {status}{last_words}")]
     Script { taskserv: Name, what: &'static str, status: i32, last_words: String },
     #[error("{taskserv}: its packages can't be had")]
@@ -53,13 +53,22 @@ pub(super) enum HostError {
     Needed { needed: Name, by: Name },
 }
 
+/// How far something that took too long was ended, and no farther.
+pub(in crate::provision) const fn whole(is_whole: bool) -> &'static str {
+    if is_whole {
+        " with everything it started"
+    } else {
+        ", but what it detached from itself may go on until the server stops"
+    }
+}
+
 /// A server and what is needed to work on it.
 pub(super) struct Host<'a> {
     pub(super) provider: &'a dyn Provider,
     pub(super) server: &'a Server,
     pub(super) operation: &'a str,
-    /// Names and addresses of the members of the same cluster: `a=10.0.0.2 b=10.0.0.3`; empty outside of one.
-    pub(super) peers: &'a str,
+    /// The cluster that the server is a member of, if any.
+    pub(super) cluster: Option<&'a Cluster>,
     pub(super) cache: PathBuf,
     pub(super) reporter: &'a Reporter,
 }
@@ -72,8 +81,14 @@ impl Host<'_> {
     /// What [`install`](Self::install) would do.
     pub(super) fn plan(&self, placed: &[Placed]) -> Result<Vec<Done>, HostError> {
         let records = self.records()?;
-        let action = |one: &Placed| if self.is_as_wanted(one, &records) { Action::Keep } else { Action::Install };
-        Ok(placed.iter().map(|one| self.done(&one.definition.name, &one.definition.version, action(one))).collect())
+        placed.iter().map(|one| Ok(self.done(one, self.decide(one, &records)?))).collect()
+    }
+
+    /// What is to be done for the service to be there and working.
+    fn decide(&self, placed: &Placed, records: &[Stored]) -> Result<Action, HostError> {
+        Self::refuse_conflict(&placed.definition, records)?;
+        let works = self.is_as_wanted(placed, records) && self.check(placed).is_ok();
+        Ok(if works { Action::Keep } else { Action::Install })
     }
 
     /// Has the service installed and working. One that is there as wanted, and works, is left as it is.
@@ -81,26 +96,27 @@ impl Host<'_> {
         let definition = &placed.definition;
         let records = self.records()?;
         let before = records.iter().find(|stored| stored.record.name == definition.name);
-        Self::refuse_conflict(definition, &records)?;
-        if !again && self.is_as_wanted(placed, &records) && self.check(placed).is_ok() {
+        if self.decide(placed, &records)? == Action::Keep && !again {
             self.say(&definition.name, "is there as wanted");
-            return Ok(self.done(&definition.name, &definition.version, Action::Keep));
+            return Ok(self.done(placed, Action::Keep));
         }
         if let Some(before) = before.filter(|_| again) {
-            self.uninstall(definition, before)?;
+            self.uninstall(before, Some(definition))?;
         }
         let record = Record {
             name: definition.name.clone(),
             version: definition.version.clone(),
-            digest: digest(placed, self.peers),
+            digest: digest(placed, self.peers()),
             // Whoever installed it first is who undoes it.
             operation: before.map_or_else(|| self.operation.to_owned(), |before| before.record.operation.clone()),
             at: Timestamp::now(),
             complete: false,
             dependencies: definition.dependencies.clone(),
         };
-        let mut stored = Stored { record, environment: placed.environment.clone() };
+        let environment = placed.environment.clone();
+        let mut stored = Stored { record, environment, timeouts: definition.timeouts };
         // Written before anything is done: what is cut short is known to be there.
+        self.keep_scripts(definition)?;
         self.write(&stored)?;
         self.say(&definition.name, "installing");
         if definition.needs_prov {
@@ -108,12 +124,17 @@ impl Host<'_> {
         }
         let packages = packages::install(self, &definition.packages, Duration::from_secs(definition.timeouts.install));
         packages.map_err(|source| HostError::Packages { taskserv: definition.name.clone(), source })?;
-        self.script(placed, "install", &definition.install, definition.timeouts.install)?;
+        self.script(
+            &definition.name,
+            &placed.environment,
+            "install",
+            (definition.install.as_str(), definition.timeouts.install),
+        )?;
         self.check(placed)?;
         stored.record.complete = true;
         self.write(&stored)?;
         self.say(&definition.name, "works");
-        Ok(self.done(&definition.name, &definition.version, Action::Install))
+        Ok(self.done(placed, Action::Install))
     }
 
     fn refuse_conflict(definition: &Definition, records: &[Stored]) -> Result<(), HostError> {
@@ -127,15 +148,21 @@ impl Host<'_> {
         }
     }
 
-    /// Runs the service's uninstall script with the parameters that it was installed with.
-    fn uninstall(&self, definition: &Definition, stored: &Stored) -> Result<(), HostError> {
-        let placed = Placed { definition: definition.clone(), environment: stored.environment.clone() };
-        self.script(&placed, "uninstall", &definition.uninstall, definition.timeouts.uninstall)
+    /// Runs the uninstall script that the service was installed with; where none was kept, the one of `definition`.
+    /// Whether there was one.
+    fn uninstall(&self, stored: &Stored, definition: Option<&Definition>) -> Result<bool, HostError> {
+        let name = &stored.record.name;
+        let kept = self.scripts(name)?.map(|scripts| scripts.uninstall);
+        let Some(text) = kept.or_else(|| definition.map(|definition| definition.uninstall.clone())) else {
+            return Ok(false);
+        };
+        self.script(name, &stored.environment, "uninstall", (text.as_str(), stored.timeouts.uninstall))?;
+        Ok(true)
     }
 
     /// What [`Host::remove`] would remove.
     pub(super) fn plan_removal(&self, names: &[Name], removal: &Removal) -> Result<Vec<Done>, HostError> {
-        let gone = |stored: &Stored| self.done(&stored.record.name, &stored.record.version, Action::Remove);
+        let gone = |stored: &Stored| self.removed(&stored.record);
         Ok(self.going(names, removal)?.iter().map(gone).collect())
     }
 
@@ -161,81 +188,114 @@ impl Host<'_> {
         for stored in self.going(names, removal)? {
             let record = &stored.record;
             self.say(&record.name, "removing");
-            if let Ok(definition) = library.find(&record.name) {
-                self.uninstall(&definition, &stored)?;
-            } else {
+            if !self.uninstall(&stored, library.find(&record.name).ok().as_ref())? {
                 self.say(&record.name, "has no definition any more: only its record is removed");
             }
-            self.housekeep("remove a record", &["rm", "-f", &format!("{DIRECTORY}/{}.json", record.name)], b"")?;
-            done.push(self.done(&record.name, &record.version, Action::Remove));
+            let files = ["json", "check", "uninstall"].map(|ending| format!("{DIRECTORY}/{}.{ending}", record.name));
+            self.housekeep("remove a record", &["rm", "-f", &files[0], &files[1], &files[2]], b"")?;
+            done.push(self.removed(record));
         }
         Ok(done)
     }
 
-    /// What is installed, and whether it works.
+    /// What is installed, and whether it works: all are asked at once, for a check may take its time to say no.
     pub(super) fn list(&self, library: &Library) -> Result<Vec<Installed>, HostError> {
         let records = self.records()?;
-        let state = |stored: Stored| {
-            let Stored { record, environment } = stored;
-            let placed = library.find(&record.name).ok().map(|definition| Placed { definition, environment });
-            let healthy = record.complete && placed.is_some_and(|placed| self.check(&placed).is_ok());
-            Installed { server: self.name().clone(), record, healthy }
-        };
-        Ok(records.into_iter().map(state).collect())
+        let installed = std::thread::scope(|scope| {
+            let asked: Vec<_> = records.iter().map(|stored| scope.spawn(|| self.is_healthy(stored, library))).collect();
+            asked
+                .into_iter()
+                .map(|one| one.join().unwrap_or(false))
+                .zip(&records)
+                .map(|(healthy, stored)| Installed {
+                    server: self.name().clone(),
+                    record: stored.record.clone(),
+                    healthy,
+                })
+                .collect()
+        });
+        Ok(installed)
     }
 
-    fn done(&self, taskserv: &Name, version: &str, action: Action) -> Done {
-        Done { server: self.name().clone(), taskserv: taskserv.clone(), version: version.to_owned(), action }
+    fn is_healthy(&self, stored: &Stored, library: &Library) -> bool {
+        let name = &stored.record.name;
+        let kept = self.scripts(name).ok().flatten().map(|scripts| scripts.check);
+        let check = kept.or_else(|| library.find(name).ok().map(|definition| definition.check));
+        let passes = |text: &String| {
+            self.script(name, &stored.environment, "check", (text.as_str(), stored.timeouts.check)).is_ok()
+        };
+        stored.record.complete && check.as_ref().is_some_and(passes)
+    }
+
+    /// The services that were installed here to their end.
+    pub(super) fn complete(&self) -> Result<Vec<Name>, HostError> {
+        let complete = self.records()?.into_iter().map(|stored| stored.record).filter(|record| record.complete);
+        Ok(complete.map(|record| record.name).collect())
+    }
+
+    fn done(&self, placed: &Placed, action: Action) -> Done {
+        let Definition { name, version, .. } = &placed.definition;
+        Done { server: self.name().clone(), taskserv: name.clone(), version: version.clone(), action }
+    }
+
+    fn removed(&self, record: &Record) -> Done {
+        let (taskserv, version) = (record.name.clone(), record.version.clone());
+        Done { server: self.name().clone(), taskserv, version, action: Action::Remove }
+    }
+
+    fn peers(&self) -> &str {
+        self.cluster.map_or("", |cluster| &cluster.peers)
     }
 
     fn is_as_wanted(&self, placed: &Placed, records: &[Stored]) -> bool {
-        let wanted = digest(placed, self.peers);
+        let wanted = digest(placed, self.peers());
         let mut records = records.iter().map(|stored| &stored.record);
         records.any(|record| record.name == placed.definition.name && record.complete && record.digest == wanted)
     }
 
     fn check(&self, placed: &Placed) -> Result<(), HostError> {
-        self.script(placed, "check", &placed.definition.check, placed.definition.timeouts.check)
+        let Definition { name, check, timeouts, .. } = &placed.definition;
+        self.script(name, &placed.environment, "check", (check.as_str(), timeouts.check))
     }
 
-    /// Runs a script with the service's parameters in its environment and its text on standard input.
-    fn script(&self, placed: &Placed, what: &'static str, text: &str, limit_s: u64) -> Result<(), HostError> {
-        let taskserv = &placed.definition.name;
-        let mut env = placed.environment.clone();
-        env.extend([
-            ("PROV_SERVER_NAME".to_owned(), self.name().to_string()),
-            ("PROV_SERVER_ADDRESS".to_owned(), self.server.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned())),
-            ("PROV_INFRA".to_owned(), self.server.spec.infra.to_string()),
-            ("PROV_PEERS".to_owned(), self.peers.to_owned()),
-            ("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()),
-        ]);
+    /// Runs a script, its text and the seconds that it may take, with the service's parameters in its environment and its text
+    /// on standard input.
+    fn script(
+        &self,
+        taskserv: &Name,
+        parameters: &[(String, String)],
+        what: &'static str,
+        (text, limit_s): (&str, u64),
+    ) -> Result<(), HostError> {
+        let mut env = parameters.to_vec();
+        env.extend(self.surroundings(taskserv));
         let argv = ["bash", "-eu", "-o", "pipefail", "-s"].map(str::to_owned).to_vec();
         let result = self.exec(argv, env, text.as_bytes(), Duration::from_secs(limit_s))?;
         self.pass_on(taskserv, &result);
+        let (taskserv, last_words) = (taskserv.clone(), last_words(&result));
         if result.timed_out {
-            return Err(HostError::TimedOut { taskserv: taskserv.clone(), what, limit_s });
+            return Err(HostError::TimedOut { taskserv, what, limit_s, is_whole: result.is_whole, last_words });
         }
         if result.status != 0 {
-            let last_words = last_words(&result);
-            return Err(HostError::Script { taskserv: taskserv.clone(), what, status: result.status, last_words });
+            return Err(HostError::Script { taskserv, what, status: result.status, last_words });
         }
         Ok(())
     }
 
-    fn records(&self) -> Result<Vec<Stored>, HostError> {
-        let all = r#"for file in "$1"/*.json; do [ -f "$file" ] && cat "$file" && echo; done; true"#;
-        let result = self.housekeep("read what is installed", &["sh", "-c", all, "sh", DIRECTORY], b"")?;
-        let text = String::from_utf8_lossy(&result.stdout).into_owned();
-        let read = |line: &str| serde_json::from_str(line).map_err(HostError::Record);
-        text.lines().filter(|line| !line.is_empty()).map(read).collect()
-    }
-
-    fn write(&self, stored: &Stored) -> Result<(), HostError> {
-        // Parameters may hold secrets: the file is its owner's alone.
-        let script = r#"mkdir -p "$1" && umask 077 && cat > "$1/.$2.partial" && mv "$1/.$2.partial" "$1/$2.json""#;
-        let json = serde_json::to_vec(stored).map_err(HostError::Record)?;
-        self.housekeep("write a record", &["sh", "-c", script, "sh", DIRECTORY, stored.record.name.as_str()], &json)?;
-        Ok(())
+    /// What every script is told of where it runs.
+    fn surroundings(&self, taskserv: &Name) -> [(String, String); 7] {
+        let cluster = self.cluster.map_or_else(String::new, |cluster| cluster.name.to_string());
+        let settled = self.cluster.map_or_else(String::new, |cluster| cluster.settled_beside(self.name(), taskserv));
+        [
+            ("PROV_SERVER_NAME", self.name().to_string()),
+            ("PROV_SERVER_ADDRESS", self.server.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned())),
+            ("PROV_INFRA", self.server.spec.infra.to_string()),
+            ("PROV_CLUSTER", cluster),
+            ("PROV_PEERS", self.peers().to_owned()),
+            ("PROV_PEERS_SETTLED", settled),
+            ("DEBIAN_FRONTEND", "noninteractive".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
     }
 
     /// Puts this program into the server, once.
@@ -251,7 +311,7 @@ impl Host<'_> {
         Ok(())
     }
 
-    fn run(&self, argv: &[&str], stdin: &[u8]) -> Result<ExecResult, HostError> {
+    pub(super) fn run(&self, argv: &[&str], stdin: &[u8]) -> Result<ExecResult, HostError> {
         let argv = argv.iter().map(|word| (*word).to_owned()).collect();
         self.exec(argv, Vec::new(), stdin, HOUSEKEEPING)
     }
@@ -271,7 +331,7 @@ impl Host<'_> {
         stdin: &[u8],
         limit: Duration,
     ) -> Result<ExecResult, HostError> {
-        let exec = Exec { argv, env, stdin, deadline: Some(Instant::now() + limit) };
+        let exec = Exec { argv, env, stdin, deadline: Instant::now().checked_add(limit) };
         Ok(self.provider.exec(&self.server.spec.infra, self.name(), &exec)?)
     }
 
@@ -292,7 +352,7 @@ impl Host<'_> {
 }
 
 /// The end of what a script said, for its error.
-pub(super) fn last_words(result: &ExecResult) -> String {
+pub(in crate::provision) fn last_words(result: &ExecResult) -> String {
     let stream = if result.stderr.is_empty() { &result.stdout } else { &result.stderr };
     let text = String::from_utf8_lossy(stream);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

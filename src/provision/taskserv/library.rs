@@ -96,7 +96,7 @@ impl Library {
         let mut files = BTreeMap::new();
         for path in entries(directory) {
             if path.is_dir() {
-                for inner in entries(&path).into_iter().filter(|inner| inner.is_file()) {
+                for inner in entries(&path).into_iter().filter(|inner| !inner.is_dir()) {
                     files.insert(format!("{}/{}", file_name(&path), file_name(&inner)), self.text(&inner)?);
                 }
             } else {
@@ -114,7 +114,12 @@ impl Library {
         if !path.canonicalize().map_err(read)?.starts_with(&self.workspace) {
             return Err(invalid("it is a link that leaves the workspace"));
         }
-        if fs::metadata(path).map_err(read)?.len() > MOST_BYTES {
+        let there = fs::metadata(path).map_err(read)?;
+        // A FIFO or a device in the place of a file must not be waited for.
+        if !there.is_file() {
+            return Err(invalid("it is no regular file"));
+        }
+        if there.len() > MOST_BYTES {
             return Err(invalid("it has more than 1 MiB"));
         }
         fs::read_to_string(path).map_err(read)
@@ -177,6 +182,21 @@ mod tests {
         assert_eq!(library.find(&Name::new("nginx").unwrap()).unwrap().version, "own");
         let error = library.find(&Name::new("ngnix").unwrap()).unwrap_err();
         assert_eq!(error.hint().as_deref(), Some("did you mean nginx?"));
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        for place in ["metadata.toml", "default/defs.toml"] {
+            let name = Name::new(place.split('.').next().unwrap().replace('/', "-")).unwrap();
+            let path = dir.path().join("extensions/taskservs/web").join(name.as_str()).join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+            let library = Library::of(&Workspace::open(dir.path()).unwrap(), &Name::new("i").unwrap());
+            let error = library.find(&name).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("{place}: it is no regular file")), "{error}");
+        }
     }
 
     #[test]

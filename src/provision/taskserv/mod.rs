@@ -7,8 +7,9 @@
 
 pub mod definition;
 mod error;
-mod host;
+pub(super) mod host;
 pub mod library;
+mod members;
 mod order;
 mod packages;
 mod record;
@@ -24,6 +25,7 @@ use self::definition::{Definition, DefinitionError};
 pub use self::error::TaskservError;
 use self::host::{Host, HostError};
 use self::library::Library;
+use self::members::Cluster;
 use self::order::Placed;
 pub use self::record::Record;
 use super::lock::ServerLocks;
@@ -45,8 +47,8 @@ pub struct Taskservs<'a> {
     library: Library,
     reporter: &'a Reporter,
     operation: String,
-    /// Whether every server is told the names and addresses of the others: they are one cluster.
-    peers: bool,
+    /// The cluster that the servers are.
+    cluster: Option<Name>,
 }
 
 /// What became of one service on one server.
@@ -126,15 +128,14 @@ impl<'a> Taskservs<'a> {
             library: Library::of(workspace, infra),
             reporter,
             operation,
-            peers: false,
+            cluster: None,
         })
     }
 
-    /// As members of one cluster: every script is told the names and addresses of all servers.
+    /// As members of the cluster `name`: every script is told the names and addresses of all servers.
     #[must_use]
-    pub fn as_cluster(mut self) -> Self {
-        self.peers = true;
-        self
+    pub fn as_cluster(self, name: &Name) -> Self {
+        Self { cluster: Some(name.clone()), ..self }
     }
 
     /// What would be done to have these services, and on which servers; `reinstall` as in [`Taskservs::create`].
@@ -144,7 +145,7 @@ impl<'a> Taskservs<'a> {
     pub fn plan(&self, wanted: &[TaskservRef], reinstall: bool) -> Result<Vec<Done>, TaskservError> {
         let work = self.prepare(wanted)?;
         let plan = |host: &Host<'_>, placed: &[Placed]| host.plan(placed);
-        let mut plan = self.each(&work, &plan)?;
+        let mut plan = self.each(&work, self.as_members(&work)?.as_ref(), &plan)?;
         let again = |done: &&mut Done| reinstall && wanted.iter().any(|wanted| wanted.name == done.taskserv);
         for done in plan.iter_mut().filter(again) {
             done.action = Action::Install;
@@ -168,19 +169,20 @@ impl<'a> Taskservs<'a> {
             }
             Ok(done)
         };
-        self.each(&work, &install)
+        self.each(&work, self.as_members(&work)?.as_ref(), &install)
     }
 
-    /// Removes the services; absent ones count as removed.
+    /// Removes the services; absent ones count as removed. A server that is stopped is started for it: only it knows what
+    /// it holds.
     ///
     /// # Errors
     /// [`TaskservError::Needed`] when something that stays needs one of them; [`DefinitionError::Unknown`] for a name that
     /// stands for nothing, neither a definition nor something installed.
     pub fn delete(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
-        let work = self.prepare_removal(unwanted)?;
+        let work = self.prepare_removal(unwanted, true)?;
         let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
         let remove = |host: &Host<'_>, names: &[Name]| host.remove(names, removal, &self.library);
-        let done = self.each(&work, &remove)?;
+        let done = self.each(&work, None, &remove)?;
         self.refuse_unknown(unwanted, removal, &done)?;
         Ok(done)
     }
@@ -190,16 +192,21 @@ impl<'a> Taskservs<'a> {
     /// # Errors
     /// As there.
     pub fn plan_removal(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
-        let work = self.prepare_removal(unwanted)?;
-        let done = self.each(&work, &|host: &Host<'_>, names: &[Name]| host.plan_removal(names, removal))?;
+        let work = self.prepare_removal(unwanted, false)?;
+        let done = self.each(&work, None, &|host: &Host<'_>, names: &[Name]| host.plan_removal(names, removal))?;
         self.refuse_unknown(unwanted, removal, &done)?;
         Ok(done)
     }
 
     /// For each server the names that are meant there.
-    fn prepare_removal(&self, unwanted: &[TaskservRef]) -> Result<BTreeMap<Name, (Server, Vec<Name>)>, TaskservError> {
+    fn prepare_removal(
+        &self,
+        unwanted: &[TaskservRef],
+        may_start: bool,
+    ) -> Result<BTreeMap<Name, (Server, Vec<Name>)>, TaskservError> {
         let mut work = BTreeMap::new();
-        for server in self.servers(unwanted, true)? {
+        let meant = self.servers(unwanted, true)?;
+        for server in self.awake(meant, may_start)? {
             let here = |wanted: &&TaskservRef| wanted.servers.is_empty() || wanted.servers.contains(&server.spec.name);
             let names: Vec<Name> = unwanted.iter().filter(here).map(|wanted| wanted.name.clone()).collect();
             work.insert(server.spec.name.clone(), (server, names));
@@ -227,7 +234,7 @@ impl<'a> Taskservs<'a> {
     pub fn list(&self) -> Result<Vec<Installed>, TaskservError> {
         let servers = self.running(self.provider_list()?);
         let work = servers.into_iter().map(|server| (server.spec.name.clone(), (server, Vec::<()>::new()))).collect();
-        self.each(&work, &|host: &Host<'_>, _: &[()]| host.list(&self.library))
+        self.each(&work, None, &|host: &Host<'_>, _: &[()]| host.list(&self.library))
     }
 
     /// For each server what goes there, in order.
@@ -258,14 +265,49 @@ impl<'a> Taskservs<'a> {
             }
         }
         let meant = there.into_iter().filter(|server| everywhere || named.contains(&server.spec.name)).collect();
+        if removing {
+            return Ok(meant);
+        }
         let servers = self.running(meant);
-        if servers.is_empty() && !removing {
+        if servers.is_empty() {
             return Err(TaskservError::NoServers {
                 infra: self.infra.clone(),
                 provider: self.provider.name().to_owned(),
             });
         }
         Ok(servers)
+    }
+
+    /// The servers that run, with those started that are stopped. What is no whole server is passed over.
+    fn awake(&self, servers: Vec<Server>, may_start: bool) -> Result<Vec<Server>, TaskservError> {
+        let (stopped, others): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|server| server.state == ServerState::Stopped);
+        let mut awake = self.running(others);
+        for server in stopped {
+            let (name, infra) = (server.spec.name.clone(), self.infra.clone());
+            if !may_start {
+                return Err(TaskservError::Server { name, infra, what: "doesn't run, so what it holds isn't known" });
+            }
+            self.reporter.step(&format!("{name}: starting it, for it must run for that"));
+            let failed = |source| TaskservError::Provider { name: server.provider.clone(), source: Box::new(source) };
+            awake.push(self.provider.create(&server.spec).map_err(failed)?);
+        }
+        Ok(awake)
+    }
+
+    /// Refuses names of servers that aren't there.
+    ///
+    /// # Errors
+    /// [`TaskservError::Server`] names the first.
+    pub fn require(&self, names: &[Name]) -> Result<(), TaskservError> {
+        let there = self.provider_list()?;
+        match names.iter().find(|name| !there.iter().any(|server| server.spec.name == **name)) {
+            None => Ok(()),
+            Some(name) => {
+                let (name, infra) = (name.clone(), self.infra.clone());
+                Err(TaskservError::Server { name, infra, what: "doesn't exist" })
+            }
+        }
     }
 
     fn running(&self, servers: Vec<Server>) -> Vec<Server> {
@@ -287,14 +329,9 @@ impl<'a> Taskservs<'a> {
     fn each<W: Sync, T: Send>(
         &self,
         work: &BTreeMap<Name, (Server, Vec<W>)>,
+        cluster: Option<&Cluster>,
         each: &(impl Fn(&Host<'_>, &[W]) -> Result<Vec<T>, HostError> + Sync),
     ) -> Result<Vec<T>, TaskservError> {
-        let members: Vec<&Server> = work.values().map(|(server, _)| server).collect();
-        let peers = if self.peers {
-            members.iter().map(|server| peer(server)).collect::<Vec<_>>().join(" ")
-        } else {
-            String::new()
-        };
         let work: Vec<&(Server, Vec<W>)> = work.values().collect();
         let (next, done, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
@@ -305,7 +342,7 @@ impl<'a> Taskservs<'a> {
                             provider: self.provider.as_ref(),
                             server,
                             operation: &self.operation,
-                            peers: &peers,
+                            cluster,
                             cache: self.cache(),
                             reporter: self.reporter,
                         };
@@ -347,10 +384,6 @@ impl<'a> Taskservs<'a> {
     pub fn definition(&self, name: &Name) -> Result<Definition, TaskservError> {
         Ok(self.library.find(name)?)
     }
-}
-
-fn peer(server: &Server) -> String {
-    format!("{}={}", server.spec.name, server.address.as_deref().unwrap_or("127.0.0.1"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

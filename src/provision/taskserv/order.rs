@@ -76,6 +76,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::definition::Timeouts;
     use super::super::record::Record;
     use super::*;
     use crate::model::time::Timestamp;
@@ -121,7 +122,7 @@ mod tests {
                     name: name(number), version: String::new(), digest: String::new(), operation: String::new(),
                     at: Timestamp::now(), complete: true, dependencies: lower.collect(),
                 };
-                Stored { record, environment: Vec::new() }
+                Stored { record, environment: Vec::new(), timeouts: Timeouts::default() }
             });
             let mut stored: Vec<Stored> = stored.collect();
             stored.reverse();

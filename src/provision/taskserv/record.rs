@@ -1,8 +1,10 @@
 //! What a server remembers of a service: one JSON file each below [`DIRECTORY`], inside the server, so that it goes with
-//! it and is true whoever looks.
+//! it and is true whoever looks; and beside it the scripts that remove and check it, as they were when it was installed.
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::{Definition, Timeouts};
+use super::host::{Host, HostError};
 use super::order::Placed;
 use crate::model::digest::sha256;
 use crate::model::name::Name;
@@ -39,6 +41,16 @@ pub(super) struct Stored {
     /// The parameters it was installed with, as its scripts see them: it is checked and removed with the same ones.
     #[serde(default)]
     pub(super) environment: Vec<(String, String)>,
+    /// How long its scripts may take.
+    #[serde(default)]
+    pub(super) timeouts: Timeouts,
+}
+
+/// The scripts that a service was installed with: its definition may be another one by now, or gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scripts {
+    pub(super) check: String,
+    pub(super) uninstall: String,
 }
 
 /// The digest of everything that decides what is installed.
@@ -50,4 +62,43 @@ pub(super) fn digest(placed: &Placed, peers: &str) -> String {
     // Lengths keep parts apart: `ab` + `c` is not `a` + `bc`.
     let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
     sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Host<'_> {
+    pub(super) fn records(&self) -> Result<Vec<Stored>, HostError> {
+        let all = r#"for file in "$1"/*.json; do [ -f "$file" ] && cat "$file" && echo; done; true"#;
+        let result = self.housekeep("read what is installed", &["sh", "-c", all, "sh", DIRECTORY], b"")?;
+        let text = String::from_utf8_lossy(&result.stdout).into_owned();
+        let read = |line: &str| serde_json::from_str(line).map_err(HostError::Record);
+        text.lines().filter(|line| !line.is_empty()).map(read).collect()
+    }
+
+    pub(super) fn write(&self, stored: &Stored) -> Result<(), HostError> {
+        // Parameters may hold secrets: the file is its owner's alone.
+        let json = serde_json::to_vec(stored).map_err(HostError::Record)?;
+        self.keep(&format!("{}.json", stored.record.name), &json)
+    }
+
+    /// Keeps the scripts that the service will be checked and removed with.
+    pub(super) fn keep_scripts(&self, definition: &Definition) -> Result<(), HostError> {
+        self.keep(&format!("{}.check", definition.name), definition.check.as_bytes())?;
+        self.keep(&format!("{}.uninstall", definition.name), definition.uninstall.as_bytes())
+    }
+
+    /// Writes a file beside the records so that it is there wholly or not at all, whenever the machine stops.
+    fn keep(&self, file: &str, bytes: &[u8]) -> Result<(), HostError> {
+        let script =
+            r#"mkdir -p "$1" && umask 077 && cat > "$1/.$2" && sync "$1/.$2" && mv "$1/.$2" "$1/$2" && sync "$1""#;
+        self.housekeep("write a record", &["sh", "-c", script, "sh", DIRECTORY, file], bytes).map(drop)
+    }
+
+    /// The scripts that were kept; services that an earlier prov installed have none.
+    pub(super) fn scripts(&self, name: &Name) -> Result<Option<Scripts>, HostError> {
+        let read = |ending: &str| -> Result<Option<String>, HostError> {
+            let result = self.run(&["cat", &format!("{DIRECTORY}/{name}.{ending}")], b"")?;
+            Ok((result.status == 0).then(|| String::from_utf8_lossy(&result.stdout).into_owned()))
+        };
+        let (check, uninstall) = (read("check")?, read("uninstall")?);
+        Ok(check.zip(uninstall).map(|(check, uninstall)| Scripts { check, uninstall }))
+    }
 }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The HTTP server's word after `prov internal`: ADDRESS TEXT.
+/// The HTTP server's word after `prov internal`: ADDRESSES TEXT; addresses with commas between.
 pub const HTTP: &str = "tiny-http";
-/// The store's word after `prov internal`: ADDRESS FILE.
+/// The store's word after `prov internal`: ADDRESSES FILE.
 pub const KV: &str = "tiny-kv";
 /// Clients at once; more are turned away.
 const MOST_CLIENTS: usize = 256;
@@ -46,10 +46,21 @@ pub fn run(word: &str, args: &[OsString]) -> ExitCode {
     }
 }
 
-/// Accepts clients for ever, a thread each.
-fn serve(address: &str, client: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> io::Result<()> {
-    let listener = TcpListener::bind(address)?;
+/// Accepts clients at all of the addresses for ever, a thread each.
+fn serve(addresses: &str, client: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> io::Result<()> {
+    let listeners: Vec<TcpListener> = addresses.split(',').map(TcpListener::bind).collect::<io::Result<_>>()?;
     let (client, clients) = (Arc::new(client), Arc::new(AtomicUsize::new(0)));
+    std::thread::scope(|scope| {
+        let all: Vec<_> = listeners.iter().map(|one| scope.spawn(|| accept(one, &client, &clients))).collect();
+        all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
+    })
+}
+
+fn accept<C: Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static>(
+    listener: &TcpListener,
+    client: &Arc<C>,
+    clients: &Arc<AtomicUsize>,
+) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         stream.set_read_timeout(Some(SILENCE))?;
@@ -58,7 +69,7 @@ fn serve(address: &str, client: impl Fn(TcpStream) -> io::Result<()> + Send + Sy
             clients.fetch_sub(1, Ordering::Relaxed);
             continue;
         }
-        let (client, clients) = (Arc::clone(&client), Arc::clone(&clients));
+        let (client, clients) = (Arc::clone(client), Arc::clone(clients));
         std::thread::spawn(move || {
             // A client that breaks off concerns nobody else.
             let _ = client(stream);

@@ -1,11 +1,13 @@
 //! Running a command in a server, seen from outside: one helper process a command (see [`inside`]), which is sent the
-//! request and answers when the command has ended.
+//! request and answers when the command has ended; with it goes a [`warden`], which can end the command.
 //!
 //! Neither arguments nor environment of the command ever stand on a command line of the host.
 
+mod group;
 pub mod inside;
 mod leftover;
 mod tail;
+mod warden;
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -39,7 +41,7 @@ struct Request {
 #[serde(rename_all = "lowercase")]
 enum Reply {
     /// The command ran.
-    Ended { status: i32, timed_out: bool, stdout_bytes: usize, stderr_bytes: usize },
+    Ended { status: i32, timed_out: bool, is_whole: bool, stdout_bytes: usize, stderr_bytes: usize },
     /// It could not be started.
     Failed(Fault),
 }
@@ -82,12 +84,12 @@ fn parse(answer: &[u8]) -> io::Result<Result<ExecResult, Fault>> {
     let (json, streams) = rest.split_at_checked(length).ok_or_else(cut_short)?;
     match serde_json::from_slice(json)? {
         Reply::Failed(fault) => Ok(Err(fault)),
-        Reply::Ended { status, timed_out, stdout_bytes, stderr_bytes } => {
+        Reply::Ended { status, timed_out, is_whole, stdout_bytes, stderr_bytes } => {
             let (stdout, stderr) = streams.split_at_checked(stdout_bytes).ok_or_else(cut_short)?;
             if stderr.len() != stderr_bytes {
                 return Err(cut_short());
             }
-            Ok(Ok(ExecResult { status, stdout: stdout.to_vec(), stderr: stderr.to_vec(), timed_out }))
+            Ok(Ok(ExecResult { status, stdout: stdout.to_vec(), stderr: stderr.to_vec(), timed_out, is_whole }))
         }
     }
 }
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_short_is_an_error() {
-        let reply = Reply::Ended { status: 3, timed_out: false, stdout_bytes: 2, stderr_bytes: 1 };
+        let reply = Reply::Ended { status: 3, timed_out: false, is_whole: false, stdout_bytes: 2, stderr_bytes: 1 };
         let mut bytes = frame(&reply).unwrap();
         bytes.extend_from_slice(b"ab!");
         let result = parse(&bytes).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The process that becomes a server: `prov internal local-init DIR`, started by the driver with nothing but a pipe for
+//! The process that becomes a server: `prov internal local-init DIR [PRIVATE…]`, started by the driver with nothing but a pipe for
 //! its answer.
 //!
 //! It joins the control groups, leaves the host's namespaces, and forks; the child is the first process of the new pid
@@ -44,9 +44,10 @@ pub enum Answer {
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
     sys::close_from(3);
-    let [dir] = args else { return ExitCode::from(2) };
+    let [dir, private @ ..] = args else { return ExitCode::from(2) };
     let server = ServerDir::at(PathBuf::from(dir));
-    match become_server(&server) {
+    let private: Vec<PathBuf> = private.iter().map(PathBuf::from).collect();
+    match become_server(&server, &private) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             answer(&Answer::Failed(fault));
@@ -61,7 +62,8 @@ fn answer(answer: &Answer) {
 }
 
 /// In the starter's process returns after the fork; in the server's first process when the server is stopped.
-fn become_server(server: &ServerDir) -> Result<(), Fault> {
+fn become_server(server: &ServerDir, private: &[PathBuf]) -> Result<(), Fault> {
+    outlive_others();
     // Fails only for a leader of a process group, which is then a session of its own for all that matters here.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -83,14 +85,14 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWPID
         | UnshareFlags::NEWCGROUP;
-    let private = Network::of(&record.spec) == Ok(Network::Private);
-    if private {
+    let has_own_network = Network::of(&record.spec) == Ok(Network::Private);
+    if has_own_network {
         flags |= UnshareFlags::NEWNET;
     }
     // Acts on the host's network wherever this process goes.
     let host = record
         .address
-        .filter(|_| private)
+        .filter(|_| has_own_network)
         .map(|address| Ok((Netlink::open()?, address, network::forwards())))
         .transpose();
     let host = host.map_err(at::<io::Error>("can't reach the host's network"))?;
@@ -103,7 +105,7 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
     if style.in_user_namespace {
         unprivileged::become_root(user, group)?;
     }
-    if private {
+    if has_own_network {
         network::loopback_up().map_err(at("can't switch the loopback interface on"))?;
     }
     if let Some((mut host, address, forwards)) = host {
@@ -115,7 +117,7 @@ fn become_server(server: &ServerDir) -> Result<(), Fault> {
     signals.block();
     match sys::fork().map_err(at("can't start the server's first process"))? {
         Side::Parent => Ok(()),
-        Side::Child => first_process(&record, style, lock, signals),
+        Side::Child => first_process(&record, style, private, lock, signals),
     }
 }
 
@@ -132,14 +134,26 @@ fn take_lock(server: &ServerDir) -> Result<Option<Held>, Fault> {
     }
 }
 
-fn first_process(record: &Record, style: Style, lock: Held, signals: Signals) -> Result<(), Fault> {
+/// When memory is short, whatever fills the server's limit is to go, and not the process that all others end with.
+fn outlive_others() {
+    // Only root of the machine may lower it; -999 still lets it be ended where nothing else is left.
+    let _ = fs::write("/proc/self/oom_score_adj", "-999");
+}
+
+fn first_process(
+    record: &Record,
+    style: Style,
+    private: &[PathBuf],
+    lock: Held,
+    signals: Signals,
+) -> Result<(), Fault> {
     rustix::system::sethostname(record.spec.name.as_str().as_bytes()).map_err(at("can't set the host name"))?;
     // The state directory stays in reach across the change of root.
     let dir =
         rustix::fs::open(".", rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
             .map_err(at("can't open the state directory"))?;
     let (pid, start) = own_pid_and_start()?;
-    let notes = root_fs::build(style, record)?;
+    let notes = root_fs::build(style, record, private)?;
     root_fs::enter()?;
     let init = InitRecord { pid, start, notes, user_namespace: style.in_user_namespace };
     rustix::process::fchdir(&dir).map_err(at("can't reach the state directory"))?;

@@ -1,8 +1,9 @@
 //! The host's directories as a server sees them: overlays, each with its upper layer in `disk/up/` and its work directory in
 //! `disk/wk/` of the server's state directory, which is the current one.
 //!
-//! Usually one overlay for each of `usr etc var opt`. The directory that holds the workspace itself can't be the lower
-//! layer of its own upper layer; it is split: an overlay for each of its subdirectories, the workspace left out.
+//! Usually one overlay for each of `usr etc var opt`, with what is [hidden](super::hidden) covered. The directory that
+//! holds the workspace itself can't be the lower layer of its own upper layer; it is split: an overlay for each of its
+//! subdirectories, what is hidden left out, and the workspace with all around it is hidden.
 
 use std::ffi::CString;
 use std::fs;
@@ -13,13 +14,13 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
-use super::own_files::{self, HIDDEN};
+use super::hidden::Hidden;
 use super::root_fs::{Style, bind, make_dir, tmpfs};
 use super::sys::{Fault, at};
 use super::unprivileged;
 
 /// The host's directories that a server sees.
-const SHOWN: [&str; 4] = ["usr", "etc", "var", "opt"];
+pub const SHOWN: [&str; 4] = ["usr", "etc", "var", "opt"];
 /// Directories that are symbolic links into `usr` on today's systems, and real ones on older systems.
 const PROGRAMS: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// The state directory stands so many levels below the workspace.
@@ -36,15 +37,16 @@ pub struct Shown {
     pub notes: Vec<String>,
 }
 
-/// Shows them below `root/`.
-pub fn show_host(style: Style) -> Result<Shown, Fault> {
+/// Shows them below `root/`, but for what is private.
+pub fn show_host(style: Style, private: &[PathBuf]) -> Result<Shown, Fault> {
     let state = std::env::current_dir().map_err(at("can't tell the state directory"))?;
     let workspace = state.ancestors().nth(LEVELS).unwrap_or(&state).to_path_buf();
-    let mut plan = Plan { workspace, first: style.first, overlays: Vec::new() };
+    let hidden = Hidden::find(&workspace, private);
+    let mut plan = Plan { workspace, hidden, first: style.first, overlays: Vec::new() };
     for name in SHOWN.into_iter().chain(PROGRAMS) {
         plan.add_top(name)?;
     }
-    prepare(&plan.overlays, style, style.first)?;
+    prepare(&plan, style, style.first)?;
     let mut shown = Shown::default();
     for path in &plan.overlays {
         match mount(path, style) {
@@ -52,7 +54,7 @@ pub fn show_host(style: Style) -> Result<Shown, Fault> {
             Err(Errno::INVAL) if !shown.is_volatile => {
                 // Both must lie on one mount.
                 tmpfs("disk", "mode=755", MountFlags::empty())?;
-                prepare(&plan.overlays, style, true)?;
+                prepare(&plan, style, true)?;
                 shown.is_volatile = true;
                 mount(path, style)
             }
@@ -104,17 +106,17 @@ fn work_dir(path: &str) -> String {
 }
 
 /// Makes upper layers and work directories, and hides in them what is the host's alone.
-fn prepare(overlays: &[String], style: Style, fresh: bool) -> Result<(), Fault> {
+fn prepare(plan: &Plan, style: Style, fresh: bool) -> Result<(), Fault> {
     for dir in ["disk/up", "disk/wk"] {
         make_dir(dir, 0o755)?;
     }
-    for path in overlays {
+    for path in &plan.overlays {
         upper_dir(path)?;
         make_dir(&work_dir(path), 0o755)?;
     }
-    own_files::hide_host_state()?;
+    plan.hidden.cover()?;
     if style.in_user_namespace && fresh {
-        unprivileged::fill_upper(overlays)?;
+        unprivileged::fill_upper(&plan.overlays, &plan.hidden)?;
     }
     Ok(())
 }
@@ -122,6 +124,7 @@ fn prepare(overlays: &[String], style: Style, fresh: bool) -> Result<(), Fault> 
 /// Which overlays there are.
 struct Plan {
     workspace: PathBuf,
+    hidden: Hidden,
     first: bool,
     overlays: Vec<String>,
 }
@@ -158,11 +161,15 @@ impl Plan {
                 continue;
             }
             if there.is_dir() {
-                make_dir(&target, there.mode() & 0o7777)?;
-                if self.workspace.starts_with(&host) {
-                    self.split(&below)?;
-                } else if !HIDDEN.contains(&below.as_str()) {
-                    self.overlays.push(below);
+                if !self.hidden.contains(&below) {
+                    make_dir(&target, there.mode() & 0o7777)?;
+                    if self.workspace.starts_with(&host) {
+                        self.split(&below)?;
+                    } else {
+                        self.overlays.push(below);
+                    }
+                } else if !self.workspace.starts_with(&host) {
+                    make_dir(&target, there.mode() & 0o7777)?;
                 }
             } else if self.first && there.is_symlink() {
                 // Left over from a start that was cut short, or made just now: the same either way.

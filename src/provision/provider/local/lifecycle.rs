@@ -1,7 +1,7 @@
 //! Making, starting, stopping and unmaking one server, under its lock. Every step can be repeated, so what a crash cut
 //! short is completed or cleared away by the next call.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
@@ -14,12 +14,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::init::{Answer, GRACE};
+use super::machine_lock::Lock;
 use super::network::{self, Network};
 use super::procs::Procs;
 use super::remove::remove;
 use super::state::{Record, ServerDir};
 use super::sys::Fault;
-use super::{LocalProvider, cgroup, failed, hosts, names_in};
+use super::{LocalProvider, cgroup, failed, hidden, hosts, names_in};
 use crate::model::name::Name;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
@@ -41,13 +42,12 @@ impl LocalProvider {
             }
         } else {
             // What a deletion or a creation that was cut short has left.
-            self.unmake(dir, &self.id(&spec.infra, &spec.name))?;
+            self.unmake(dir, &spec.infra, &spec.name)?;
         }
-        let had = there.as_ref().and_then(|there| there.address);
-        let spec = there.map_or_else(|| spec.clone(), |there| there.spec);
         // Held until the address is recorded, so that nobody else is given it.
-        let network = network::Lock::take().map_err(|error| failed("can't lock the networks".to_owned(), error))?;
-        let record = self.record(dir, spec, had, &network);
+        let network =
+            Lock::take(&self.root).map_err(|error| failed("can't lock the machine's networks".to_owned(), error))?;
+        let record = self.record(dir, spec, there, &network);
         dir.write_record(&record)
             .and_then(|()| dir.prepare_init())
             .and_then(|()| self.introduce(&record.spec.infra))
@@ -57,24 +57,30 @@ impl LocalProvider {
         dir.mark_made().map_err(unreadable)
     }
 
-    /// Decides what the record holds besides what was asked for.
-    fn record(&self, dir: &ServerDir, spec: ServerSpec, had: Option<Ipv4Addr>, network: &network::Lock) -> Record {
-        let id = self.id(&spec.infra, &spec.name);
+    /// Decides what the record holds besides what was asked for. A server that was `there` keeps what it had: in a
+    /// workspace that was renamed since, it is still known to the machine by its old id.
+    fn record(&self, dir: &ServerDir, wanted: &ServerSpec, there: Option<Record>, network: &Lock) -> Record {
+        let known = there.as_ref().filter(|there| !dir.is_copy(there));
+        let had = known.and_then(|known| known.address);
+        let id = known.map_or_else(|| self.id(&wanted.infra, &wanted.name), |known| known.id.clone());
+        let spec = there.map_or_else(|| wanted.clone(), |there| there.spec);
         let limits = cgroup::prepare(&id, &spec.plan);
         let (mut address, mut notes) = (None, Vec::new());
         if Network::of(&spec) == Ok(Network::Host) {
             address = Some(Ipv4Addr::LOCALHOST);
-            notes.push("it is in the host's network: its ports are the host's".to_owned());
+            notes.push(network::HOST_NOTE.to_owned());
         } else {
-            let place = network::Place { workspace: &self.workspace, id: &id };
-            match self.addresses(dir).and_then(|taken| place.reserve(network, had, &taken)) {
+            let place = network::Place { workspace: workspace_of(&id), id: &id };
+            let taken = self.addresses(dir).map(|taken| taken.into_keys().collect());
+            match taken.and_then(|taken| place.reserve(network, had, &taken)) {
                 Ok(free) => address = Some(free),
                 Err(error) => {
                     notes.push(format!("it has no address ({error}): its services are reached by commands in it"));
                 }
             }
         }
-        Record { spec, id, address, cgroups: limits.groups, limits: limits.text, notes }
+        let home = Some(dir.path().to_owned());
+        Record { spec, id, home, address, cgroups: limits.groups, limits: limits.text, notes }
     }
 
     /// Tells the servers of an infra each other's names. The caller holds the network's lock.
@@ -82,7 +88,8 @@ impl LocalProvider {
         let mut servers = Vec::new();
         for name in names_in(&self.root.join(infra.as_str()))? {
             let dir = self.dir(infra, &name);
-            servers.extend(dir.record()?.map(|record| (dir, record)));
+            // One whose record is damaged is known to nobody.
+            servers.extend(dir.record().ok().flatten().map(|record| (dir, record)));
         }
         let addresses = servers.iter().filter_map(|(_, record)| Some((record.spec.name.to_string(), record.address?)));
         let known: Vec<(String, Ipv4Addr)> = addresses.filter(|(_, address)| !address.is_loopback()).collect();
@@ -92,20 +99,15 @@ impl LocalProvider {
         Ok(())
     }
 
-    /// The addresses in the workspace's network that servers other than the one in `dir` have.
-    fn addresses(&self, dir: &ServerDir) -> io::Result<BTreeSet<Ipv4Addr>> {
-        let mut taken = BTreeSet::new();
+    /// The addresses that servers of this workspace other than the one in `dir` have, with the networks that these are in.
+    fn addresses(&self, dir: &ServerDir) -> io::Result<BTreeMap<Ipv4Addr, String>> {
+        let mut taken = BTreeMap::new();
         for infra in names_in(&self.root)? {
             for name in names_in(&self.root.join(infra.as_str()))? {
                 let other = self.dir(&infra, &name);
-                if other == *dir {
-                    continue;
-                }
-                let record = match other.record()? {
-                    None => other.deleting()?,
-                    record => record,
-                };
-                taken.extend(record.and_then(|record| record.address).filter(|address| !address.is_loopback()));
+                let Some(record) = other.known().filter(|_| other != *dir) else { continue };
+                let address = record.address.filter(|address| !address.is_loopback());
+                taken.extend(address.map(|address| (address, record.workspace().to_owned())));
             }
         }
         Ok(taken)
@@ -117,6 +119,7 @@ impl LocalProvider {
             .arg0(argv0(&record.id))
             .args(["internal", super::init::SUBCOMMAND])
             .arg(dir.path())
+            .args(hidden::private_by_environment())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::null())
@@ -141,13 +144,16 @@ impl LocalProvider {
     }
 
     /// Stops the server and removes everything of it but its directory and lock. The caller holds the lock.
-    pub(super) fn unmake(&self, dir: &ServerDir, id: &str) -> Result<(), ProviderError> {
+    pub(super) fn unmake(&self, dir: &ServerDir, infra: &Name, name: &Name) -> Result<(), ProviderError> {
         let left = |what: &str| format!("can't delete the server in {}: {what}", dir.path().display());
+        // As it was made: the workspace may have another name by now.
+        let known = dir.known().filter(|record| !dir.is_copy(record));
+        let id = known.as_ref().map_or_else(|| self.id(infra, name), |record| record.id.clone());
         dir.begin_deletion().map_err(|error| failed(left("can't mark it"), error))?;
-        stop(dir, id).map_err(|error| failed(left("its processes are left"), error))?;
-        let recorded = dir.record().ok().flatten().map(|record| record.cgroups).unwrap_or_default();
-        cgroup::remove(id, &recorded).map_err(|error| failed(left("its control groups are left"), error))?;
-        self.leave_network(dir, id).map_err(|error| failed(left("its network is left"), error))?;
+        stop(dir, &id).map_err(|error| failed(left("its processes are left"), error))?;
+        let groups = known.map(|record| record.cgroups).unwrap_or_default();
+        cgroup::remove(&id, &groups).map_err(|error| failed(left("its control groups are left"), error))?;
+        self.leave_network(dir, infra, &id).map_err(|error| failed(left("its network is left"), error))?;
         // The record goes last: until then the server is listed as incomplete.
         let entries = fs::read_dir(dir.path()).map_err(|error| failed(left("can't read the directory"), error))?;
         for entry in entries.flatten() {
@@ -158,16 +164,14 @@ impl LocalProvider {
         remove(&dir.join("deleting.json")).map_err(|error| failed(left("its record is left"), error))
     }
 
-    fn leave_network(&self, dir: &ServerDir, id: &str) -> io::Result<()> {
-        let lock = network::Lock::take()?;
-        let is_last = self.addresses(dir)?.is_empty();
-        network::Place { workspace: &self.workspace, id }.release(&lock, is_last)?;
+    fn leave_network(&self, dir: &ServerDir, infra: &Name, id: &str) -> io::Result<()> {
+        let lock = Lock::take(&self.root)?;
+        let workspace = workspace_of(id);
+        let is_last = !self.addresses(dir)?.values().any(|other| other == workspace);
+        network::Place { workspace, id }.release(&lock, is_last)?;
         // Still under the lock: of several that are deleted at once, the last one to come here must see that it is.
         dir.forget_address()?;
-        match dir.deleting()? {
-            Some(record) => self.introduce(&record.spec.infra),
-            None => Ok(()),
-        }
+        self.introduce(infra)
     }
 
     /// Removes the directory of a server that is unmade, and those above it that nothing else needs.
@@ -187,6 +191,11 @@ impl LocalProvider {
         }
         Ok(())
     }
+}
+
+/// The hash of the workspace, with which an id begins.
+fn workspace_of(id: &str) -> &str {
+    id.split(':').next().unwrap_or_default()
 }
 
 /// How a server's processes are told from others in a list of processes.

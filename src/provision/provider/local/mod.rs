@@ -7,11 +7,13 @@
 
 pub mod cgroup;
 pub mod exec;
+mod hidden;
 mod hosts;
 pub mod init;
 mod kernel_fs;
 mod layers;
 mod lifecycle;
+mod machine_lock;
 pub mod netlink;
 pub mod network;
 mod own_files;
@@ -35,6 +37,7 @@ use self::network::Network;
 use self::state::{Record, ServerDir};
 use super::{Exec, ExecResult, Provider, ProviderError, Server, ServerSpec, ServerState};
 use crate::model::name::Name;
+use crate::model::plan::Plan;
 
 /// How often a server that somebody else is making is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -101,13 +104,29 @@ impl Provider for LocalProvider {
         })
     }
 
+    fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
+        let is_open = Network::of(spec) == Ok(Network::Host);
+        is_open.then(|| network::HOST_NOTE.to_owned()).into_iter().collect()
+    }
+
+    fn no_addresses(&self) -> Option<String> {
+        let ordinary = !unprivileged::is_privileged();
+        ordinary.then(|| "an ordinary user's servers on this machine have no addresses, only root's have".to_owned())
+    }
+
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
         let dir = self.root.join(infra.as_str());
         let mut servers = Vec::new();
         for name in names_in(&dir).map_err(|error| failed(format!("can't read {}", dir.display()), error))? {
             let dir = self.dir(infra, &name);
-            let seen = view(&dir).map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
-            servers.extend(seen);
+            match view(&dir) {
+                Ok(seen) => servers.extend(seen),
+                // One that can't be read must not keep the others from being used.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    servers.push(damaged(infra, &name, self.id(infra, &name), &error));
+                }
+                Err(error) => return Err(failed(format!("can't read the state of server {name}"), error)),
+            }
         }
         Ok(servers)
     }
@@ -131,7 +150,7 @@ impl Provider for LocalProvider {
                     let what = format!("server {name} was not ready within {} s", limit.as_secs());
                     return Err(ProviderError::Unavailable { what, hint: Some("create it again".to_owned()) });
                 }
-                ServerState::Stopped => return Err(not_running(name)),
+                ServerState::Stopped | ServerState::Damaged => return Err(not_running(name)),
             }
         }
     }
@@ -142,7 +161,7 @@ impl Provider for LocalProvider {
             return Ok(());
         }
         let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
-        self.unmake(&dir, &self.id(infra, name))?;
+        self.unmake(&dir, infra, name)?;
         Self::forget(&dir).map_err(|error| failed(format!("can't remove {}", dir.path().display()), error))
     }
 
@@ -199,6 +218,29 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
     notes.extend(init.into_iter().flat_map(|init| init.notes));
     let address = address.map(|address| address.to_string());
     Ok(Some(Server { spec, id, provider: "local".to_owned(), state, address, limits, notes }))
+}
+
+/// A server of which nothing is known but that it is there.
+fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
+    let unknown = || Name::new("unknown").expect("letters are a name");
+    let spec = ServerSpec {
+        infra: infra.clone(),
+        name: name.clone(),
+        plan: Plan { cpus: 0, memory_mib: 0 },
+        zone: unknown(),
+        operation: String::new(),
+        labels: BTreeMap::new(),
+        extra: serde_json::Map::new(),
+    };
+    Server {
+        spec,
+        id,
+        provider: "local".to_owned(),
+        state: ServerState::Damaged,
+        address: None,
+        limits: "unknown".to_owned(),
+        notes: vec![format!("its record is damaged, so it can only be deleted ({error})")],
+    }
 }
 
 /// The names of the directories in `dir`, ordered; none where there is no such directory.

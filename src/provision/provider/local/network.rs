@@ -2,16 +2,14 @@
 //!
 //! The host reaches the servers and they reach each other; nothing of the host's own configuration is changed, so there
 //! is no way beyond the host. The bridge goes with the last server. Names and ranges are shared by the whole machine,
-//! so one lock of the machine is held for every change.
+//! so the [lock of the machine](Lock) is held for every change.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::{Duration, Instant};
 
+use super::machine_lock::Lock;
 use super::netlink::{Netlink, Range};
 use super::sys::{Fault, at};
 use super::unprivileged;
@@ -21,10 +19,8 @@ use crate::provision::provider::ServerSpec;
 const FIRST_OCTETS: [u8; 2] = [10, 213];
 /// The name of the interface inside a server.
 const INSIDE: &str = "eth0";
-/// The name, in the network namespace, of the lock.
-const LOCK_NAME: &[u8] = b"prov/local/network";
-/// How long the lock is waited for; it is held for milliseconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What the user of a server in the host's network should know.
+pub const HOST_NOTE: &str = "it is in the host's network: its ports are the host's";
 
 /// Which network a server is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,30 +41,6 @@ impl Network {
             None | Some(Some("private")) => Ok(Self::Private),
             Some(Some("host")) => Ok(Self::Host),
             Some(_) => Err(format!("there is no network {}", spec.extra["network"])),
-        }
-    }
-}
-
-/// The right to change the machine's networks. It ends with its holder.
-#[derive(Debug)]
-pub struct Lock {
-    _name: UnixDatagram,
-}
-
-impl Lock {
-    /// Waits for the right.
-    pub fn take() -> io::Result<Self> {
-        let begun = Instant::now();
-        let address = SocketAddr::from_abstract_name(LOCK_NAME)?;
-        loop {
-            // An abstract name belongs to the network namespace, just like what it guards, and to one socket at a time.
-            match UnixDatagram::bind_addr(&address) {
-                Ok(name) => return Ok(Self { _name: name }),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => return Err(error),
-            }
         }
     }
 }

@@ -1,57 +1,14 @@
-//! What a server has of its own in a file tree that is the host's: names, keys, accounts without passwords; and what
-//! of the host it must not see.
+//! What a server has of its own in a file tree that is the host's: names, keys, accounts without passwords.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::layers::upper_dir;
 use super::sys::{Fault, at};
 
-/// Directories whose content is the host's alone: secrets, data of its services, other people's machines.
-pub const HIDDEN: [&str; 22] = [
-    "etc/kubernetes",
-    "etc/letsencrypt",
-    "etc/ssl/private",
-    "etc/wireguard",
-    "var/backups",
-    "var/lib/containerd",
-    "var/lib/containers",
-    "var/lib/docker",
-    "var/lib/etcd",
-    "var/lib/kubelet",
-    "var/lib/libvirt",
-    "var/lib/lxc",
-    "var/lib/lxd",
-    "var/lib/machines",
-    "var/lib/mysql",
-    "var/lib/postgresql",
-    "var/lib/private",
-    "var/lib/redis",
-    "var/lib/vault",
-    "var/mail",
-    "var/spool/cron",
-    "var/tmp",
-];
 /// Files with secrets of the host, below `etc`.
 const REMOVED: [&str; 4] = ["shadow-", "gshadow-", "passwd-", "group-"];
-
-/// Marks the host's own directories opaque in the upper layer, before the overlays are mounted.
-pub fn hide_host_state() -> Result<(), Fault> {
-    for path in HIDDEN {
-        if !Path::new("/").join(path).is_dir() || Path::new("disk/up").join(path).exists() {
-            continue;
-        }
-        upper_dir(path)?;
-        let upper = format!("disk/up/{path}");
-        for attribute in ["trusted.overlay.opaque", "user.overlay.opaque"] {
-            // One of the two is the overlay's; which one depends on how it will be mounted, and the other does no harm.
-            let _ = rustix::fs::setxattr(&upper, attribute, b"y", rustix::fs::XattrFlags::empty());
-        }
-    }
-    Ok(())
-}
 
 /// Gives the server below `root` its own names, keys and accounts.
 pub fn write_all(root: &Path, host_name: &str) -> Result<(), Fault> {

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
@@ -33,15 +33,15 @@ pub struct Style {
 }
 
 /// Puts the root together in `root/` of the current directory, which must be the server's state directory.
-/// Answers what the server's user should know.
-pub fn build(style: Style, record: &Record) -> Result<Vec<String>, Fault> {
+/// Directories of the host that are `private` are left out. Answers what the server's user should know.
+pub fn build(style: Style, record: &Record, private: &[PathBuf]) -> Result<Vec<String>, Fault> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at("can't make the server's mounts private"))?;
     for dir in ["root", "disk", "data"] {
         fs::create_dir_all(dir).map_err(at(format!("can't make the directory {dir}")))?;
     }
     tmpfs("root", "mode=755", MountFlags::empty())?;
-    let shown = super::layers::show_host(style)?;
+    let shown = super::layers::show_host(style, private)?;
     for (name, mode) in OWN {
         let data = format!("data/{name}");
         make_dir(&data, mode)?;

@@ -32,6 +32,9 @@ pub struct Record {
     pub spec: ServerSpec,
     /// The server's id: the workspace's hash, the infra and the name.
     pub id: String,
+    /// The state directory that it was made in. The workspace may have been renamed since, or this may be a copy of it.
+    #[serde(default)]
+    pub home: Option<PathBuf>,
     /// Its address in the workspace's network, where it has one.
     pub address: Option<Ipv4Addr>,
     /// The control groups whose limits hold for it.
@@ -166,6 +169,19 @@ impl ServerDir {
         read(&self.join("deleting.json"))
     }
 
+    /// The record of a server that is there or being deleted, as far as it can be read.
+    #[must_use]
+    pub fn known(&self) -> Option<Record> {
+        self.record().ok().flatten().or_else(|| self.deleting().ok().flatten())
+    }
+
+    /// Whether this is a copy of a state directory whose original is still there: what `record` names is the original's.
+    #[must_use]
+    pub fn is_copy(&self, record: &Record) -> bool {
+        let original = record.home.as_ref().filter(|home| **home != self.0).map(|home| Self::at(home.clone()));
+        original.is_some_and(|original| original.known().is_some_and(|there| there.id == record.id))
+    }
+
     /// From here on the server can only be deleted.
     pub fn begin_deletion(&self) -> io::Result<()> {
         match fs::rename(self.join("spec.json"), self.join("deleting.json")) {
@@ -176,10 +192,12 @@ impl ServerDir {
 
     /// The server that is being deleted has left its network: its address holds the network no longer.
     pub fn forget_address(&self) -> io::Result<()> {
-        match self.deleting()? {
+        match self.deleting() {
             // Not forced to disk: no network outlives the machine's crash.
-            Some(record) => write(&self.0, "deleting.json", &Record { address: None, ..record }, Durable::No),
-            None => Ok(()),
+            Ok(Some(record)) => write(&self.0, "deleting.json", &Record { address: None, ..record }, Durable::No),
+            // One that can't be read holds no address either.
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 

@@ -14,8 +14,8 @@ use std::path::Path;
 use rustix::fs::{Access, XattrFlags};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
+use super::hidden::Hidden;
 use super::layers::upper_dir;
-use super::own_files::HIDDEN;
 use super::sys::{Fault, at};
 
 /// Trees whose files are written in place: package databases, configuration.
@@ -25,9 +25,14 @@ const EMPTIED: [&str; 1] = ["var/log"];
 /// The capability that mounting needs (linux/capability.h).
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Whether this process may make namespaces without a user namespace.
+/// Whether this process may make namespaces without a user namespace. Root of a user namespace holds the capability for
+/// what belongs to that one only — no devices, no control groups of the host's — and is served like an ordinary user.
 #[must_use]
 pub fn is_privileged() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if map.split_ascii_whitespace().ne(["0", "0", "4294967295"]) {
+        return false;
+    }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
@@ -66,10 +71,10 @@ pub fn explain(error: io::Error) -> Fault {
 }
 
 /// Fills the upper layers of `overlays`.
-pub fn fill_upper(overlays: &[String]) -> Result<(), Fault> {
+pub fn fill_upper(overlays: &[String], hidden: &Hidden) -> Result<(), Fault> {
     for path in overlays {
         let Ok(top) = fs::metadata(format!("/{path}")) else { continue };
-        fill(path, top.dev(), Treatment::of(path, Treatment::Shown))?;
+        Filler { device: top.dev(), hidden }.fill(path, Treatment::of(path, Treatment::Shown))?;
     }
     Ok(())
 }
@@ -94,27 +99,35 @@ impl Treatment {
     }
 }
 
-fn fill(path: &str, device: u64, treatment: Treatment) -> Result<(), Fault> {
-    upper_dir(path)?;
-    let Ok(entries) = fs::read_dir(format!("/{path}")) else {
-        // What can't be read is not merged but covered.
-        return rustix::fs::setxattr(format!("disk/up/{path}"), "user.overlay.opaque", b"y", XattrFlags::empty())
-            .map_err(at(format!("can't cover /{path}")));
-    };
-    for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let below = format!("{path}/{name}");
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            // What is mounted below is not part of the overlay's lower layer.
-            if !HIDDEN.contains(&below.as_str()) && entry.metadata().is_ok_and(|there| there.dev() == device) {
-                fill(&below, device, Treatment::of(&below, treatment))?;
+/// Fills the upper layer of one overlay.
+struct Filler<'h> {
+    /// Of the overlay's lower layer: what is mounted below it is no part of it.
+    device: u64,
+    hidden: &'h Hidden,
+}
+
+impl Filler<'_> {
+    fn fill(&self, path: &str, treatment: Treatment) -> Result<(), Fault> {
+        upper_dir(path)?;
+        let Ok(entries) = fs::read_dir(format!("/{path}")) else {
+            // What can't be read is not merged but covered.
+            return rustix::fs::setxattr(format!("disk/up/{path}"), "user.overlay.opaque", b"y", XattrFlags::empty())
+                .map_err(at(format!("can't cover /{path}")));
+        };
+        for entry in entries.flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let below = format!("{path}/{name}");
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                if !self.hidden.contains(&below) && entry.metadata().is_ok_and(|there| there.dev() == self.device) {
+                    self.fill(&below, Treatment::of(&below, treatment))?;
+                }
+            } else if kind.is_file() {
+                give_file(&below, treatment)?;
             }
-        } else if kind.is_file() {
-            give_file(&below, treatment)?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn give_file(path: &str, treatment: Treatment) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! The process that runs one command in a server: `prov internal local-exec DIR`.
 //!
 //! It enters the server's namespaces (its own pid stays outside), starts the command in a session and in the server's
-//! control groups, keeps the ends of its streams, and answers when the command's first process has ended, whoever still
+//! control groups, holding nothing of the host's that the server could reach through it, keeps the ends of its streams, and answers when the command's first process has ended, whoever still
 //! holds the streams. It leads a session of its own, so a signal to its maker's group doesn't reach it; when its maker is gone it ends the command.
 
 use std::ffi::OsString;
@@ -20,13 +20,16 @@ use rustix::thread::ThreadNameSpaceType;
 use seccompiler::BpfProgram;
 
 use super::super::procs::Procs;
-use super::super::state::ServerDir;
+use super::super::state::{InitRecord, ServerDir};
 use super::super::sys::{self, Fault, Side, at};
 use super::super::unprivileged;
-use super::leftover::Family;
+use super::group::Group;
 use super::tail::Tail;
+use super::warden::{Charge, Warden};
 use super::{Reply, Request, frame};
 
+/// How often the command's streams are looked after while it is being ended.
+const INTERVAL: Duration = Duration::from_millis(5);
 /// Marks what a command starts.
 const MARK: &str = "SERVER_COMMAND";
 /// What every command finds in its environment.
@@ -116,9 +119,7 @@ impl Stream {
 
 /// A command that runs.
 struct Run {
-    procs: Procs,
-    namespace: Vec<u8>,
-    mark: String,
+    warden: Warden,
     child: Child,
     handle: OwnedFd,
     streams: [Stream; 2],
@@ -131,54 +132,38 @@ impl Run {
         let gone = || Fault::new("the server does not run").hint("create it again: that starts it");
         let record = server.record().map_err(at("can't read the server's record"))?.ok_or_else(gone)?;
         let init = server.ready_init().map_err(at("can't read init's record"))?.ok_or_else(gone)?;
-        let procs = Procs::open().map_err(at("can't open /proc"))?;
         let init_handle = open_process(init.pid)?;
-        // Checked after the handle is held: the pid can't change hands any more.
-        if procs.stat(init.pid).map(|stat| stat.start) != Some(init.start) {
-            return Err(gone());
-        }
-        let namespace = procs.namespace(init.pid, "pid").ok_or_else(gone)?;
-        let mut groups = Vec::new();
-        for group in &record.cgroups {
-            let members = group.join("cgroup.procs");
-            groups.push(
-                File::options().write(true).open(&members).map_err(at(format!("can't open {}", members.display())))?,
-            );
-        }
-        enter(&init_handle, init.user_namespace)?;
+        let namespace = namespace_of(&init)?.ok_or_else(gone)?;
         let mark = uuid::Uuid::now_v7().to_string();
+        let group = Group::make(&record.cgroups, &mark);
+        let doors = doors(&record.cgroups, group.as_ref())?;
+        let mut warden = Warden::start(&Charge { namespace, mark: format!("{MARK}={mark}"), group })?;
+        enter(&init_handle, init.user_namespace)?;
+        drop(init_handle);
         let filter = init.user_namespace.then(unprivileged::filter).transpose()?;
-        let mut child = spawn(request, &mark, groups, filter)?;
+        let mut child = spawn(request, &mark, doors, filter)?;
+        warden.leads(child.id());
         // The command has its own copy; this one would keep its writer waiting for ever.
         sys::to_null(&[0]).map_err(at("can't let go of the input"))?;
         let handle = open_process(i32::try_from(child.id()).map_err(|_| Fault::new("the pid is no pid"))?)?;
         let stdout = Stream::of(child.stdout.take().expect("the pipe was asked for").into())?;
         let stderr = Stream::of(child.stderr.take().expect("the pipe was asked for").into())?;
-        let deadline = request.limit_ms.map(|limit| begun + Duration::from_millis(limit));
-        Ok(Self {
-            procs,
-            namespace,
-            mark: format!("{MARK}={mark}"),
-            child,
-            handle,
-            streams: [stdout, stderr],
-            deadline,
-        })
+        let limit = request.limit_ms.map(Duration::from_millis);
+        // A deadline beyond what a clock can show is none.
+        let deadline = limit.and_then(|limit| begun.checked_add(limit));
+        Ok(Self { warden, child, handle, streams: [stdout, stderr], deadline })
     }
 
     /// Waits for the end, answers, and keeps the streams flowing for what the command left behind.
     fn finish(mut self) -> ExitCode {
         let waited = self.watch();
         let timed_out = matches!(waited, End::Deadline);
-        if !matches!(waited, End::Exited) {
-            let family = Family {
-                procs: &self.procs,
-                namespace: std::mem::take(&mut self.namespace),
-                leader: i32::try_from(self.child.id()).unwrap_or(-1),
-                mark: std::mem::take(&mut self.mark),
-            };
+        let mut is_whole = false;
+        if matches!(waited, End::Exited) {
+            self.warden.release();
+        } else {
             let (child, streams) = (&mut self.child, &mut self.streams);
-            family.end(|| {
+            is_whole = self.warden.end(INTERVAL, || {
                 let _ = child.try_wait();
                 streams.iter_mut().for_each(Stream::take);
             });
@@ -188,7 +173,8 @@ impl Run {
         let [stdout, stderr] = self.streams;
         let pipes = [stdout.pipe, stderr.pipe];
         let (stdout, stderr) = (stdout.tail.into_bytes(), stderr.tail.into_bytes());
-        let ended = Reply::Ended { status, timed_out, stdout_bytes: stdout.len(), stderr_bytes: stderr.len() };
+        let (stdout_bytes, stderr_bytes) = (stdout.len(), stderr.len());
+        let ended = Reply::Ended { status, timed_out, is_whole, stdout_bytes, stderr_bytes };
         // The maker may be gone; then nobody wants to know.
         let _ = reply(&ended, &[&stdout, &stderr]);
         keep_flowing(pipes);
@@ -237,6 +223,24 @@ fn open_process(pid: i32) -> Result<OwnedFd, Fault> {
     pidfd_open(pid, PidfdFlags::empty()).map_err(at(format!("can't reach process {}", pid.as_raw_nonzero())))
 }
 
+/// The pid namespace of init, if it still is the process that its record names. The host's `/proc` is let go of before
+/// anything is started in the server.
+fn namespace_of(init: &InitRecord) -> Result<Option<Vec<u8>>, Fault> {
+    let procs = Procs::open().map_err(at("can't open /proc"))?;
+    // Checked after a handle is held: the pid can't change hands any more.
+    let is_init = procs.stat(init.pid).map(|stat| stat.start) == Some(init.start);
+    Ok(is_init.then(|| procs.namespace(init.pid, "pid")).flatten())
+}
+
+/// What the command writes to, to join the server's groups: its own group in the place of the one that it is below.
+fn doors(groups: &[PathBuf], own: Option<&Group>) -> Result<Vec<File>, Fault> {
+    let door = |group: &PathBuf| match own.filter(|own| own.is_below(group)) {
+        Some(own) => own.door(),
+        None => File::options().write(true).open(group.join("cgroup.procs")),
+    };
+    groups.iter().map(|group| door(group).map_err(at(format!("can't join {}", group.display())))).collect()
+}
+
 /// Enters all namespaces of init at once: the kernel takes the user namespace first (setns(2)).
 fn enter(init: &OwnedFd, user_namespace: bool) -> Result<(), Fault> {
     let mut kinds = ThreadNameSpaceType::MOUNT
@@ -264,6 +268,7 @@ fn spawn(request: &Request, mark: &str, groups: Vec<File>, filter: Option<BpfPro
             rustix::io::write(group, b"0")?;
         }
         sys::give_up_the_machine();
+        sys::be_an_ordinary_victim();
         if let Some(filter) = &filter {
             seccompiler::apply_filter(filter).map_err(|_| io::Error::last_os_error())?;
         }

@@ -1,14 +1,17 @@
 //! Everything that a command started in a server, found wherever it moved, and ended.
 //!
-//! Found by its session, its mark in the environment, and its parents. What clears its environment, leaves the session
-//! and loses its parent as well is not found: that is a daemon, and ends with the server.
+//! Found by its control group where it has one; else by its session, its mark in the environment, and its parents, and
+//! then what clears its environment, leaves the session and loses its parent as well is not found: it ends with the
+//! server.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::procs::Procs;
+use super::super::procs::{Procs, Stat};
+use super::group::Group;
+use super::warden::Charge;
 
 /// How long processes may take to end by themselves.
 const GRACE: Duration = Duration::from_secs(1);
@@ -19,48 +22,48 @@ const INTERVAL: Duration = Duration::from_millis(5);
 
 /// What one command started.
 #[derive(Debug)]
-pub struct Family<'p> {
+pub struct Family<'a> {
     /// The host's processes.
-    pub procs: &'p Procs,
-    /// The server's pid namespace.
-    pub namespace: Vec<u8>,
-    /// The command's first process, leader of its session.
-    pub leader: i32,
-    /// `NAME=VALUE` in its environment.
-    pub mark: String,
+    pub procs: &'a Procs,
+    /// The command's first process, leader of its session, if it came to that.
+    pub leader: Option<i32>,
+    /// What the command is known by.
+    pub charge: &'a Charge,
 }
 
 impl Family<'_> {
     /// Those that still run.
     #[must_use]
     pub fn living(&self) -> BTreeSet<i32> {
-        let inside = |pid: i32| self.procs.namespace(pid, "pid").is_some_and(|namespace| namespace == self.namespace);
+        let Charge { namespace, mark, group } = self.charge;
+        let inside = |pid: i32| self.procs.namespace(pid, "pid").is_some_and(|other| other == *namespace);
         let all: Vec<_> = self
             .procs
             .pids()
             .into_iter()
             .filter_map(|pid| Some((pid, self.procs.stat(pid)?)))
-            .filter(|(pid, stat)| stat.lives() && inside(*pid))
+            .filter(|(_, stat)| stat.lives())
             .collect();
-        let own = |pid: i32, session: i32| session == self.leader || self.procs.carries(pid, &self.mark);
-        let mut found: BTreeSet<i32> =
-            all.iter().filter(|(pid, stat)| own(*pid, stat.session)).map(|(pid, _)| *pid).collect();
+        let members: BTreeSet<i32> = group.iter().flat_map(Group::members).collect();
+        let own = |pid: i32, session: i32| Some(session) == self.leader || self.procs.carries(pid, mark);
+        let is_own = |(pid, stat): &(i32, Stat)| members.contains(pid) || (inside(*pid) && own(*pid, stat.session));
+        let mut found: BTreeSet<i32> = all.iter().filter(|one| is_own(one)).map(|(pid, _)| *pid).collect();
         loop {
             let before = found.len();
-            let children = all.iter().filter(|(_, stat)| found.contains(&stat.parent)).map(|(pid, _)| *pid);
-            found.extend(children.collect::<Vec<_>>());
+            let children = all.iter().filter(|(pid, stat)| found.contains(&stat.parent) && inside(*pid));
+            found.extend(children.map(|(pid, _)| *pid).collect::<Vec<_>>());
             if found.len() == before {
                 return found;
             }
         }
     }
 
-    /// Asks all of them to end, then makes them; `meanwhile` runs between looks. Whether none is left.
-    pub fn end(&self, mut meanwhile: impl FnMut()) -> bool {
+    /// Asks all of them to end, then makes them. Whether none is left that can be found.
+    #[must_use]
+    pub fn end(&self) -> bool {
         let begun = Instant::now();
         signal(&self.living(), Signal::TERM);
         loop {
-            meanwhile();
             let living = self.living();
             if living.is_empty() {
                 return true;
@@ -69,6 +72,7 @@ impl Family<'_> {
                 return false;
             }
             if begun.elapsed() > GRACE {
+                self.charge.group.iter().for_each(Group::kill);
                 signal(&living, Signal::KILL);
             }
             std::thread::sleep(INTERVAL);

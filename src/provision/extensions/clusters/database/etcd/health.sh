@@ -1,14 +1,15 @@
 # Every member must answer, and exactly one must be the leader.
 export ETCDCTL_API=3
+etcd() { etcdctl --endpoints "$endpoints" --dial-timeout 1s --command-timeout 5s "$@"; }
 endpoints=
 count=0
 for peer in $PROV_PEERS; do
   endpoints+="${endpoints:+,}http://${peer#*=}:$PROV_PARAM_CLIENT_PORT"
   count=$((count + 1))
 done
-for _ in {1..200}; do
-  if etcdctl --endpoints "$endpoints" endpoint health >/tmp/prov-etcd-health 2>&1; then
-    status=$(etcdctl --endpoints "$endpoints" endpoint status 2>/dev/null || true)
+while ((SECONDS < 45)); do
+  if etcd endpoint health >/tmp/prov-etcd-health 2>&1; then
+    status=$(etcd endpoint status 2>/dev/null || true)
     leaders=$(printf '%s\n' "$status" | awk -F', ' '$5 == "true"' | wc -l)
     members=$(printf '%s\n' "$status" | wc -l)
     if [[ $leaders == 1 && $members == "$count" ]]; then

@@ -13,5 +13,8 @@ stop() {
 
 mkdir -p /run/prov /var/log/prov
 stop /run/prov/buildkitd.pid
-setsid buildkitd --addr "tcp://0.0.0.0:$PROV_PARAM_PORT" </dev/null >>/var/log/prov/buildkitd.log 2>&1 &
+# It asks nobody who they are: only the server itself and its network reach it.
+addresses=(--addr "tcp://127.0.0.1:$PROV_PARAM_PORT")
+[[ $PROV_SERVER_ADDRESS == 127.0.0.1 ]] || addresses+=(--addr "tcp://$PROV_SERVER_ADDRESS:$PROV_PARAM_PORT")
+setsid buildkitd "${addresses[@]}" </dev/null >>/var/log/prov/buildkitd.log 2>&1 &
 echo "$!" >/run/prov/buildkitd.pid

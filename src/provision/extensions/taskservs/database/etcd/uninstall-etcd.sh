@@ -12,4 +12,4 @@ stop() {
 }
 
 stop /run/prov/etcd.pid
-rm -rf /var/lib/prov/etcd /var/log/prov/etcd.log
+rm -rf /var/lib/prov/etcd /var/log/prov/etcd.log /run/prov/etcd.flags

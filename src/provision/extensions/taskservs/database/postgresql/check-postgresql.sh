@@ -1,7 +1,8 @@
-# Tries a command until it works, for as long as a service may need to come up.
+# Tries a command until it works, for as long as a service may need to come up; well below the time that a check has,
+# so that it can still say why it gives up.
 try() {
-  local error
-  for _ in {1..100}; do
+  local error=
+  while ((SECONDS < 10)); do
     if error=$("$@" 2>&1); then
       return 0
     fi

@@ -1,6 +1,11 @@
 # pg_ctl hands its options to a shell: nothing may stand there that means something to one.
 [[ $PROV_PARAM_PORT =~ ^[0-9]+$ ]] || { echo "port must be a number" >&2; exit 2; }
 [[ $PROV_PARAM_LISTEN =~ ^[][A-Za-z0-9.:,*_-]*$ ]] || { echo "listen must be addresses with commas between them" >&2; exit 2; }
+listen=$PROV_PARAM_LISTEN
+if [[ -z $listen ]]; then
+  listen=127.0.0.1
+  [[ $PROV_SERVER_ADDRESS == 127.0.0.1 ]] || listen+=,$PROV_SERVER_ADDRESS
+fi
 # The service's user may not look into this user's home.
 cd /
 bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
@@ -15,4 +20,4 @@ if [[ ! -s $data/PG_VERSION ]]; then
 fi
 runuser -u postgres -- "$bin/pg_ctl" --pgdata "$data" --silent --mode fast stop 2>/dev/null || true
 runuser -u postgres -- "$bin/pg_ctl" --pgdata "$data" --silent --wait --log /var/log/prov/postgresql.log \
-  --options "-p $PROV_PARAM_PORT -k /run/prov/postgresql -c listen_addresses='$PROV_PARAM_LISTEN'" start </dev/null
+  --options "-p $PROV_PARAM_PORT -k /run/prov/postgresql -c listen_addresses='$listen'" start </dev/null

@@ -1,3 +1,8 @@
+[[ $PROV_PARAM_PORT =~ ^[0-9]+$ ]] || { echo "port must be a number" >&2; exit 2; }
+[[ $PROV_PARAM_BIND =~ ^[A-Za-z0-9.:*\ -]*$ ]] || { echo "bind must be addresses with blanks between them" >&2; exit 2; }
+[[ $PROV_PARAM_PASSWORD =~ ^[[:graph:]]*$ && $PROV_PARAM_PASSWORD != *[\"\'\\]* ]] || { echo "password must hold no blanks, quotes or backslashes" >&2; exit 2; }
+[[ $PROV_PARAM_PROTECTED_MODE =~ ^(yes|no)$ ]] || { echo "protected_mode must be yes or no" >&2; exit 2; }
+
 # Ends the process in the pid file, if it runs.
 stop() {
   local pid_file=$1 pid
@@ -13,5 +18,20 @@ stop() {
 
 mkdir -p /run/prov /var/log/prov /var/lib/prov/redis
 stop /run/prov/redis.pid
-redis-server --daemonize yes --port "$PROV_PARAM_PORT" --bind "$PROV_PARAM_BIND" --protected-mode no \
-  --dir /var/lib/prov/redis --appendonly yes --pidfile /run/prov/redis.pid --logfile /var/log/prov/redis.log
+bind=$PROV_PARAM_BIND
+if [[ -z $bind ]]; then
+  bind=127.0.0.1
+  [[ $PROV_SERVER_ADDRESS == 127.0.0.1 ]] || bind+=" $PROV_SERVER_ADDRESS"
+fi
+# By standard input: a password has no business on a command line.
+redis-server - <<CONFIG
+daemonize yes
+port $PROV_PARAM_PORT
+bind $bind
+protected-mode $PROV_PARAM_PROTECTED_MODE
+${PROV_PARAM_PASSWORD:+requirepass "$PROV_PARAM_PASSWORD"}
+dir /var/lib/prov/redis
+appendonly yes
+pidfile /run/prov/redis.pid
+logfile /var/log/prov/redis.log
+CONFIG

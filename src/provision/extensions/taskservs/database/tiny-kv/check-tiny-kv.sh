@@ -1,7 +1,8 @@
-# Tries a command until it works, for as long as a service may need to come up.
+# Tries a command until it works, for as long as a service may need to come up; well below the time that a check has,
+# so that it can still say why it gives up.
 try() {
-  local error
-  for _ in {1..100}; do
+  local error=
+  while ((SECONDS < 10)); do
     if error=$("$@" 2>&1); then
       return 0
     fi
@@ -11,9 +12,11 @@ try() {
   return 1
 }
 
+host=${PROV_PARAM_LISTEN%%,*}
+[[ -n $host && $host != 0.0.0.0 ]] || host=127.0.0.1
 answers() {
   local answer
-  exec 3<>"/dev/tcp/127.0.0.1/$PROV_PARAM_PORT"
+  exec 3<>"/dev/tcp/$host/$PROV_PARAM_PORT"
   printf 'PING\r\n' >&3
   read -r -t 2 answer <&3
   [[ $answer == "+PONG"* ]]

@@ -13,6 +13,11 @@ stop() {
 
 mkdir -p /run/prov /var/log/prov /var/lib/prov/tiny-kv
 stop /run/prov/tiny-kv.pid
-setsid /usr/local/lib/prov/prov internal tiny-kv "0.0.0.0:$PROV_PARAM_PORT" /var/lib/prov/tiny-kv/log \
+listen=$PROV_PARAM_LISTEN
+if [[ -z $listen ]]; then
+  listen=127.0.0.1
+  [[ $PROV_SERVER_ADDRESS == 127.0.0.1 ]] || listen+=,$PROV_SERVER_ADDRESS
+fi
+setsid /usr/local/lib/prov/prov internal tiny-kv "${listen//,/:$PROV_PARAM_PORT,}:$PROV_PARAM_PORT" /var/lib/prov/tiny-kv/log \
   </dev/null >>/var/log/prov/tiny-kv.log 2>&1 &
 echo "$!" >/run/prov/tiny-kv.pid

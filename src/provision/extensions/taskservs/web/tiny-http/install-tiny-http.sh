@@ -13,6 +13,11 @@ stop() {
 
 mkdir -p /run/prov /var/log/prov
 stop /run/prov/tiny-http.pid
-setsid /usr/local/lib/prov/prov internal tiny-http "0.0.0.0:$PROV_PARAM_PORT" "$PROV_PARAM_GREETING from $PROV_SERVER_NAME" \
+listen=$PROV_PARAM_LISTEN
+if [[ -z $listen ]]; then
+  listen=127.0.0.1
+  [[ $PROV_SERVER_ADDRESS == 127.0.0.1 ]] || listen+=,$PROV_SERVER_ADDRESS
+fi
+setsid /usr/local/lib/prov/prov internal tiny-http "${listen//,/:$PROV_PARAM_PORT,}:$PROV_PARAM_PORT" "$PROV_PARAM_GREETING from $PROV_SERVER_NAME" \
   </dev/null >>/var/log/prov/tiny-http.log 2>&1 &
 echo "$!" >/run/prov/tiny-http.pid
