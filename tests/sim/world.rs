@@ -154,14 +154,23 @@ impl World {
         match what {
             8..=12 => self.commit(),
             13..=16 => self.take_request(),
-            17..=20 => self.hear(),
+            17..=20 => {
+                self.hear();
+                Ok(())
+            }
             21..=24 => self.end_one(pick, true),
             25 => self.end_one(pick, !all),
-            26 => self.pass_time(),
+            26 => {
+                self.pass_time();
+                Ok(())
+            }
             27 if all => self.fail_commit(),
             28 => self.crash(pick),
             29 if all => self.kill_supervisor(pick),
-            30 => self.ask(pick),
+            30 => {
+                self.ask(pick);
+                Ok(())
+            }
             31 if all => {
                 self.tell(|| "the next start is refused".to_owned());
                 self.supervisor.refuse(pick % 4 != 0);
@@ -271,14 +280,13 @@ impl World {
     }
 
     /// The daemon hears the oldest report.
-    fn hear(&mut self) -> Check {
-        let Some(told) = self.reports.pop_front() else { return Ok(()) };
+    fn hear(&mut self) {
+        let Some(told) = self.reports.pop_front() else { return };
         self.tell(|| format!("the daemon hears {told:?}"));
         if self.hears_twice {
             self.driver.hear(told.clone(), self.now);
         }
         self.driver.hear(told, self.now);
-        Ok(())
     }
 
     /// One of the processes ends.
@@ -291,12 +299,11 @@ impl World {
     }
 
     /// Time passes until something is due; where nothing may go wrong, no time to speak of.
-    fn pass_time(&mut self) -> Check {
+    fn pass_time(&mut self) {
         let due = self.driver.next_wake().filter(|_| self.trouble == Trouble::All).unwrap_or(self.now);
         self.now = due.max(self.now).plus(Duration::from_millis(1));
         let now = self.now.0;
         self.tell(|| format!("it is {now}"));
-        Ok(())
     }
 
     /// The daemon dies, and starts again. The supervisor has heard so many of the requests that were on their way.
@@ -329,17 +336,17 @@ impl World {
     }
 
     /// Somebody wants something.
-    fn ask(&mut self, pick: usize) -> Check {
+    fn ask(&mut self, pick: usize) {
         let index = pick / 16 % self.batches.len();
         if self.trouble == Trouble::Crashes || self.work_of(index).is_none() {
             self.submit(index);
-            return Ok(());
+            return;
         }
-        let Some(id) = self.batches[index].sent.map(WorkId::from) else { return Ok(()) };
+        let Some(id) = self.batches[index].sent.map(WorkId::from) else { return };
         let (reply, answer) = oneshot::channel();
         let asked = match pick % 8 {
             0 | 1 => {
-                self.driver.cancel(id, None, pick % 2 == 0, reply, self.now);
+                self.driver.cancel(id, None, pick.is_multiple_of(2), reply, self.now);
                 Asked::Cancel(index)
             }
             2 | 3 => {
@@ -347,12 +354,12 @@ impl World {
                 self.driver.cancel(id, Some(operation), false, reply, self.now);
                 Asked::CancelOperation
             }
-            4 if pick % 3 == 0 && self.draining.is_none() => {
+            4 if pick.is_multiple_of(3) && self.draining.is_none() => {
                 let (reply, drained) = oneshot::channel();
-                self.driver.drain(pick % 2 == 0, reply, self.now);
+                self.driver.drain(pick.is_multiple_of(2), reply, self.now);
                 self.draining = Some(drained);
                 self.tell(|| "the daemon drains".to_owned());
-                return Ok(());
+                return;
             }
             _ => {
                 self.driver.retry(id, &self.store, reply, self.now);
@@ -361,7 +368,6 @@ impl World {
         };
         self.tell(|| format!("somebody asks: {asked:?}"));
         self.asked.push((asked, answer));
-        Ok(())
     }
 
     /// Sends a batch, unless it is on its way or was accepted: the same key makes it one batch however often it is sent.
@@ -421,7 +427,7 @@ impl World {
             } else if !self.requests.is_empty() {
                 self.take_request()?;
             } else {
-                self.hear()?;
+                self.hear();
             }
         }
         Ok(moved)
