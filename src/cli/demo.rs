@@ -84,7 +84,7 @@ async fn play(stage: &mut Stage, printer: &Printer) -> Result<(), CliError> {
     prove(stage, &servers, printer)?;
     printer.remark("\n== A second batch: a server, then an operation that fails on purpose");
     let failed = execute(&client, &second_batch(), printer).await?;
-    printer.out(&super::batch::text(&failed))?;
+    printer.out(&super::batch::overview(&failed))?;
     if failed.summary.status != BatchStatus::RolledBack {
         let what = format!("the second batch ended {}, not RolledBack", failed.summary.status);
         return Err(CliError::new(Kind::Failure, what));

@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::List => list(&workspace, printer),
         Command::Show { infra, settings } => show(&workspace, infra, settings.as_deref(), printer),
         Command::Validate { infras, settings } => {
-            validate(&workspace, infras, settings.as_deref(), printer, &Reporter::from_env(global.quiet))
+            validate(&workspace, infras, settings.as_deref(), printer, &Reporter::from_env(global.is_quiet()))
         }
     }
 }

@@ -30,6 +30,7 @@ mod taskserv;
 mod watch;
 mod workflow;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -71,6 +72,14 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub workspace: PathBuf,
+}
+
+impl Global {
+    /// Whether remarks are unwanted: on request, and where a program reads standard error, which has the error alone.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet || (self.output.is_structured() && !std::io::stderr().is_terminal())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,7 +163,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Logout(args) => login::logout(&args, global),
         Command::Whoami => login::whoami(global),
         Command::Tasks(args) => tasks::run(args, global),
-        Command::Workflow(args) => workflow::run(args, global),
+        Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Doctor => doctor::run(global),
         Command::Config(args) => config::run(&args, global),

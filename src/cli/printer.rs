@@ -36,6 +36,12 @@ impl Format {
     pub const fn is_structured(self) -> bool {
         matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
     }
+
+    /// Whether people read it.
+    #[must_use]
+    pub const fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
 }
 
 /// Rows for people: the header, and for each item its cells. The first `narrow` columns are shown unless all are asked
@@ -50,6 +56,15 @@ pub struct Rows {
     pub rows: Vec<Vec<String>>,
 }
 
+/// Whether anybody reads standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as is known.
+    There,
+    /// The pipe is closed.
+    Gone,
+}
+
 /// Prints as the global options say.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
@@ -61,7 +76,7 @@ impl Printer {
     /// As the options say.
     #[must_use]
     pub fn new(global: &Global) -> Self {
-        Self { format: global.output, quiet: global.quiet }
+        Self { format: global.output, quiet: global.is_quiet() }
     }
 
     /// The format asked for.
@@ -89,19 +104,20 @@ impl Printer {
         }
     }
 
-    /// Prints a part of a list, and says how much more there is and how to get it.
+    /// Prints a part of a list that begins after `offset` items, and says how much more there is and how to get it.
     ///
     /// # Errors
     /// When standard output can't be written.
     pub fn part<T: Serialize>(
         &self,
         part: &Part<T>,
+        offset: usize,
         more: &str,
         rows: impl FnOnce(&[T]) -> Rows,
     ) -> Result<(), CliError> {
         self.list(&part.items, rows)?;
         let shown = part.items.len() as u64;
-        if part.total > shown && !self.format.is_structured() {
+        if shown > 0 && part.total > shown.saturating_add(offset as u64) && !self.format.is_structured() {
             self.remark(&format!("{shown} of {}; more with {more}", part.total));
         }
         Ok(())
@@ -125,11 +141,18 @@ impl Printer {
     /// # Errors
     /// When standard output can't be written.
     pub fn out(&self, text: &str) -> Result<(), CliError> {
-        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}")))
-            }
-            _ => Ok(()),
+        self.write(text.as_bytes()).map(|_| ())
+    }
+
+    /// Prints bytes as they are, and says whether anybody still reads.
+    ///
+    /// # Errors
+    /// When standard output can't be written; that nobody reads any more is none.
+    pub fn write(&self, bytes: &[u8]) -> Result<Reader, CliError> {
+        match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+            Ok(()) => Ok(Reader::There),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}"))),
         }
     }
 
@@ -265,6 +288,13 @@ pub fn short(duration: Duration) -> String {
         seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
         seconds => format!("{}d", seconds / 86_400),
     }
+}
+
+/// `1 operation`, `2 operations`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// A cell that may be empty.

@@ -71,7 +71,7 @@ struct Meant {
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let workspace =
         Workspace::open(&global.workspace).map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
-    let reporter = Reporter::from_env(global.quiet);
+    let reporter = Reporter::from_env(global.is_quiet());
     let at = At { workspace: &workspace, reporter: &reporter, global };
     match &args.command {
         Command::Create(change) => at.create(change, false),

@@ -83,7 +83,7 @@ struct List {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let workspace = Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))?;
-    let reporter = Reporter::from_env(global.quiet);
+    let reporter = Reporter::from_env(global.is_quiet());
     match &args.command {
         Command::Create(create) => self::create(create, &workspace, &reporter, global),
         Command::Delete(delete) => self::delete(delete, &workspace, &reporter, global),
