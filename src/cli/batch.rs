@@ -12,6 +12,7 @@ use super::error::CliError;
 use super::infra::settings_error;
 use super::printer::{Rows, age, counted, or_dash};
 use super::watch::{self, FollowArgs, TimeoutArgs};
+use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::batch::{BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView};
 use crate::api::envelope::Code;
@@ -70,8 +71,8 @@ struct FileArgs {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only those in this status: Pending, Running, Completed, Failed, Cancelled, RollingBack, RolledBack or RollbackFailed
-    #[arg(long, value_name = "STATUS")]
+    /// Only those in this status
+    #[arg(long, value_name = "STATUS", ignore_case = true, value_parser = one_of(BatchStatus::ALL, BatchStatus::as_str))]
     status: Option<BatchStatus>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]

@@ -6,7 +6,9 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::Map;
 
 use super::error::{CliError, Kind};
-use super::printer::{Printer, Rows};
+use super::infra::settings_error;
+use super::printer::{Printer, Rows, counted};
+use super::servers::workspace;
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::batch::Payload;
@@ -40,7 +42,7 @@ enum Command {
 #[derive(Debug, ClapArgs)]
 struct Change {
     /// The cluster's definition
-    #[arg(value_name = "TYPE", required_unless_present = "operation", conflicts_with = "operation")]
+    #[arg(value_name = "TYPE", add = complete::cluster_types(), required_unless_present = "operation", conflicts_with = "operation")]
     cluster_type: Option<Name>,
     #[command(flatten)]
     target: Target,
@@ -65,8 +67,7 @@ struct Meant {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
-    let workspace =
-        Workspace::open(&global.workspace).map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
+    let workspace = workspace(global)?;
     let reporter = Reporter::from_env(global.is_quiet());
     match &args.command {
         Command::Create(change) => create(change, &workspace, &reporter, global),
@@ -106,9 +107,9 @@ fn delete(args: &Change, workspace: &Workspace, reporter: &Reporter, global: &Gl
     }
     target.agree_to(&deletion, global)?;
     let count = clusters.delete(&deletion).map_err(|error| failed(&error))?;
-    let noun = if count == 1 { "server" } else { "servers" };
-    printer.item(&count, meant.name.as_str(), |count| {
-        format!("Successfully deleted cluster {} with {count} {noun}\n", meant.name)
+    printer.item(&count, meant.name.as_str(), |count| match count {
+        0 => format!("There is no cluster {} in {}: nothing was deleted\n", meant.name, target.infra),
+        _ => format!("Successfully deleted cluster {} with {}\n", meant.name, counted(*count, "server")),
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -125,7 +126,7 @@ fn meant(args: &Change, workspace: &Workspace) -> Result<Meant, CliError> {
     let name = args.cluster_type.clone().expect("clap asks for it where there is no operation");
     let settings = match load(workspace, &target.infra, target.settings.as_deref()) {
         Err(error) if error.is_not_found() && target.settings.is_none() => None,
-        other => Some(other.map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?),
+        other => Some(other.map_err(|error| settings_error(&error))?),
     };
     let declared =
         settings.and_then(|settings| settings.clusters.into_iter().find(|cluster| cluster.cluster_type == name));

@@ -46,6 +46,10 @@ const KV_PORT: u16 = 6380;
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
+    if !printer.format().is_for_people() {
+        let error = CliError::new(Kind::Usage, "the demo is for people and comes in no other format");
+        return Err(error.hint("leave --output away".to_owned()));
+    }
     let start = Instant::now();
     let mut stage = Stage::set()?;
     printer.remark(&format!("a daemon of its own, in {}", stage.directory.display()));

@@ -15,6 +15,7 @@ mod confirm;
 mod connect;
 mod demo;
 mod doctor;
+mod environment;
 pub mod error;
 mod generate;
 mod infra;
@@ -24,17 +25,21 @@ pub mod printer;
 mod progress;
 mod serve;
 mod servers;
+mod style;
 mod target;
 mod tasks;
 mod taskserv;
+mod usage;
 mod watch;
+mod words;
 mod workflow;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 pub use error::{CliError, Kind};
 pub use printer::{Format, Printer};
@@ -134,16 +139,15 @@ enum Command {
 /// Parses the arguments, runs the command, and says what went wrong.
 #[must_use]
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
+    clap_complete::CompleteEnv::with_factory(complete::tree).complete();
+    style::init();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed pipe is the only way this fails, and then nobody reads.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return usage::report(&error, &args),
     };
     let global = cli.global.clone();
+    Printer::new(&global).warnings(&environment::suspicious(std::env::vars_os()));
     match dispatch(cli.command, &global) {
         Ok(code) => code,
         Err(error) => error.report(global.output),
@@ -169,7 +173,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Config(args) => config::run(&args, global),
         Command::Completions(args) => generate::completions(&args, global),
         Command::Man(args) => generate::man(&args, global),
-        Command::Help(args) => generate::help(&args, global),
+        Command::Help(args) => generate::help(&args),
         Command::Version => generate::version(global),
     }
 }

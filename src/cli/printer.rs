@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use console::{measure_text_width, truncate_str};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Global;
 use super::error::{CliError, Kind};
+use super::{Global, style};
 use crate::client::Part;
 use crate::model::time::Timestamp;
 
@@ -97,7 +97,11 @@ impl Printer {
     /// When standard output can't be written; a closed pipe is no error.
     pub fn list<T: Serialize>(&self, items: &[T], rows: impl FnOnce(&[T]) -> Rows) -> Result<(), CliError> {
         match self.format {
-            Format::Table | Format::Wide => self.out(&table(&rows(items), self.format == Format::Wide, width())),
+            Format::Table | Format::Wide => {
+                let is_wide = self.format == Format::Wide;
+                // Who asks for every column gets every column; the terminal may wrap them.
+                page(&table(&rows(items), is_wide, width().filter(|_| !is_wide)))
+            }
             Format::Name => self.out(&ids(&rows(items))),
             Format::Jsonl => self.out(&items.iter().map(|item| line(item)).collect::<String>()),
             Format::Json | Format::Yaml => self.data(&items),
@@ -149,11 +153,7 @@ impl Printer {
     /// # Errors
     /// When standard output can't be written; that nobody reads any more is none.
     pub fn write(&self, bytes: &[u8]) -> Result<Reader, CliError> {
-        match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
-            Ok(()) => Ok(Reader::There),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
-            Err(error) => Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}"))),
-        }
+        write(bytes)
     }
 
     /// A remark for people, on standard error.
@@ -181,6 +181,26 @@ impl Printer {
     }
 }
 
+/// Writes bytes to standard output, and says whether anybody still reads.
+///
+/// # Errors
+/// When standard output can't be written; that nobody reads any more is none.
+pub fn write(bytes: &[u8]) -> Result<Reader, CliError> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}"))),
+    }
+}
+
+/// Shows text that may be long: over the pager that `PAGER` names, where it doesn't fit the terminal.
+///
+/// # Errors
+/// As [`write`].
+pub fn page(text: &str) -> Result<(), CliError> {
+    if style::paged(text) { Ok(()) } else { write(text.as_bytes()).map(|_| ()) }
+}
+
 fn line<T: Serialize>(item: &T) -> String {
     format!("{}\n", serde_json::to_value(item).unwrap_or(Value::Null))
 }
@@ -200,20 +220,27 @@ fn table(rows: &Rows, wide: bool, width: Option<u16>) -> String {
     if let Some(width) = width {
         widths = fit(&widths, usize::from(width));
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    for line in &lines {
-        table.add_row(line.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)));
+    lines.iter().map(|line| row(line, &widths)).collect()
+}
+
+/// One line of a table: the last cell is not padded.
+fn row(cells: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    let mut gap = 0;
+    for (cell, width) in cells.iter().zip(widths) {
+        let shown = cut(cell, *width);
+        if !shown.is_empty() {
+            line += &" ".repeat(gap);
+            line += &style::coloured(cell, &shown);
+            gap = 0;
+        }
+        gap += width.saturating_sub(chars(&shown)) + GAP;
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, GAP));
-    }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    line + "\n"
 }
 
 /// Spaces between columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 /// No column is cut below this for the sake of others.
 const LEAST: usize = 9;
 /// So many columns are always shown: id, name and status.
@@ -222,11 +249,10 @@ const ALWAYS: usize = 3;
 /// Columns of these natural widths made to fit into `width`: the widest are cut first, then the last are left out, and
 /// only then is the id cut.
 fn fit(natural: &[usize], width: usize) -> Vec<usize> {
-    let gap = usize::from(GAP);
     let mut columns = natural.len();
     loop {
         let mut widths = natural[..columns].to_vec();
-        let mut over = widths.iter().map(|width| width + gap).sum::<usize>().saturating_sub(width + gap);
+        let mut over = widths.iter().map(|width| width + GAP).sum::<usize>().saturating_sub(width + GAP);
         while over > 0
             && let Some(widest) = widths.iter_mut().skip(1).filter(|width| **width > LEAST).max()
         {
@@ -244,16 +270,13 @@ fn fit(natural: &[usize], width: usize) -> Vec<usize> {
     }
 }
 
-/// The cell with at most `width` characters.
+/// The cell in at most `width` columns of a terminal.
 fn cut(cell: &str, width: usize) -> String {
-    if chars(cell) <= width {
-        return cell.to_owned();
-    }
-    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    truncate_str(cell, width, "…").into_owned()
 }
 
 fn chars(text: &str) -> usize {
-    text.chars().count()
+    measure_text_width(text)
 }
 
 /// A cell on one line, without control characters: names and errors come from outside.
@@ -262,15 +285,14 @@ fn clean(cell: &str) -> String {
     cell.trim().chars().map(shown).collect()
 }
 
-/// The terminal's width; none in a pipe.
+/// The terminal's width, or what `COLUMNS` says of it; none in a pipe, where nothing is cut.
 fn width() -> Option<u16> {
-    if let Some(columns) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()) {
-        return Some(columns);
-    }
     if !io::stdout().is_terminal() {
         return None;
     }
-    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let real = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    said.filter(|columns| *columns > 0).or_else(real).filter(|columns| *columns > 0)
 }
 
 /// A duration for people: `3s`, `5m`, `2h`, `4d`.

@@ -9,6 +9,7 @@ use super::connect::{self, ask, block_on};
 use super::error::{CliError, Kind};
 use super::printer::{Reader, Rows, age, or_dash};
 use super::watch::{self, TimeoutArgs};
+use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::list::Page;
 use crate::api::task::{LogQuery, LogStream, Task, TaskFilter, TaskQuery};
@@ -45,14 +46,14 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only those in this status: Pending, Running, Completed, Failed or Cancelled
-    #[arg(long, value_name = "STATUS")]
+    /// Only those in this status
+    #[arg(long, value_name = "STATUS", ignore_case = true, value_parser = one_of(TaskStatus::ALL, TaskStatus::as_str))]
     status: Option<TaskStatus>,
     /// Only those of this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Only those of this infra
-    #[arg(long, short, value_name = "INFRA")]
+    #[arg(long, short, value_name = "INFRA", add = complete::infras())]
     infra: Option<Name>,
     /// Only those of this batch
     #[arg(long, value_name = "ID", add = complete::batches())]
@@ -64,7 +65,7 @@ struct ListArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: usize,
     /// Only those older than this task
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = complete::tasks())]
     after: Option<TaskId>,
 }
 

@@ -42,7 +42,7 @@ enum Submit {
     /// Install a task service, or remove it
     Taskserv {
         /// The task service
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = complete::taskservs())]
         name: Name,
         #[command(flatten)]
         target: TargetArgs,
@@ -56,7 +56,7 @@ enum Submit {
     /// Make a cluster, or delete it
     Cluster {
         /// The cluster's definition
-        #[arg(value_name = "TYPE")]
+        #[arg(value_name = "TYPE", add = complete::cluster_types())]
         cluster_type: Name,
         #[command(flatten)]
         target: TargetArgs,

@@ -23,7 +23,7 @@ fn servers_are_made_kept_replaced_and_deleted() {
     let plan: Value = serde_json::from_str(&check.stdout).unwrap();
     assert_eq!((check.code, &plan["changes"][2]["action"]), (3, &"replace".into()), "{check:?}");
     let refused = sample.prov("servers create --infra production");
-    assert_eq!(refused.code, 7, "{refused:?}");
+    assert_eq!(refused.code, 2, "{refused:?}");
     let expected = "  replace db-1 with all it holds (plan: 1xCPU-1 GB → 1xCPU-768 MB)\nhint: add --yes\n";
     assert!(refused.stderr.ends_with(expected), "{refused:?}");
     let replaced = sample.prov("servers create --infra production --yes");
