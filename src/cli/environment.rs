@@ -47,7 +47,7 @@ pub(super) fn help() -> String {
         _ => format!("{name}\n{:20} {what}\n", ""),
     };
     let variables: String = VARIABLES.iter().map(line).collect();
-    let keys: String = config::keys().map(|key| format!("  {:28} {key}\n", config::variable(key))).collect();
+    let keys: String = config::keys().map(|key| format!("  {:31} {key}\n", config::variable(key))).collect();
     format!(
         "{variables}\nThe daemon's configuration, by variable and by key of the table `[daemon]`, the only one, of a\n\
          workspace's prov.toml, of ~/.config/prov/config.toml and of /etc/prov/config.toml:\n{keys}"

@@ -74,7 +74,7 @@ pub struct CliError {
     /// The request, for the daemon's log.
     pub request_id: Option<String>,
     /// The work that it is about, for programs.
-    pub id: Option<String>,
+    pub id: Option<Box<str>>,
 }
 
 impl CliError {

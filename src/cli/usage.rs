@@ -26,7 +26,7 @@ pub(super) fn report(error: &clap::Error, args: &[OsString]) -> ExitCode {
 /// The format that was asked for, as far as it can be told from arguments that are wrong.
 fn asked(args: &[OsString]) -> Format {
     let words: Vec<&str> = args.iter().map_while(|arg| arg.to_str()).take_while(|arg| *arg != "--").collect();
-    let value = words.iter().enumerate().filter_map(|(position, word)| match *word {
+    let mut values = words.iter().enumerate().filter_map(|(position, word)| match *word {
         "-o" | "--output" => words.get(position + 1).copied(),
         word => {
             let short = word.strip_prefix("-o").filter(|_| !word.starts_with("--"));
@@ -34,8 +34,7 @@ fn asked(args: &[OsString]) -> Format {
             Some(value.strip_prefix('=').unwrap_or(value))
         }
     });
-    let value = value.last();
-    value.and_then(|value| Format::from_str(value, false).ok()).unwrap_or(Format::Table)
+    values.next_back().and_then(|value| Format::from_str(value, false).ok()).unwrap_or(Format::Table)
 }
 
 fn told(error: &clap::Error) -> CliError {

@@ -110,11 +110,11 @@ impl Frame {
                 // One line for the cursor, and one for each of what is always shown.
                 let room = height.saturating_sub(2 + usize::from(note.is_some()));
                 let (shown, hidden) = choose(rows, room);
-                let columns = Columns::fit(&shown, whole, width);
-                let mut lines: Vec<String> = shown.iter().map(|row| columns.line(row, None, now)).collect();
+                let count = if rows.is_empty() { String::new() } else { format!("{}/{}", ended(rows), rows.len()) };
+                let columns = Columns::fit(&shown, whole, width.saturating_sub(count.len() + 1));
+                let mut lines: Vec<String> = shown.iter().map(|row| columns.line(row, "", now)).collect();
                 lines.extend(hidden);
-                let count = (!rows.is_empty()).then(|| (ended(rows), rows.len()));
-                lines.push(columns.line(whole, count, now));
+                lines.push(columns.line(whole, &count, now));
                 lines
             }
         };
@@ -136,7 +136,7 @@ fn choose(rows: &[Row], room: usize) -> (Vec<&Row>, Option<String>) {
     let all = begun.len();
     // Of those that have ended, the latest say most.
     let ended_last = |row: &Row| std::cmp::Reverse(row.completed_at);
-    begun.sort_by(|(_, a), (_, b)| (a.mood.rank(), ended_last(a)).cmp(&(b.mood.rank(), ended_last(b))));
+    begun.sort_by_key(|(_, row)| (row.mood.rank(), ended_last(row)));
     begun.truncate(room.saturating_sub(1));
     begun.sort_by_key(|(position, _)| *position);
     let hidden = (room > 0).then(|| format!("… and {} more", all - begun.len()));
@@ -158,13 +158,12 @@ impl Columns {
         Self { name, bar: if bar < LEAST_BAR { 0 } else { bar } }
     }
 
-    fn line(&self, row: &Row, count: Option<(usize, usize)>, now: Timestamp) -> String {
+    fn line(&self, row: &Row, count: &str, now: Timestamp) -> String {
         let name = truncate_str(&row.name, self.name, "…");
         let name = pad_str(&name, self.name, Alignment::Left, None);
         let bar = if self.bar == 0 { String::new() } else { format!(" {}", bar(row, self.bar, now)) };
         let status = row.mood.style().apply_to(format!("{:STATUS$}", row.status));
         let took = row.started_at.map(|start| precise(row.completed_at.unwrap_or(now).since(start)));
-        let count = count.map(|(done, all)| format!("{done}/{all}")).unwrap_or_default();
         format!("{name}{bar} {status} {:<TIME$} {count}", took.unwrap_or_default()).trim_end().to_owned()
     }
 }
@@ -250,6 +249,7 @@ mod tests {
         }
         let narrow = lines(vec![row("an-operation", Mood::Good, 1.0)], (24, 40), None);
         assert!(narrow[0].contains("an-operation") && narrow[0].contains("Completed"), "{narrow:?}");
+        assert!(narrow[1].ends_with(" 1/1"), "{narrow:?}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Watched {
 
     /// An error about it.
     pub(super) fn error(&self, kind: Kind, message: String) -> CliError {
-        CliError { id: Some(self.id.clone()), ..CliError::new(kind, message) }
+        CliError { id: Some(self.id.as_str().into()), ..CliError::new(kind, message) }
     }
 
     /// Does something until it is done, somebody presses Ctrl-C, or time is up.
