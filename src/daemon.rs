@@ -1,12 +1,14 @@
 //! The composition root of the daemon: store → scheduler → app → listeners; signals; drain.
 
+mod memory;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,6 +28,10 @@ use crate::store::{Store, StoreError};
 
 /// The store's memory.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long, and how often, a store is tried that another process holds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often what has had its time is forgotten.
 const TIDY_INTERVAL: Duration = Duration::from_mins(10);
@@ -128,6 +134,7 @@ const CONTROL_CENTER: &str = "the control center";
 /// # Errors
 /// When it can't start.
 pub fn run(config: Daemon) -> Result<(), DaemonError> {
+    memory::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     runtime.block_on(serve(config))
 }
@@ -142,8 +149,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let listener = listen(ORCHESTRATOR, config.listen, config.insecure)?;
     let control = listen(CONTROL_CENTER, config.control_listen, config.insecure)?;
     let data_dir = private_directory(&config.data_dir)?;
-    let open = |source| DaemonError::Store { path: data_dir.display().to_string(), source };
-    let store = Store::open(&data_dir, CACHE_BYTES).map_err(open)?;
+    let store = open_store(&data_dir).await?;
     let clock = Clock::start();
     let key = SigningKey::load_or_make(&data_dir)?;
     if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
@@ -218,6 +224,26 @@ fn private_directory(path: &Path) -> Result<PathBuf, DaemonError> {
     fs::canonicalize(path).map_err(failed)
 }
 
+/// The store, once it is let go: a daemon that was killed just as it started a supervisor leaves a process that holds the
+/// lock until it has become the supervisor.
+async fn open_store(data_dir: &Path) -> Result<Store, DaemonError> {
+    let (begun, mut told) = (Instant::now(), false);
+    loop {
+        match Store::open(data_dir, CACHE_BYTES) {
+            Err(StoreError::Locked(_)) if begun.elapsed() < LOCK_PATIENCE => {
+                if !told {
+                    tracing::warn!("another process holds the store; waiting a moment for it to let go");
+                    told = true;
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            opened => {
+                return opened.map_err(|source| DaemonError::Store { path: data_dir.display().to_string(), source });
+            }
+        }
+    }
+}
+
 fn program(config: &Daemon) -> Result<Program, DaemonError> {
     let path = match &config.command {
         Some(command) => command.clone(),
@@ -239,7 +265,7 @@ fn limits(config: &Daemon) -> Limits {
     }
 }
 
-/// Forgets now and then what has had its time.
+/// Forgets now and then what has had its time, and gives memory back that a busy time left behind.
 async fn tidy(app: Arc<App>) {
     let mut interval = tokio::time::interval(TIDY_INTERVAL);
     loop {
@@ -247,6 +273,7 @@ async fn tidy(app: Arc<App>) {
         if let Err(error) = app.tidy().await {
             tracing::warn!(%error, "can't forget old idempotency keys");
         }
+        memory::give_free_memory_back();
     }
 }
 

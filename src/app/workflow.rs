@@ -97,6 +97,7 @@ impl App {
             attempt: 0,
             max_attempts: 1,
             exit_code: None,
+            processes_ended: 0,
             progress: 0.0,
             submitted_by: context.username().to_owned(),
         };

@@ -5,22 +5,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::{block_on, failure};
 use super::error::{CliError, Kind};
+use super::own_daemon::{self, OwnDaemon, PATIENCE, failed};
 use super::watch::{self, Limits};
 use super::{Global, Printer};
-use crate::api::auth::LoginRequest;
 use crate::api::batch::BatchView;
-use crate::client::{Client, Servers as Addresses};
+use crate::client::Client;
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::provision::provider::{self, Exec, Server};
@@ -36,8 +33,6 @@ pub struct Args {
     keep: bool,
 }
 
-/// How long the daemon may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// The infra that the demo makes.
 const INFRA: &str = "demo";
 /// Where the two services listen.
@@ -52,18 +47,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     }
     let start = Instant::now();
     let mut stage = Stage::set()?;
-    printer.remark(&format!("a daemon of its own, in {}", stage.directory.display()));
+    printer.remark(&format!("a daemon of its own, in {}", stage.own.directory().display()));
     let played = block_on(async {
         tokio::select! {
+            // Listened for before anything is started.
+            biased;
+            interruption = own_daemon::interruption() => Err(interruption),
             played = play(&mut stage, &printer) => played,
-            _ = tokio::signal::ctrl_c() => Err(CliError::new(Kind::Interrupted, "interrupted; everything is being deleted")),
         }
     });
     printer.remark("\n== Everything is deleted");
     let struck = stage.strike(args.keep && played.is_err());
     played?;
     struck?;
-    let left = what_is_left(&stage.directory, &stage.interfaces);
+    let left = what_is_left(&stage);
     if !left.is_empty() {
         return Err(CliError::new(Kind::Failure, format!("the demo left something behind: {}", left.join(", "))));
     }
@@ -159,76 +156,25 @@ fn prove(stage: &Stage, servers: &[Server], printer: &Printer) -> Result<(), Cli
     Ok(())
 }
 
-/// The demo's own directory and daemon.
+/// The demo's own daemon, and what its servers can be known by.
 struct Stage {
-    directory: PathBuf,
-    daemon: Option<Child>,
+    own: OwnDaemon,
     /// The interfaces by which servers were reached.
     interfaces: BTreeSet<String>,
 }
 
-/// What the daemon writes when it is ready.
-#[derive(Deserialize)]
-struct Ready {
-    orchestrator: String,
-    control_center: String,
-}
-
 impl Stage {
     fn set() -> Result<Self, CliError> {
-        let directory = std::env::temp_dir().join(format!("prov-demo-{}", uuid::Uuid::now_v7().simple()));
-        let made =
-            fs::DirBuilder::new().mode(0o700).create(&directory).and_then(|()| fs::create_dir(directory.join("ws")));
-        made.map_err(|error| failed(&format!("can't make {}", directory.display()), &error))?;
-        let directory =
-            directory.canonicalize().map_err(|error| failed("can't find the directory just made", &error))?;
-        Ok(Self { directory, daemon: None, interfaces: BTreeSet::new() })
-    }
-
-    fn workspace(&self) -> PathBuf {
-        self.directory.join("ws")
+        Ok(Self { own: OwnDaemon::set_up("demo")?, interfaces: BTreeSet::new() })
     }
 
     /// Starts the daemon and logs in as its administrator.
     async fn open(&mut self, printer: &Printer) -> Result<Client, CliError> {
-        let (ready, log) = (self.directory.join("ready.json"), self.directory.join("daemon.log"));
-        let program = std::env::current_exe().map_err(|error| failed("can't find prov itself", &error))?;
-        let log_file = fs::File::create(&log).map_err(|error| failed("can't write the daemon's log", &error))?;
-        let daemon = Command::new(program)
-            .arg("serve")
-            .arg("--workspace")
-            .arg(self.workspace())
-            .arg("--data-dir")
-            .arg(self.directory.join("data"))
-            .args(["--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0", "--drain-seconds", "5"])
-            .arg("--ready-file")
-            .arg(&ready)
-            .stdin(Stdio::null())
-            .stderr(log_file)
-            .spawn();
-        let daemon = self.daemon.insert(daemon.map_err(|error| failed("can't start the daemon", &error))?);
-        let deadline = Instant::now() + PATIENCE;
-        let addresses: Ready = loop {
-            if let Some(ready) = fs::read(&ready).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-                break ready;
-            }
-            let over = daemon.try_wait().is_ok_and(|status| status.is_some()) || Instant::now() > deadline;
-            if over {
-                let mut error = CliError::new(Kind::Failure, "the daemon did not start");
-                error.causes.extend(fs::read_to_string(&log).ok().filter(|text| !text.is_empty()));
-                return Err(error);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        let addresses = self.own.start().await?;
         printer
             .remark(&format!("orchestrator {}, control center {}", addresses.orchestrator, addresses.control_center));
-        let servers = Addresses { orchestrator: addresses.orchestrator, control_center: addresses.control_center };
-        let client = Client::new(servers).map_err(|error| failure(&error))?;
-        let password = fs::read_to_string(self.directory.join("data/admin-password"));
-        let password =
-            password.map_err(|error| failed("can't read the administrator's password", &error))?.trim().to_owned();
-        let request = LoginRequest { username: "admin".to_owned(), password, mfa_code: None };
-        let pair = client.auth_login(&request).await.map_err(|error| failure(&error))?;
+        let client = Client::new(addresses).map_err(|error| failure(&error))?;
+        let pair = self.own.log_in(&client).await?;
         printer.remark("logged in as admin, with the password from the file that the first start made");
         Ok(client.with_token(pair.token))
     }
@@ -242,7 +188,7 @@ impl Stage {
     }
 
     fn opened(&self) -> Result<Workspace, CliError> {
-        Workspace::open(&self.workspace()).map_err(|error| CliError::of(Kind::Failure, &error))
+        Workspace::open(&self.own.workspace()).map_err(|error| CliError::of(Kind::Failure, &error))
     }
 
     /// Sends a request to a server's port, from the host where it can be reached, else from inside.
@@ -251,7 +197,7 @@ impl Stage {
         if let Some(address) = &server.address {
             return ask_from_here(&format!("{address}:{port}"), request).map_err(|error| failed(&what, &error));
         }
-        let provider = provider::by_name(&server.provider, &self.workspace())
+        let provider = provider::by_name(&server.provider, &self.own.workspace())
             .map_err(|error| CliError::of(Kind::Failure, &error))?;
         let script = r#"exec 3<>"/dev/tcp/127.0.0.1/$1"; cat >&3; timeout 1 cat <&3 || true"#;
         let argv = ["bash", "-c", script, "bash", &port.to_string()].map(str::to_owned).to_vec();
@@ -264,9 +210,7 @@ impl Stage {
 
     /// Ends the daemon, deletes the servers and the directory.
     fn strike(&mut self, keep: bool) -> Result<(), CliError> {
-        if let Some(mut daemon) = self.daemon.take() {
-            end(&mut daemon)?;
-        }
+        self.own.stop()?;
         let servers = self.servers()?;
         let names: Vec<Name> = servers.iter().map(|server| server.spec.name.clone()).collect();
         if !names.is_empty() {
@@ -276,36 +220,12 @@ impl Stage {
             let deleted = prepared.apply(&Options { keep_going: true, ..Options::default() });
             deleted.map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
         }
-        if keep {
-            return Ok(());
-        }
-        fs::remove_dir_all(&self.directory)
-            .map_err(|error| failed(&format!("can't remove {}", self.directory.display()), &error))
+        if keep { Ok(()) } else { self.own.remove() }
     }
 }
 
 fn infra() -> Name {
     Name::new(INFRA).expect("the demo's infra is a name")
-}
-
-/// Tells the daemon to end and waits; one that doesn't is killed.
-fn end(daemon: &mut Child) -> Result<(), CliError> {
-    if let Some(pid) = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, Signal::TERM);
-    }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match daemon.try_wait() {
-            Ok(Some(_)) => return Ok(()),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
-            Ok(None) => {
-                let _ = daemon.kill();
-                let _ = daemon.wait();
-                return Err(CliError::new(Kind::Failure, "the daemon did not end when it was told to"));
-            }
-            Err(error) => return Err(failed("can't wait for the daemon", &error)),
-        }
-    }
 }
 
 fn ask_from_here(address: &str, request: &str) -> std::io::Result<String> {
@@ -318,16 +238,12 @@ fn ask_from_here(address: &str, request: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-fn failed(what: &str, error: &std::io::Error) -> CliError {
-    CliError::new(Kind::Failure, format!("{what}: {error}"))
-}
-
 /// What is there because of the demo, looked at until it is gone, for a moment at most: processes and mounts that name
 /// its directory, the directory, and the interfaces its servers were reached by.
-fn what_is_left(directory: &Path, interfaces: &BTreeSet<String>) -> Vec<String> {
+fn what_is_left(stage: &Stage) -> Vec<String> {
     let mut left = Vec::new();
     for _ in 0..100 {
-        left = look(directory, interfaces);
+        left = look(stage);
         if left.is_empty() {
             break;
         }
@@ -336,31 +252,18 @@ fn what_is_left(directory: &Path, interfaces: &BTreeSet<String>) -> Vec<String> 
     left
 }
 
-fn look(directory: &Path, interfaces: &BTreeSet<String>) -> Vec<String> {
-    let name = directory.display().to_string();
-    let mut left: Vec<String> = processes(&name);
+fn look(stage: &Stage) -> Vec<String> {
+    let name = stage.own.directory().display().to_string();
+    let mut left = stage.own.processes_left();
     let mounts = fs::File::open("/proc/self/mountinfo").map(BufReader::new);
     let lines = mounts.into_iter().flat_map(BufRead::lines).map_while(Result::ok);
     left.extend(lines.filter(|line| line.contains(&name)).map(|line| format!("mount {line}")));
     let there = |interface: &&String| Path::new("/sys/class/net").join(interface).exists();
-    left.extend(interfaces.iter().filter(there).map(|interface| format!("network interface {interface}")));
-    if directory.exists() {
+    left.extend(stage.interfaces.iter().filter(there).map(|interface| format!("network interface {interface}")));
+    if stage.own.directory().exists() {
         left.push(format!("directory {name}"));
     }
     left
-}
-
-/// Processes whose command line names the directory.
-fn processes(name: &str) -> Vec<String> {
-    let own = std::process::id().to_string();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|pid| *pid != own);
-    let names = |pid: String| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        line.contains(name).then(|| format!("process {pid} ({})", line.trim()))
-    };
-    pids.filter_map(names).collect()
 }
 
 /// The interface by which the host reaches an address, by its routing table (`/proc/net/route`, little-endian hex).

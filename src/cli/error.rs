@@ -36,6 +36,8 @@ pub enum Kind {
     Unreachable,
     /// Ended by Ctrl-C.
     Interrupted,
+    /// Ended by SIGTERM, or with its terminal.
+    Terminated,
 }
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Kind {
             Self::RollbackIncomplete => 11,
             Self::Unreachable => 12,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
         }
     }
 }

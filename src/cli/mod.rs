@@ -21,8 +21,11 @@ mod generate;
 mod infra;
 mod init;
 mod login;
+mod own_daemon;
 pub mod printer;
+mod processes;
 mod progress;
+mod selftest;
 mod serve;
 mod servers;
 mod style;
@@ -124,6 +127,8 @@ enum Command {
     Batch(batch::Args),
     /// Find out what this host and account can do for servers
     Doctor,
+    /// Find out whether prov keeps its promises on this host
+    Selftest(selftest::Args),
     /// The daemon's configuration
     Config(config::Args),
     /// Print what a shell loads to complete prov's arguments
@@ -170,6 +175,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Doctor => doctor::run(global),
+        Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),
         Command::Completions(args) => generate::completions(&args, global),
         Command::Man(args) => generate::man(&args, global),

@@ -209,6 +209,12 @@ fn ids(rows: &Rows) -> String {
     rows.rows.iter().filter_map(|row| row.first()).map(|id| format!("{id}\n")).collect()
 }
 
+/// All columns as text, made to fit the terminal where there is one: for an item that is shown as a table.
+#[must_use]
+pub fn text(rows: &Rows) -> String {
+    table(rows, true, width())
+}
+
 /// Columns without borders; made to fit `width` where there is one.
 fn table(rows: &Rows, wide: bool, width: Option<u16>) -> String {
     let columns = if wide { rows.header.len() } else { rows.narrow.min(rows.header.len()) };

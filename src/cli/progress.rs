@@ -194,6 +194,45 @@ impl Drop for View {
     }
 }
 
+/// Shows how many of a number of like things are done: a bar on a terminal, elsewhere a line for each tenth of them.
+pub(super) struct Count {
+    noun: &'static str,
+    total: u64,
+    done: u64,
+    printer: Printer,
+    bar: Option<ProgressBar>,
+}
+
+impl Count {
+    /// None done yet.
+    pub(super) fn new(noun: &'static str, total: u64, printer: &Printer) -> Self {
+        let bar = (!printer.is_quiet() && can_draw()).then(|| {
+            let bar = ProgressBar::new(total);
+            let style = ProgressStyle::with_template("{prefix} {bar:40} {pos}/{len} {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉ "));
+            bar.set_prefix(noun);
+            bar.tick();
+            bar
+        });
+        Self { noun, total, done: 0, printer: *printer, bar }
+    }
+
+    /// One more is done.
+    pub(super) fn step(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+        } else if self.done * 10 / self.total != (self.done - 1) * 10 / self.total {
+            self.printer.remark(&format!("{} {} of {}", self.noun, self.done, self.total));
+        }
+    }
+
+    /// Leaves the bar standing.
+    pub(super) fn finish(&self) {
+        self.bar.iter().for_each(ProgressBar::abandon);
+    }
+}
+
 fn mood(status: OperationStatus) -> Mood {
     match status {
         OperationStatus::Pending | OperationStatus::Skipped => Mood::Waiting,

@@ -151,8 +151,8 @@ pub enum Outcome {
     Success,
     /// Another status, or it could not be started: why.
     Failure(String),
-    /// A signal ended it: why, as far as known.
-    Signalled(String),
+    /// It was asked to end and did, whatever its exit status: how.
+    Ended(String),
     /// It is not known what became of it: what is known.
     Lost(String),
 }

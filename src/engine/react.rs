@@ -71,13 +71,13 @@ fn exited(work: &Work, operation: u32, attempt: u32, at: Timestamp, outcome: &Ou
         Outcome::Success => {
             return Reaction { events: vec![Event::Succeeded { operation, direction }], signals: Vec::new() };
         }
-        Outcome::Signalled(_) if deadline.is_some_and(|deadline| at >= deadline) && !state.stop_requested => {
+        Outcome::Ended(_) if deadline.is_some_and(|deadline| at >= deadline) && !state.stop_requested => {
             format!(
                 "it took longer than {} s and was ended",
                 work.shape.operations[operation as usize].timeout.as_secs()
             )
         }
-        Outcome::Failure(error) | Outcome::Signalled(error) | Outcome::Lost(error) => error.clone(),
+        Outcome::Failure(error) | Outcome::Ended(error) | Outcome::Lost(error) => error.clone(),
     };
     let events = match direction {
         Direction::Do => failed(work, operation, at, error),

@@ -1,5 +1,5 @@
-//! Which processes belong to a task: its process group and session, and every process that carries its mark in the
-//! environment, wherever it moved.
+//! Which processes belong to a task where it has no control group: its process group and session, and every process that
+//! carries its mark in the environment, wherever it moved.
 //!
 //! The mark is `PROV_TASK_ID`, inherited by whatever the task starts. What clears its environment *and* leaves the session
 //! is no longer the task's: so a server of the `local` provider outlives the command that made it.
@@ -16,21 +16,54 @@ use crate::model::id::TaskId;
 pub const MARK: &str = "PROV_TASK_ID";
 
 /// How often, and after what time, processes that are killed are looked for again.
-const KILL_ROUNDS: usize = 200;
-const KILL_INTERVAL: Duration = Duration::from_millis(5);
+pub(super) const KILL_ROUNDS: usize = 200;
+pub(super) const KILL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The living processes of the task whose first process is `leader` (0 where that is not known); zombies don't count.
-///
-/// # Errors
-/// When the processes can't be looked at; then nobody knows whether there are any.
-pub fn members(task: TaskId, leader: i32) -> io::Result<Vec<i32>> {
-    let mark = format!("{MARK}={task}");
-    let mut members = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let pid = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
-        members.extend(pid.filter(|pid| belongs(*pid, leader, mark.as_bytes())));
+/// Every living process with what tells whose it is: one look at all of them, for any number of tasks.
+#[derive(Debug)]
+pub struct Census(Vec<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    pid: i32,
+    group: i32,
+    session: i32,
+    mark: Option<TaskId>,
+}
+
+impl Census {
+    /// Looks at every process; zombies don't count.
+    ///
+    /// # Errors
+    /// When the processes can't be looked at; then nobody knows whether there are any.
+    pub fn take() -> io::Result<Self> {
+        let mut seen = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let pid = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+            seen.extend(pid.and_then(look));
+        }
+        Ok(Self(seen))
     }
-    Ok(members)
+
+    /// The processes of the task whose first process is `leader` (0 where that is not known).
+    #[must_use]
+    pub fn members(&self, task: TaskId, leader: i32) -> Vec<i32> {
+        let with_leader = |seen: &Seen| leader > 0 && (seen.group == leader || seen.session == leader);
+        let belongs = |seen: &&Seen| seen.mark == Some(task) || with_leader(seen);
+        self.0.iter().filter(belongs).map(|seen| seen.pid).collect()
+    }
+}
+
+fn look(pid: i32) -> Option<Seen> {
+    let stat = stat(pid)?;
+    if stat.state == 'Z' || stat.state == 'X' {
+        return None;
+    }
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let value =
+        |entry: &[u8]| std::str::from_utf8(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?).ok()?.parse().ok();
+    let mark = environ.split(|byte| *byte == 0).find_map(value);
+    Some(Seen { pid, group: stat.group, session: stat.session, mark })
 }
 
 /// Kills every process of the task, however they multiply, and answers how many there were. Gives up after a while.
@@ -38,7 +71,8 @@ pub fn members(task: TaskId, leader: i32) -> io::Result<Vec<i32>> {
 pub fn kill_all(task: TaskId, leader: i32) -> usize {
     let mut killed = BTreeSet::new();
     for _ in 0..KILL_ROUNDS {
-        if let Ok(members) = members(task, leader) {
+        if let Ok(census) = Census::take() {
+            let members = census.members(task, leader);
             if members.is_empty() {
                 break;
             }
@@ -48,18 +82,6 @@ pub fn kill_all(task: TaskId, leader: i32) -> usize {
         std::thread::sleep(KILL_INTERVAL);
     }
     killed.len()
-}
-
-fn belongs(pid: i32, leader: i32, mark: &[u8]) -> bool {
-    let Some(stat) = stat(pid) else { return false };
-    if stat.state == 'Z' || stat.state == 'X' {
-        return false;
-    }
-    if leader > 0 && (stat.group == leader || stat.session == leader) {
-        return true;
-    }
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
 }
 
 /// A process as `/proc/PID/stat` shows it (proc(5)).

@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -14,6 +14,8 @@ use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::census::Census;
+use super::cgroup::Group;
 use super::logs::{self, Stream};
 use super::wire::{Ending, Key, Spawn};
 use super::{census, wire};
@@ -32,8 +34,17 @@ pub(super) struct Child {
     pub(super) err: Option<Pipe>,
     /// Set once somebody asked for its end.
     pub(super) ending: Option<EndRequest>,
+    /// Where all its processes are, where the kernel has such groups.
+    pub(super) group: Option<Group>,
     /// Set once its first process has ended.
     pub(super) exit: Option<(Timestamp, Ending)>,
+}
+
+/// Where the output of tasks goes.
+pub(super) struct Place<'a> {
+    pub(super) logs: &'a Path,
+    /// Bytes that each stream may keep.
+    pub(super) log_limit: u64,
 }
 
 /// Somebody asked for the end.
@@ -146,8 +157,9 @@ impl Sink {
 }
 
 impl Child {
-    /// Starts the process, in a process group of its own.
-    pub(super) fn start(spawn: &Spawn, logs: &std::path::Path, limit: u64, at: Timestamp) -> io::Result<Self> {
+    /// Starts the process, in a process group of its own, and in a control group where it is given one.
+    pub(super) fn start(spawn: &Spawn, place: &Place<'_>, group: Option<Group>, at: Timestamp) -> io::Result<Self> {
+        make_room_for_events(spawn, place.logs)?;
         let mut command = Command::new(&spawn.program);
         command
             .args(&spawn.args)
@@ -158,34 +170,52 @@ impl Child {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
+        if let Some(group) = &group {
+            let door = group.door()?;
+            // SAFETY: one write to an open file, which is async-signal-safe and touches no memory.
+            unsafe {
+                command.pre_exec(move || rustix::io::write(&door, b"0").map(drop).map_err(io::Error::from));
+            }
+        }
         let mut process = command.spawn()?;
         let pid = i32::try_from(process.id()).map_err(|_| io::Error::other("a process id above 2^31"))?;
-        let sink = |stream| Sink::new(logs::path(logs, spawn.key.task, stream), limit);
+        let sink = |stream| Sink::new(logs::path(place.logs, spawn.key.task, stream), place.log_limit);
         let pipe = |fd: Option<OwnedFd>, stream| fd.map(|fd| Pipe::new(fd, sink(stream))).transpose();
         // The process itself is waited for by signal, so std's handle is let go of.
         let out = pipe(process.stdout.take().map(OwnedFd::from), Stream::Out)?;
         let err = pipe(process.stderr.take().map(OwnedFd::from), Stream::Err)?;
-        Ok(Self { key: spawn.key, pid, started: at, out, err, ending: None, exit: None })
+        Ok(Self { key: spawn.key, pid, started: at, out, err, group, ending: None, exit: None })
     }
 
-    /// Signals what belongs to the task: the group first, which is fast and can't miss a fork. Whether anything was left.
-    pub(super) fn signal(&mut self, signal: Signal) -> bool {
+    /// The living processes of the task, as far as can be told; a census is taken where it has no group.
+    pub(super) fn members(&self, census: &mut Option<Census>) -> io::Result<Vec<i32>> {
+        if let Some(group) = &self.group {
+            return Ok(group.members());
+        }
+        let census = match census {
+            Some(census) => census,
+            none => none.insert(Census::take()?),
+        };
+        Ok(census.members(self.key.task, self.pid))
+    }
+
+    /// Signals what belongs to the task; the process group as a whole, which can't miss a fork. Whether anything was left.
+    pub(super) fn signal(&mut self, signal: Signal, census: &mut Option<Census>) -> bool {
+        let Ok(members) = self.members(census) else { return true };
         if self.exit.is_none()
             && let Some(group) = rustix::process::Pid::from_raw(self.pid)
         {
             let _ = rustix::process::kill_process_group(group, signal);
         }
-        let Ok(members) = census::members(self.key.task, self.pid) else { return true };
-        census::signal(&members, signal);
-        if let Some(ending) = &mut self.ending {
-            ending.signalled.extend(&members);
+        match &self.group {
+            Some(group) if signal == Signal::KILL => _ = group.kill(),
+            _ => census::signal(&members, signal),
         }
-        !members.is_empty()
-    }
-
-    /// Whether anything of the task still lives, as far as can be told.
-    pub(super) fn is_left(&self) -> bool {
-        census::members(self.key.task, self.pid).map_or(true, |members| !members.is_empty())
+        let is_left = !members.is_empty();
+        if let Some(ending) = &mut self.ending {
+            ending.signalled.extend(members);
+        }
+        is_left
     }
 
     /// Reads what is left in the pipes and closes them: a descendant that holds them open is not waited for.
@@ -203,6 +233,16 @@ impl Child {
     pub(super) fn started(&self) -> wire::Report {
         wire::Report::Started { key: self.key, pid: self.pid, at: self.started }
     }
+}
+
+/// The directory of the file that the process may write events to, and no file of an attempt before.
+fn make_room_for_events(spawn: &Spawn, logs: &Path) -> io::Result<()> {
+    let events = logs::events_path(logs, spawn.key.task);
+    match fs::remove_file(&events) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
+    events.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
 /// Standard input from memory, so that a process that reads slowly, or not at all, holds nobody up.

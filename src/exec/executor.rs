@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::wire::{Report, Request};
 use crate::model::time::Timestamp;
@@ -21,6 +21,8 @@ use crate::model::time::Timestamp;
 pub(super) const SOCKET: &str = "socket";
 /// How long a new supervisor may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a supervisor that is let go may take to exit.
+const RETIRE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why the supervisor could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,8 @@ pub enum Heard {
 #[derive(Clone, Debug)]
 pub struct Executor {
     requests: mpsc::UnboundedSender<(u64, Request)>,
+    /// Closed once nobody speaks with a supervisor any more.
+    conversation: watch::Receiver<()>,
 }
 
 impl Executor {
@@ -93,8 +97,21 @@ impl Executor {
         fs::create_dir_all(&places.logs).map_err(directory(&places.logs))?;
         let stream = connect(&places).await?;
         let (requests, queue) = mpsc::unbounded_channel();
-        tokio::spawn(converse(places, stream, queue, heard));
-        Ok(Self { requests })
+        let (end, conversation) = watch::channel(());
+        tokio::spawn(async move {
+            converse(places, stream, queue, heard).await;
+            drop(end);
+        });
+        Ok(Self { requests, conversation })
+    }
+
+    /// Waits until the supervisor that was let go is gone. A daemon that ended without waiting could take the request with
+    /// it, and the supervisor would stay.
+    pub async fn gone(&self) {
+        let mut conversation = self.conversation.clone();
+        if tokio::time::timeout(RETIRE_LIMIT, conversation.changed()).await.is_err() {
+            tracing::warn!("the supervisor does not go; it will once it has been alone for a while");
+        }
     }
 
     /// Tells the supervisor of this connection; one that came after it does not hear it.
@@ -126,8 +143,8 @@ async fn converse(
         };
         let (read, write) = connected.into_split();
         connection += 1;
-        let reading = tokio::spawn(hear(read, connection, heard.clone()));
-        if !speak(write, connection, &mut requests, &reading).await {
+        let mut reading = tokio::spawn(hear(read, connection, heard.clone()));
+        if !speak(write, connection, &mut requests, &mut reading).await {
             return;
         }
         reading.abort();
@@ -135,17 +152,18 @@ async fn converse(
     }
 }
 
-/// Sends the requests of this connection until the supervisor is gone (`true`) or the daemon ends (`false`). Those of
-/// another are passed over: whoever made them hears of this one, and decides anew.
+/// Sends the requests of this connection until the supervisor is gone (`true`), or until the daemon ends or has let it go
+/// (`false`): one that was let go is not replaced. Requests of another connection are passed over: whoever made them hears
+/// of this one, and decides anew.
 async fn speak(
     write: OwnedWriteHalf,
     connection: u64,
     requests: &mut mpsc::UnboundedReceiver<(u64, Request)>,
-    reading: &tokio::task::JoinHandle<()>,
+    reading: &mut tokio::task::JoinHandle<()>,
 ) -> bool {
     let mut write = BufWriter::new(write);
     let mut line = Vec::new();
-    let mut pulse = tokio::time::interval(Duration::from_millis(200));
+    let mut is_let_go = false;
     loop {
         tokio::select! {
             request = requests.recv() => {
@@ -154,11 +172,12 @@ async fn speak(
                     let (of, body) = &request;
                     line.clear();
                     if *of == connection {
+                        is_let_go |= matches!(body, Request::Retire);
                         serde_json::to_writer(&mut line, body).expect("a request has no map with keys that aren't text");
                         line.push(b'\n');
                     }
                     if write.write_all(&line).await.is_err() {
-                        return true;
+                        return !is_let_go;
                     }
                     match requests.try_recv() {
                         Ok(next) => request = next,
@@ -166,14 +185,10 @@ async fn speak(
                     }
                 }
                 if write.flush().await.is_err() {
-                    return true;
+                    return !is_let_go;
                 }
             }
-            _ = pulse.tick() => {
-                if reading.is_finished() {
-                    return true;
-                }
-            }
+            _ = &mut *reading => return !is_let_go,
         }
     }
 }

@@ -10,12 +10,14 @@
 //! - [`Executor`]: the daemon's side, over a Unix socket.
 //! - [`supervisor`]: the process.
 //! - [`journal`]: what it has written; the next supervisor goes on in it.
-//! - [`census`]: which processes belong to a task.
+//! - [`cgroup`]: a group of processes for each attempt, where the kernel's can be used; else
+//! - [`census`]: which processes belong to a task, by its mark.
 //! - [`logs`]: where a task's output stands.
 //!
 //! Deliberately knows nothing of work, retries or the store: an attempt is a key.
 
 pub mod census;
+mod cgroup;
 mod child;
 mod clock;
 mod executor;

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll;
 use rustix::process::Signal;
 
-use super::child::{Child, EndRequest, is_transient};
+use super::census::Census;
+use super::cgroup::{Group, Groups};
+use super::child::{Child, EndRequest, Place, is_transient};
 use super::clock::Clock;
 use super::inherit::inherit;
 use super::journal::{self, Entry, Journal};
@@ -53,6 +55,12 @@ struct Supervisor {
     pids: HashMap<Key, i32>,
     /// Results that the daemon has not yet said it has.
     results: BTreeMap<Key, Vec<Report>>,
+    /// Where control groups are made, where they can be.
+    groups: Option<Groups>,
+    /// Groups of attempts that have ended, with processes left that nobody asked the end of.
+    lingering: Vec<Group>,
+    /// Who belongs to whom, as of this turn.
+    census: Option<Census>,
     retiring: bool,
     alone_since: Instant,
     clock: Clock,
@@ -77,7 +85,8 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
     rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let signals = signal_fd()?;
-    let (journal, results) = take_over(directory)?;
+    let groups = Groups::find(directory);
+    let (journal, results) = take_over(directory, groups.as_ref())?;
     let listener = executor::listen(directory)?;
     listener.set_nonblocking(true)?;
     let add = |fd: std::os::fd::BorrowedFd<'_>, token| {
@@ -97,6 +106,9 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
         children: HashMap::new(),
         pids: HashMap::new(),
         results,
+        groups,
+        lingering: Vec::new(),
+        census: None,
         retiring: false,
         alone_since: Instant::now(),
         clock: Clock::start(),
@@ -107,7 +119,7 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
 }
 
 /// The journal to go on in, and what the last supervisor knew that the daemon may not.
-fn take_over(directory: &Path) -> io::Result<(Journal, BTreeMap<Key, Vec<Report>>)> {
+fn take_over(directory: &Path, groups: Option<&Groups>) -> io::Result<(Journal, BTreeMap<Key, Vec<Report>>)> {
     let begun = Instant::now();
     let mut journal = loop {
         match Journal::open(directory) {
@@ -120,7 +132,10 @@ fn take_over(directory: &Path) -> io::Result<(Journal, BTreeMap<Key, Vec<Report>
     };
     let mut results = BTreeMap::new();
     for (key, trace) in journal::read(directory)? {
-        let (reports, entry) = inherit(key, trace);
+        let group = groups.map(|groups| groups.of(key));
+        let (reports, entry) = inherit(key, trace, group.as_ref());
+        // What an attempt that was over left running is nobody's to end.
+        let _ = group.map(|group| group.remove());
         if let Some(entry) = entry {
             journal.note(&entry);
         }
@@ -172,10 +187,15 @@ impl Supervisor {
             if reap {
                 self.reap();
             }
+            if events.is_empty() {
+                self.sweep();
+            }
             self.end_what_lingers();
             self.flush();
             self.shorten();
             if self.is_over() {
+                self.sweep();
+                self.groups.iter().for_each(Groups::remove);
                 let _ = fs::remove_file(self.directory.join(executor::SOCKET));
                 return Ok(());
             }
@@ -324,12 +344,15 @@ impl Supervisor {
         let at = self.clock.now();
         self.journal.note(&Entry::Begin { key, at });
         // What is about to start must be written down before it can start.
-        let started = self.journal.write().and_then(|()| Child::start(spawn, &self.logs, self.log_limit, at));
+        let started = self.journal.write().and_then(|()| {
+            let group = self.groups.as_ref().and_then(|groups| groups.make(key).ok());
+            Child::start(spawn, &Place { logs: &self.logs, log_limit: self.log_limit }, group, at)
+        });
         let watched = started.and_then(|mut child| match self.watch(&child) {
             Ok(()) => Ok(child),
             Err(error) => {
                 // What can't be watched must not run.
-                child.signal(Signal::KILL);
+                child.signal(Signal::KILL, &mut None);
                 Err(error)
             }
         });
@@ -378,7 +401,7 @@ impl Supervisor {
             return;
         }
         child.ending = Some(EndRequest { deadline: Instant::now() + grace, signalled: BTreeSet::new() });
-        child.signal(Signal::TERM);
+        child.signal(Signal::TERM, &mut self.census);
     }
 
     /// Takes the exit status of every process that has ended, ours and what ours left behind.
@@ -400,9 +423,14 @@ impl Supervisor {
     fn end_what_lingers(&mut self) {
         let now = Instant::now();
         let mut over = Vec::new();
+        self.census = None;
         for child in self.children.values_mut() {
             let Some(ending) = &child.ending else { continue };
-            let is_left = if now >= ending.deadline { child.signal(Signal::KILL) } else { child.is_left() };
+            let is_left = if now >= ending.deadline {
+                child.signal(Signal::KILL, &mut self.census)
+            } else {
+                child.members(&mut self.census).map_or(true, |members| !members.is_empty())
+            };
             if !is_left && child.exit.is_some() {
                 over.push(child.pid);
             }
@@ -410,6 +438,11 @@ impl Supervisor {
         for pid in over {
             self.report(pid);
         }
+    }
+
+    /// Removes the groups that nothing is left in.
+    fn sweep(&mut self) {
+        self.lingering.retain(|group| group.remove().is_err());
     }
 
     /// The attempt is over: writes it down, keeps it until the daemon has it, says so.
@@ -423,6 +456,7 @@ impl Supervisor {
         let report = Report::Exited { key: child.key, at, ending };
         self.tell(&report);
         self.results.insert(child.key, vec![child.started(), report]);
+        self.lingering.extend(child.group.filter(|group| group.remove().is_err()));
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Task {
     pub max_attempts: u32,
     /// The exit status of the last attempt; absent when a signal ended it.
     pub exit_code: Option<i32>,
+    /// Processes of the last attempt that were ended on request, or because its time was up.
+    #[serde(default)]
+    pub processes_ended: u32,
     /// From 0 to 1.
     pub progress: f64,
     /// The user who asked for it.

@@ -221,11 +221,11 @@ impl Driver {
             }
             Happening::Refused { key, transient: true, error, .. } => self.pause(key, &error, now),
             Happening::Refused { key, at, error, .. } => self.over(key, at, Outcome::Failure(error), now),
-            Happening::Exited { key, at, outcome, code, output } => {
+            Happening::Exited { key, at, outcome, code, output, ended } => {
                 if self.launched.contains_key(&key)
                     && let Some(row) = self.rows.task_mut(key.task)
                 {
-                    (row.exit_code, row.output) = (code, output);
+                    (row.exit_code, row.output, row.processes_ended) = (code, output, ended);
                 }
                 self.over(key, at, outcome, now);
             }

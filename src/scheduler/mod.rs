@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::react::NotNow;
-use crate::exec::{Clock, ExecError, Places};
+use crate::exec::{Clock, ExecError, Executor, Places};
 use crate::model::id::WorkId;
 use crate::model::task::Task;
 use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkRecord};
@@ -119,6 +119,7 @@ const QUEUE: usize = 4096;
 pub struct Scheduler {
     requests: mpsc::Sender<Request>,
     changes: watch::Receiver<u64>,
+    executor: Executor,
 }
 
 impl Scheduler {
@@ -130,8 +131,9 @@ impl Scheduler {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (announce, changes) = watch::channel(0);
         let actor = recover::recover(config, store, clock, announce).await?;
+        let executor = actor.executor.clone();
         tokio::spawn(actor.run(queue));
-        Ok(Self { requests, changes })
+        Ok(Self { requests, changes, executor })
     }
 
     /// Accepts work; it is on disk when this returns.
@@ -158,12 +160,13 @@ impl Scheduler {
         self.ask(|reply| Request::Retry { work, reply }).await
     }
 
-    /// Starts nothing more, and returns once nothing runs and the supervisor was let go. With `cancel`, what runs is
+    /// Starts nothing more, and returns once nothing runs and the supervisor, which was let go, is gone. With `cancel`, what runs is
     /// cancelled.
     pub async fn drain(&self, cancel: bool) {
         let (reply, done) = oneshot::channel();
-        if self.requests.send(Request::Drain { cancel, reply }).await.is_ok() {
-            let _ = done.await;
+        let asked = self.requests.send(Request::Drain { cancel, reply }).await.is_ok();
+        if asked && done.await.is_ok() {
+            self.executor.gone().await;
         }
     }
 

@@ -93,13 +93,20 @@ pub(super) fn launch(config: &Config, work: Option<&WorkRecord>, attempt: &Attem
     }
 }
 
-/// All that is live in the store.
+/// All that is live in the store. Work with a damaged record is set aside, so that it holds up no other.
 ///
 /// # Errors
-/// When a record can't be read.
+/// When the store can't be read.
 pub fn live(reads: &dyn Backend) -> Result<Vec<(WorkId, Loaded)>, StoreError> {
-    let loaded = reads.live()?.into_iter().map(|(id, _)| Ok(load(reads, id)?.map(|loaded| (id, loaded))));
-    loaded.filter_map(Result::transpose).collect()
+    let mut live = Vec::new();
+    for (id, _) in reads.live()? {
+        match load(reads, id) {
+            Ok(loaded) => live.extend(loaded.map(|loaded| (id, loaded))),
+            Err(error @ StoreError::Damaged { .. }) => tracing::error!(work = %id, %error, "work is set aside"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(live)
 }
 
 /// An actor that has taken up everything live.
@@ -194,7 +201,7 @@ impl Driver {
         for key in lost {
             let what = "it ran when the daemon was last heard of, and nothing is known of it since".to_owned();
             let outcome = Outcome::Lost(what);
-            self.take_in(Happening::Exited { key, at: now, outcome, code: None, output: None }, now);
+            self.take_in(Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 }, now);
         }
         never_began.into_iter().for_each(|attempt| self.take_back(attempt, now));
         for id in self.engine.ids() {

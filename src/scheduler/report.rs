@@ -62,6 +62,8 @@ pub enum Happening {
         code: Option<i32>,
         /// What it printed.
         output: Option<String>,
+        /// Processes that were ended with it on request.
+        ended: u32,
     },
 }
 
@@ -136,7 +138,7 @@ fn happening(logs: &Path, report: Report) -> Option<Happening> {
         Report::Refused { key, at, error, transient } => Some(Happening::Refused { key, transient, at, error }),
         Report::Exited { key, at, ending } => Some(exited(logs, key, at, &ending)),
         Report::Lost { key, at, what } => {
-            Some(Happening::Exited { key, at, outcome: Outcome::Lost(what), code: None, output: None })
+            Some(Happening::Exited { key, at, outcome: Outcome::Lost(what), code: None, output: None, ended: 0 })
         }
         Report::Known { .. } => None,
     }
@@ -152,7 +154,7 @@ fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Happening {
         .then(|| read(Stream::Out, ending.stdout_bytes, OUTPUT_LIMIT_BYTES).trim_end().to_owned())
         .or(Some(String::new()));
     let outcome = match (ending.code, ending.signal) {
-        (Some(0), _) => Outcome::Success,
+        (Some(0), _) if ending.ended == 0 => Outcome::Success,
         (code, signal) => {
             let words = if ending.stderr_bytes > 0 {
                 read(Stream::Err, ending.stderr_bytes, LAST_WORDS_BYTES)
@@ -165,10 +167,10 @@ fn exited(logs: &Path, key: Key, at: Timestamp, ending: &Ending) -> Happening {
             );
             let words = words.trim();
             let error = if words.is_empty() { how } else { format!("{how}: {words}") };
-            if code.is_some() { Outcome::Failure(error) } else { Outcome::Signalled(error) }
+            if ending.ended > 0 { Outcome::Ended(error) } else { Outcome::Failure(error) }
         }
     };
-    Happening::Exited { key, at, outcome, code: ending.code, output }
+    Happening::Exited { key, at, outcome, code: ending.code, output, ended: ending.ended }
 }
 
 fn name(signal: i32) -> String {

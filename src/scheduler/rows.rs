@@ -49,7 +49,7 @@ impl LiveRows {
         self.batches.get(&work).map(|(batch, _)| batch)
     }
 
-    /// Shows what happened; the work is as it stands after the event. A new task must have been added before.
+    /// Shows what happened; the work is as it stands after the event and all others of its step. A new task must have been added before.
     pub(super) fn show(&mut self, work: &Work, event: &Event, at: Timestamp) {
         match event {
             Event::Intended { operation, attempt, task, direction } => {
@@ -118,7 +118,7 @@ impl LiveRows {
         if let Some(row) = state.current_task().and_then(|task| self.task_mut(task)) {
             row.status = TaskStatus::Running;
             row.started_at.get_or_insert(at);
-            (row.exit_code, row.output, row.error) = (None, None, None);
+            (row.exit_code, row.output, row.error, row.processes_ended) = (None, None, None, 0);
         }
         let doing = state.direction() == Some(Direction::Do);
         self.operation(work, index, |row| {
@@ -166,13 +166,13 @@ impl LiveRows {
         self.operation(work, index, |row| row.completed_at = Some(at));
     }
 
-    /// An intent was taken back: its attempt doesn't count.
+    /// An intent was taken back: its attempt doesn't count. What the state says of the attempt is no help: the rollback
+    /// that follows in the same step counts its own.
     fn withdrawn(&mut self, work: &Work, index: u32) {
-        let state = work.operation(index);
-        if let Some(row) = state.task.and_then(|task| self.task_mut(task)) {
-            row.attempt = state.attempt;
+        if let Some(row) = work.operation(index).task.and_then(|task| self.task_mut(task)) {
+            row.attempt = row.attempt.saturating_sub(1);
         }
-        self.operation(work, index, |row| row.attempt = state.attempt);
+        self.operation(work, index, |row| row.attempt = row.attempt.saturating_sub(1));
     }
 
     fn work_ended(&mut self, work: &Work, status: BatchStatus, at: Timestamp) {
@@ -311,6 +311,7 @@ impl NewTask<'_> {
             attempt: 0,
             max_attempts: self.max_attempts,
             exit_code: None,
+            processes_ended: 0,
             progress: 0.0,
             submitted_by: self.submitted_by,
         }

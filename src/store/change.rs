@@ -7,7 +7,7 @@ use crate::model::time::Timestamp;
 use crate::model::user::Session;
 
 /// Changes that happen together or not at all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transaction {
     /// What must hold, checked first.
     pub preconditions: Vec<Precondition>,
@@ -24,7 +24,7 @@ impl Transaction {
 }
 
 /// One write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A unit of work, once, when it is accepted.
     PutWork(WorkId, Box<WorkRecord>),

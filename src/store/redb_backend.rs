@@ -1,8 +1,9 @@
 //! The redb engine: opening and checking the file, applying transactions, reading.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
 use file::{File, Reading};
@@ -20,17 +21,32 @@ use crate::model::time::Timestamp;
 use crate::model::user::Session;
 
 mod apply;
+#[cfg(test)]
+mod faults;
 mod file;
+mod lazy;
 mod page;
 
 /// The format this program writes; a store of another is migrated or refused.
 const FORMAT: u32 = 1;
 /// The version byte before every record's JSON.
 pub(super) const RECORD_VERSION: u8 = 1;
+/// The version byte and the checksum.
+const HEADER_BYTES: usize = 5;
 
 /// redb in a file or in memory.
 pub struct RedbBackend {
     file: File,
+    written: Mutex<Written>,
+}
+
+/// What is known of the commits so far.
+#[derive(Debug, Default)]
+struct Written {
+    /// The number of the last one on disk.
+    commits: u64,
+    /// A commit that failed, with its number: whether it is on disk can't be told before the file is opened again.
+    doubtful: Option<(u64, Vec<Transaction>)>,
 }
 
 /// Turns any of redb's errors into ours, saying what was attempted.
@@ -52,7 +68,23 @@ impl RedbBackend {
     /// Checks the format and makes every table, so that no read meets one that no write made.
     fn prepare(file: File) -> Result<Self, StoreError> {
         file.write(check_format)?;
-        Ok(Self { file })
+        let written = Mutex::new(Written { commits: commits(&file)?, doubtful: None });
+        Ok(Self { file, written })
+    }
+
+    /// Settles whether a commit that failed is on disk all the same; those of its transactions that are sent again then
+    /// have happened already.
+    fn settle(&self, written: &mut Written, again: &[Transaction]) -> Result<bool, StoreError> {
+        let Some((number, transactions)) = &written.doubtful else { return Ok(false) };
+        self.file.open_again()?;
+        let on_disk = commits(&self.file)?;
+        let happened = on_disk == *number;
+        if happened {
+            tracing::warn!("a commit that had failed is on disk all the same");
+        }
+        let repeated = happened && again == transactions;
+        *written = Written { commits: on_disk, doubtful: None };
+        Ok(repeated)
     }
 
     fn begin(&self) -> Result<Reading<'_>, StoreError> {
@@ -60,10 +92,7 @@ impl RedbBackend {
     }
 
     fn one<T: DeserializeOwned>(&self, table: Bytes, kind: &'static str, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let transaction = self.begin()?;
-        let table = transaction.open_table(table).map_err(failed("open a table"))?;
-        let value = table.get(key).map_err(failed("read"))?;
-        value.map(|value| decode(kind, key, value.value())).transpose()
+        one_of(&*self.begin()?, table, kind, key)
     }
 
     /// Every record whose key starts with `prefix`, in order.
@@ -87,7 +116,27 @@ impl RedbBackend {
     }
 }
 
+/// One record as this read sees it. A read never begins another: the file may be waiting to be opened again.
+fn one_of<T: DeserializeOwned>(
+    read: &ReadTransaction,
+    table: Bytes,
+    kind: &'static str,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
+    let table = read.open_table(table).map_err(failed("open a table"))?;
+    let value = table.get(key).map_err(failed("read"))?;
+    value.map(|value| decode(kind, key, value.value())).transpose()
+}
+
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// The number of the last commit on disk.
+fn commits(file: &File) -> Result<u64, StoreError> {
+    let transaction = file.read()?;
+    let meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
+    let stored = meta.get(apply::COMMITS).map_err(failed("read the number of commits"))?;
+    Ok(stored.and_then(|bytes| bytes.value().try_into().ok()).map_or(0, u64::from_be_bytes))
+}
 
 fn check_format(database: &Database) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(failed("begin a transaction"))?;
@@ -138,11 +187,16 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
 
 fn decode<T: DeserializeOwned>(kind: &'static str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
     let damaged = |cause: String| StoreError::Damaged { kind, key: hex(key), cause };
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, json)) => serde_json::from_slice(json).map_err(|error| damaged(error.to_string())),
-        Some((version, _)) => Err(damaged(format!("it has version {version}"))),
-        None => Err(damaged("it is empty".to_owned())),
+    let Some(([version, checksum @ ..], json)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(damaged("it is cut short".to_owned()));
+    };
+    if *version != RECORD_VERSION {
+        return Err(damaged(format!("it has version {version}")));
     }
+    if crc32fast::hash(json).to_le_bytes() != *checksum {
+        return Err(damaged("its checksum is not that of what it holds".to_owned()));
+    }
+    serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))
 }
 
 fn hex(key: &[u8]) -> String {
@@ -155,7 +209,24 @@ fn hex(key: &[u8]) -> String {
 
 impl Backend for RedbBackend {
     fn apply(&self, transactions: &[Transaction]) -> Result<Vec<Result<(), Refused>>, StoreError> {
-        self.file.write(|database| apply::apply(database, transactions))
+        let written = &mut *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.settle(written, transactions)? {
+            return Ok(transactions.iter().map(|_| Ok(())).collect());
+        }
+        let (number, mut verdicts) = (written.commits + 1, Vec::with_capacity(transactions.len()));
+        let applied = self.file.write(|database| apply::apply(database, transactions, number, &mut verdicts));
+        match applied {
+            Ok(()) => written.commits = number,
+            Err(error @ StoreError::Failed { .. }) => {
+                // What failed may have happened: only the file can tell.
+                written.doubtful = Some((number, transactions.to_vec()));
+                if !self.settle(written, transactions).unwrap_or(false) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(verdicts)
     }
 
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
@@ -217,7 +288,7 @@ impl Backend for RedbBackend {
         let transaction = self.begin()?;
         let names = transaction.open_table(tables::USERNAMES).map_err(failed("open a table"))?;
         let Some(id) = names.get(username.as_bytes()).map_err(failed("read"))? else { return Ok(None) };
-        self.one(tables::USERS, "user", id.value())
+        one_of(&transaction, tables::USERS, "user", id.value())
     }
 
     fn has_users(&self) -> Result<bool, StoreError> {
@@ -238,7 +309,7 @@ impl Backend for RedbBackend {
         for entry in table.range(&prefix[..]..).map_err(failed("read"))? {
             let key = entry.map_err(failed("read"))?.0;
             let Some(session) = key.value().strip_prefix(&prefix[..]) else { break };
-            found.extend(self.one(tables::SESSIONS, "session", session)?);
+            found.extend(one_of(&transaction, tables::SESSIONS, "session", session)?);
         }
         Ok(found)
     }

@@ -1,11 +1,12 @@
-//! The tables, with the layout of their keys and values. Values are one version byte and JSON.
+//! The tables, with the layout of their keys and values. Values are one version byte, the CRC-32 of what
+//! follows (little-endian), and JSON: a byte that the disk changed is noticed, and never taken for what was written.
 
 use redb::TableDefinition;
 
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Keys = TableDefinition<'static, &'static [u8], ()>;
 
-/// name → bytes: `format` (u32, big-endian), `epoch` (u64, big-endian), …
+/// name → bytes: `format` (u32, big-endian), `commits` and `epoch` (u64, big-endian)
 pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta_v1");
 /// work id → `WorkRecord`
 pub(super) const WORKS: Bytes = TableDefinition::new("works_v1");

@@ -38,9 +38,15 @@ fn task(id: u8, status: TaskStatus, name: u8, infra: Option<u8>, batch: Option<u
         attempt: 0,
         max_attempts: 1,
         exit_code: None,
+        processes_ended: 0,
         progress: 0.0,
         submitted_by: "admin".to_owned(),
     }
+}
+
+/// A task of its own for each number.
+pub(super) fn sample_task(id: u8) -> Task {
+    task(id, TaskStatus::Pending, id % 3, None, None)
 }
 
 fn statuses() -> impl Strategy<Value = TaskStatus> {
@@ -138,7 +144,7 @@ fn open(directory: &Path) -> Result<Store, StoreError> {
 fn sample() -> (tempfile::TempDir, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
-    let changes = (0..200).map(|id| Change::PutTask(Box::new(task(id, TaskStatus::Pending, id % 3, None, None))));
+    let changes = (0..200).map(|id| Change::PutTask(Box::new(sample_task(id))));
     commit(&store, Transaction::of(changes.collect())).unwrap();
     drop(store);
     let bytes = std::fs::read(directory.path().join("prov.redb")).unwrap();

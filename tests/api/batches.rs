@@ -142,6 +142,22 @@ fn attempts_are_repeated_and_time_runs_out() {
 }
 
 #[test]
+fn an_attempt_that_was_taken_back_is_not_counted() {
+    run(async {
+        // One slot: the second attempt of `a` waits while `b` runs, whose failure takes it back and starts the rollback.
+        let daemon = Daemon::start(&["--max-parallel", "1"]).await;
+        let again = json!({ "retry": { "max_attempts": 2, "initial_delay_seconds": 0 } });
+        let operations = [with(script("a", "exit 1"), &again), script("b", "exit 1")];
+        let id = daemon.batch(&json!({ "name": "taken-back", "operations": operations })).await;
+        let ended = daemon.ended(&id).await;
+        assert_eq!((status(&ended, "a"), status(&ended, "b")), ("Failed", "Failed"));
+        assert_eq!(ended["operations"][0]["attempt"], 1);
+        let task = daemon.get(&format!("/tasks/{}", ended["operations"][0]["task_id"].as_str().unwrap())).await;
+        assert_eq!((task.data()["status"].as_str(), task.data()["attempt"].as_u64()), (Some("Failed"), Some(1)));
+    });
+}
+
+#[test]
 fn cancel_ends_what_runs_and_rolls_back_when_asked_to() {
     run(async {
         let daemon = Daemon::start(&[]).await;

@@ -42,6 +42,50 @@ fn a_killed_daemon_takes_up_its_running_task_with_output_and_status() {
     });
 }
 
+/// An upgrade: the file is exchanged while the old program runs, whose supervisor goes on with what it started.
+#[test]
+fn a_task_outlives_a_kill_and_the_exchange_of_the_program_and_ends_with_whole_output() {
+    run(async {
+        let mut daemon = Daemon::new(&[]);
+        let exchanged = daemon.path("prov");
+        let built = std::mem::replace(&mut daemon.program, exchanged);
+        std::fs::copy(&built, &daemon.program).unwrap();
+        daemon.boot().await;
+        let (ledger, gate) = (daemon.path("ledger"), daemon.path("gate"));
+        let text = format!(
+            "seq 1 2000; echo begin >> {0}; while [ ! -e {1} ]; do sleep 0.02; done; seq 2001 4000; echo end >> {0}",
+            ledger.display(),
+            gate.display()
+        );
+        let id = daemon.batch(&json!({ "name": "upgrade", "operations": [script("a", &text)] })).await;
+        started(&daemon, "ledger").await;
+        std::fs::copy(&built, daemon.path("prov.new")).unwrap();
+        std::fs::rename(daemon.path("prov.new"), &daemon.program).unwrap();
+        daemon.kill();
+        daemon.boot().await;
+        let supervisors = processes_of(&daemon.path("data/supervisor").display().to_string());
+        let runs = |pid: &rustix::process::Pid| {
+            let program = std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).unwrap();
+            program.to_string_lossy().ends_with("(deleted)")
+        };
+        assert!(supervisors.len() == 1 && supervisors.iter().all(runs), "the supervisor is the old program's");
+        std::fs::write(gate, "").unwrap();
+        let ended = daemon.ended(&id).await;
+        assert_eq!(ended["status"], "Completed");
+        let task = daemon.get(&format!("/tasks/{}", ended["operations"][0]["task_id"].as_str().unwrap())).await;
+        let whole: Vec<String> = (1..=4000).map(|n| n.to_string()).collect();
+        assert_eq!(task.data()["output"].as_str().unwrap().lines().collect::<Vec<_>>(), whole);
+        assert_eq!((task.data()["exit_code"].as_i64(), task.data()["attempt"].as_u64()), (Some(0), Some(1)));
+        assert_eq!(std::fs::read_to_string(ledger).unwrap(), "begin\nend\n");
+        let next = daemon.batch(&json!({ "name": "next", "operations": [script("a", "true")] })).await;
+        assert_eq!(
+            daemon.ended(&next).await["status"],
+            "Completed",
+            "old supervisor and new daemon understand each other"
+        );
+    });
+}
+
 #[test]
 fn what_ended_while_the_daemon_was_dead_is_known_when_it_is_back() {
     run(async {
@@ -131,6 +175,23 @@ fn a_cancelled_task_leaves_no_process_however_it_hides() {
 }
 
 #[test]
+fn a_store_that_is_let_go_in_a_moment_is_waited_for() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        daemon.kill();
+        let store = std::fs::File::open(daemon.path("data/prov.redb")).unwrap();
+        store.lock().unwrap();
+        let log = daemon.path("daemon.log");
+        let letting_go = async {
+            let waits = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("waiting a moment"));
+            until("the next daemon waits", || async { waits().then_some(()) }).await;
+            drop(store);
+        };
+        tokio::join!(daemon.boot(), letting_go);
+    });
+}
+
+#[test]
 fn sigterm_drains_and_leaves_what_runs_to_the_next_daemon() {
     run(async {
         let mut daemon = Daemon::start(&["--drain-seconds", "1"]).await;
@@ -146,6 +207,24 @@ fn sigterm_drains_and_leaves_what_runs_to_the_next_daemon() {
         daemon.boot().await;
         std::fs::write(gate, "").unwrap();
         assert_eq!(daemon.ended(&id).await["status"], "Completed");
+    });
+}
+
+#[test]
+fn a_daemon_that_ends_with_nothing_running_lets_its_supervisor_go_and_starts_no_other() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        let supervisor = daemon.path("data/supervisor").display().to_string();
+        for round in 0..5 {
+            let id =
+                daemon.batch(&json!({ "name": format!("end-{round}"), "operations": [script("a", "true")] })).await;
+            assert_eq!(daemon.ended(&id).await["status"], "Completed");
+            assert!(daemon.terminate().success());
+            assert_eq!(processes_of(&supervisor), []);
+            daemon.boot().await;
+        }
+        let log = std::fs::read_to_string(daemon.path("daemon.log")).unwrap();
+        assert!(!log.contains("starting another"), "{log}");
     });
 }
 

@@ -2,6 +2,7 @@
 
 mod auth;
 mod batches;
+mod cancel;
 mod crash;
 mod disk;
 mod envelope;

@@ -3,6 +3,7 @@
 mod completion;
 mod errors;
 mod output;
+mod selftest;
 mod sessions;
 mod work;
 

@@ -154,6 +154,11 @@ impl Observed {
     fn append(&mut self, event: &Event) -> Check {
         let ended = matches!(self.work.phase, Phase::Ended(_));
         hold(ended == matches!(event, Event::Retried), || format!("{event:?} in phase {:?}", self.work.phase))?;
+        if let Event::Intended { operation, direction, attempt, .. } = event {
+            let retry = self.shape.operations[*operation as usize].retry.max_attempts;
+            let most = if *direction == Direction::Do { retry } else { retry.max(3) };
+            hold(*attempt <= most, || format!("attempt {attempt} of at most {most}"))?;
+        }
         match event {
             Event::Intended { operation, direction: Direction::Do, .. } => {
                 let done = self.facts[*operation as usize].done;

@@ -94,12 +94,12 @@ impl Supervisor {
         };
         let Some(process) = self.running.remove(&key) else { return Ok(Vec::new()) };
         let outcome = match (process.ending, success) {
-            (true, _) if pick % 4 != 1 => Outcome::Signalled("ended by SIGTERM".to_owned()),
+            (true, _) if pick % 4 != 1 => Outcome::Ended("ended by SIGTERM".to_owned()),
             (_, true) => Outcome::Success,
             (_, false) => Outcome::Failure("exit status 1".to_owned()),
         };
         ledger.ends(process.what, outcome == Outcome::Success)?;
-        let exited = Happening::Exited { key, at: now, outcome, code: None, output: None };
+        let exited = Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 };
         self.results.insert(key, vec![Happening::Started { key, at: process.since }, exited.clone()]);
         Ok(vec![exited])
     }
@@ -109,7 +109,7 @@ impl Supervisor {
         for (key, process) in std::mem::take(&mut self.running) {
             ledger.ends(process.what, false)?;
             let outcome = Outcome::Lost("the supervisor was killed".to_owned());
-            let lost = Happening::Exited { key, at: now, outcome, code: None, output: None };
+            let lost = Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 };
             self.results.insert(key, vec![Happening::Started { key, at: process.since }, lost]);
         }
         Ok(())

@@ -53,6 +53,13 @@ pub struct World {
     batches: Vec<Submitted>,
     asked: Vec<(Asked, oneshot::Receiver<Result<(), ScheduleError>>)>,
     draining: Option<oneshot::Receiver<()>>,
+    /// Everything is heard twice.
+    pub hears_twice: bool,
+    /// The process that fails while everything else goes well, counted by ends.
+    pub fails_at: Option<usize>,
+    /// Steps until the daemon dies while everything else goes well.
+    pub crashes_at: Option<usize>,
+    ended: usize,
     /// What happened, for people, where somebody wants to know.
     pub story: Option<Vec<String>>,
 }
@@ -118,6 +125,10 @@ impl World {
             batches: plan.batches.iter().map(wanted).collect(),
             asked: Vec::new(),
             draining: None,
+            hears_twice: false,
+            fails_at: None,
+            crashes_at: None,
+            ended: 0,
             story: None,
         }
     }
@@ -137,7 +148,7 @@ impl World {
     }
 
     /// One step, chosen by a throw of the dice.
-    pub fn step(&mut self, throw: u16) -> Check {
+    fn step(&mut self, throw: u16) -> Check {
         let (what, pick) = (throw % 32, usize::from(throw / 32));
         let all = self.trouble == Trouble::All;
         match what {
@@ -167,7 +178,7 @@ impl World {
     }
 
     /// A turn of the daemon's actor.
-    pub fn turn(&mut self) -> Check {
+    fn turn(&mut self) -> Check {
         self.driver.settle(self.now);
         for effect in self.driver.take_effects() {
             match effect {
@@ -221,7 +232,7 @@ impl World {
     }
 
     /// The oldest transaction becomes durable.
-    pub fn commit(&mut self) -> Check {
+    fn commit(&mut self) -> Check {
         let Some((ticket, transaction)) = self.commits.pop_front() else { return Ok(()) };
         let result = self.write(&transaction)?;
         self.driver.committed(ticket, result, self.now);
@@ -244,52 +255,43 @@ impl World {
     }
 
     /// The supervisor hears the oldest request.
-    pub fn take_request(&mut self) -> Check {
+    fn take_request(&mut self) -> Check {
         let Some((connection, request)) = self.requests.pop_front() else { return Ok(()) };
         if connection != self.connection {
             return Ok(());
         }
         self.tell(|| format!("the supervisor hears {}", told(&request)));
-        let reports = self.supervisor.take(request, self.now, &mut self.ledger)?;
-        self.reports.extend(reports.into_iter().map(Told::Happened));
+        let again = self.hears_twice.then(|| serde_json::to_string(&request).unwrap());
+        let again = again.map(|text| serde_json::from_str(&text).unwrap());
+        for request in [request].into_iter().chain(again) {
+            let reports = self.supervisor.take(request, self.now, &mut self.ledger)?;
+            self.reports.extend(reports.into_iter().map(Told::Happened));
+        }
         Ok(())
     }
 
     /// The daemon hears the oldest report.
-    pub fn hear(&mut self) -> Check {
+    fn hear(&mut self) -> Check {
         let Some(told) = self.reports.pop_front() else { return Ok(()) };
         self.tell(|| format!("the daemon hears {told:?}"));
+        if self.hears_twice {
+            self.driver.hear(told.clone(), self.now);
+        }
         self.driver.hear(told, self.now);
-        Ok(())
-    }
-
-    /// The daemon hears the oldest report once more, as after a connection that broke at the wrong moment.
-    pub fn hear_twice(&mut self) -> Check {
-        let Some(told) = self.reports.front().cloned() else { return Ok(()) };
-        self.driver.hear(told, self.now);
-        self.hear()
-    }
-
-    /// The supervisor hears the oldest request twice.
-    pub fn take_request_twice(&mut self) -> Check {
-        let again = self.requests.front().map(|(_, request)| serde_json::to_string(request).unwrap());
-        self.take_request()?;
-        let Some(again) = again else { return Ok(()) };
-        let reports = self.supervisor.take(serde_json::from_str(&again).unwrap(), self.now, &mut self.ledger)?;
-        self.reports.extend(reports.into_iter().map(Told::Happened));
         Ok(())
     }
 
     /// One of the processes ends.
-    pub fn end_one(&mut self, pick: usize, success: bool) -> Check {
+    fn end_one(&mut self, pick: usize, success: bool) -> Check {
         let reports = self.supervisor.end_one(pick, success, self.now, &mut self.ledger)?;
+        self.ended += reports.len();
         self.tell(|| format!("a process ends: {reports:?}"));
         self.reports.extend(reports.into_iter().map(Told::Happened));
         Ok(())
     }
 
     /// Time passes until something is due; where nothing may go wrong, no time to speak of.
-    pub fn pass_time(&mut self) -> Check {
+    fn pass_time(&mut self) -> Check {
         let due = self.driver.next_wake().filter(|_| self.trouble == Trouble::All).unwrap_or(self.now);
         self.now = due.max(self.now).plus(Duration::from_millis(1));
         let now = self.now.0;
@@ -298,7 +300,7 @@ impl World {
     }
 
     /// The daemon dies, and starts again. The supervisor has heard so many of the requests that were on their way.
-    pub fn crash(&mut self, heard: usize) -> Check {
+    fn crash(&mut self, heard: usize) -> Check {
         self.tell(|| "the daemon dies".to_owned());
         for _ in 0..heard % (self.requests.len() + 1) {
             self.take_request()?;
@@ -398,7 +400,7 @@ impl World {
                 continue;
             }
             if self.supervisor.is_busy() {
-                self.end_one(0, true)?;
+                self.end_one(0, self.fails_at != Some(self.ended))?;
             } else if let Some(due) = self.driver.next_wake() {
                 self.now = due.max(self.now).plus(Duration::from_millis(1));
             } else {
@@ -408,19 +410,40 @@ impl World {
         Err("it does not end".to_owned())
     }
 
-    /// Everything on its way arrives; whether anything was.
-    pub fn flow(&mut self) -> Result<bool, String> {
-        let moves = !(self.commits.is_empty() && self.requests.is_empty() && self.reports.is_empty());
-        while !self.commits.is_empty() {
-            self.commit()?;
+    /// Everything on its way arrives, one after the other; whether anything was.
+    fn flow(&mut self) -> Result<bool, String> {
+        let mut moved = false;
+        while !(self.commits.is_empty() && self.requests.is_empty() && self.reports.is_empty()) {
+            moved = true;
+            self.perhaps_crash()?;
+            if !self.commits.is_empty() {
+                self.commit()?;
+            } else if !self.requests.is_empty() {
+                self.take_request()?;
+            } else {
+                self.hear()?;
+            }
         }
-        while !self.requests.is_empty() {
-            self.take_request()?;
+        Ok(moved)
+    }
+
+    fn perhaps_crash(&mut self) -> Check {
+        match self.crashes_at {
+            Some(0) => {
+                self.crashes_at = None;
+                self.crash(self.ended)
+            }
+            Some(steps) => {
+                self.crashes_at = Some(steps - 1);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        while !self.reports.is_empty() {
-            self.hear()?;
-        }
-        Ok(moves)
+    }
+
+    /// How many processes have ended.
+    pub fn processes_ended(&self) -> usize {
+        self.ended
     }
 
     /// What must hold when nothing happens any more.
@@ -436,7 +459,7 @@ impl World {
     }
 
     /// Whatever did not succeed is tried again; from here on everything goes well, so it must come to its end.
-    fn try_again_until_done(&mut self) -> Check {
+    pub fn try_again_until_done(&mut self) -> Check {
         for _ in 0..3 {
             for index in 0..self.batches.len() {
                 let Some(id) = self.batches[index].sent else { continue };

@@ -22,6 +22,8 @@ pub const ANY_PORT: &str = "127.0.0.1:0";
 /// A daemon that runs.
 pub struct Daemon {
     pub dir: TempDir,
+    /// What is started; prov as it was built, unless a test puts another in its place.
+    pub program: PathBuf,
     child: Option<Child>,
     options: Vec<String>,
     orchestrator: String,
@@ -68,6 +70,7 @@ impl Daemon {
         fs::create_dir(dir.path().join("ws")).unwrap();
         Self {
             dir,
+            program: env!("CARGO_BIN_EXE_prov").into(),
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             orchestrator: String::new(),
@@ -91,10 +94,16 @@ impl Daemon {
 
     /// Starts the process, on the directory as it is, and logs in.
     pub async fn boot(&mut self) {
+        self.spawn();
+        self.greet().await;
+    }
+
+    /// Starts the process.
+    pub fn spawn(&mut self) {
         let ready = self.path("ready.json");
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = command(&self.path("ws"), &self.path("data"), ANY_PORT)
+        let child = command_of(&self.program, &self.path("ws"), &self.path("data"), ANY_PORT)
             .arg("--ready-file")
             .arg(&ready)
             .args(&self.options)
@@ -102,6 +111,11 @@ impl Daemon {
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// Waits until the process is ready, and logs in.
+    pub async fn greet(&mut self) {
+        let ready = self.path("ready.json");
         let addresses = until("the daemon is ready", || async {
             fs::read(&ready).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok())
         });
@@ -213,7 +227,11 @@ pub fn processes_of(what: &str) -> Vec<Pid> {
 
 /// `prov serve` with the control center on a free port.
 pub fn command(workspace: &Path, data: &Path, listen: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prov"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_prov")), workspace, data, listen)
+}
+
+fn command_of(program: &Path, workspace: &Path, data: &Path, listen: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .args(["serve", "--listen", listen, "--control-listen", ANY_PORT])
         .arg("--workspace")

@@ -22,10 +22,18 @@ const PROBE_BYTES: usize = 1 << 20;
 pub(super) struct File {
     /// `None` when it could not be opened again.
     database: RwLock<Option<Database>>,
-    /// `None` in memory.
-    place: Option<Place>,
+    /// `None` in memory, which has no faults.
+    medium: Option<Box<dyn Medium>>,
     /// A write failed since the file was opened.
     has_failed: AtomicBool,
+}
+
+/// What the file lies on.
+pub(super) trait Medium: Send + Sync {
+    /// Opens the file that is there.
+    fn open(&self) -> Result<Database, StoreError>;
+    /// Whether writes are taken.
+    fn probe(&self) -> io::Result<()>;
 }
 
 struct Place {
@@ -47,12 +55,18 @@ impl Deref for Reading<'_> {
     }
 }
 
-impl Place {
-    /// Opens the file that is there; an empty one is none, because whatever it held is gone.
+impl Medium for Place {
+    /// An empty file is none, because whatever it held is gone.
     fn open(&self) -> Result<Database, StoreError> {
         self.with(&self.path, |builder, path| builder.open(path))
     }
 
+    fn probe(&self) -> io::Result<()> {
+        probe(&self.path)
+    }
+}
+
+impl Place {
     fn with(
         &self,
         path: &Path,
@@ -70,7 +84,7 @@ impl Place {
 }
 
 /// redb panics where a damaged file misleads it; here that is an error like others.
-fn unwinding<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn unwinding<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<&str>().map(ToString::to_string);
         let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -96,12 +110,17 @@ impl File {
             fs::rename(&partial, path).map_err(failed("give its file its name"))?;
             database
         };
-        Ok(Self { database: RwLock::new(Some(database)), place: Some(place), has_failed: AtomicBool::new(false) })
+        Ok(Self::over(database, Some(Box::new(place))))
+    }
+
+    /// An open database, and what it lies on.
+    pub(super) fn over(database: Database, medium: Option<Box<dyn Medium>>) -> Self {
+        Self { database: RwLock::new(Some(database)), medium, has_failed: AtomicBool::new(false) }
     }
 
     pub(super) fn in_memory() -> Result<Self, StoreError> {
         let database = Builder::new().create_with_backend(InMemoryBackend::new()).map_err(failed("start in memory"))?;
-        Ok(Self { database: RwLock::new(Some(database)), place: None, has_failed: AtomicBool::new(false) })
+        Ok(Self::over(database, None))
     }
 
     pub(super) fn read(&self) -> Result<Reading<'_>, StoreError> {
@@ -112,9 +131,7 @@ impl File {
 
     /// Writes, after opening the file again where the write before failed.
     pub(super) fn write<T>(&self, write: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        if self.has_failed.load(Ordering::Acquire) {
-            self.open_again()?;
-        }
+        self.open_again()?;
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = open.as_ref().ok_or_else(closed)?;
         let written = unwinding(|| write(database));
@@ -124,13 +141,16 @@ impl File {
         written
     }
 
-    fn open_again(&self) -> Result<(), StoreError> {
-        let Some(place) = &self.place else { return Ok(()) };
-        probe(&place.path).map_err(failed("write to its directory"))?;
+    /// Opens the file again where a write failed.
+    pub(super) fn open_again(&self) -> Result<(), StoreError> {
+        let Some(medium) = self.medium.as_ref().filter(|_| self.has_failed.load(Ordering::Acquire)) else {
+            return Ok(());
+        };
+        medium.probe().map_err(failed("write to its directory"))?;
         let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // redb locks the file: the one must be closed before the other is opened.
         drop(open.take());
-        *open = Some(place.open()?);
+        *open = Some(medium.open()?);
         self.has_failed.store(false, Ordering::Release);
         tracing::info!("the store can write again");
         Ok(())

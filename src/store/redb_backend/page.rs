@@ -64,7 +64,11 @@ pub(super) fn page<T: DeserializeOwned>(
     let mut items = Vec::with_capacity(ids.len());
     for id in &ids {
         if let Some(value) = records.get(&id[..]).map_err(failed("read"))? {
-            items.push(decode(kind, id, value.value())?);
+            match decode(kind, id, value.value()) {
+                Ok(record) => items.push(record),
+                // The others are still to be seen.
+                Err(error) => tracing::error!(%error, "a damaged record is left out of a list"),
+            }
         }
     }
     let next_after = if more { ids.last().copied().map(Uuid::from_bytes) } else { None };

@@ -61,13 +61,27 @@ impl Mounts {
 pub fn prepare(id: &str, plan: &Plan) -> Limits {
     let mounts = Mounts::of(&fs::read_to_string("/proc/self/mounts").unwrap_or_default());
     let unified = mounts.unified.as_deref().map(|root| in_unified(root, id, plan));
-    match unified {
+    let mut limits = match unified {
         Some(Ok(group)) => Limits { groups: vec![group], text: "enforced (cgroup v2)".to_owned() },
         Some(Err(_)) if !mounts.split.is_empty() => in_split(&mounts, id, plan),
         Some(Err(error)) => none(&error.to_string()),
         None if mounts.split.is_empty() => none("no control groups are mounted"),
         None => in_split(&mounts, id, plan),
+    };
+    // Whatever the limits: a server is in a group of its own, so that it isn't ended with the task that made it.
+    if let Some(root) = mounts.unified.as_deref().filter(|root| !limits.groups.iter().any(|one| one.starts_with(root)))
+    {
+        let made = make(root, id).or_else(|_| make(&home(root), id));
+        limits.groups.extend(made);
     }
+    limits
+}
+
+/// The group of version 2 that this process is in, or that the supervisor of the task is in whose process this is.
+fn home(root: &Path) -> PathBuf {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    root.join(own.split_once("/prov-tasks-").map_or(own, |(outer, _)| outer))
 }
 
 fn none(why: &str) -> Limits {
@@ -155,13 +169,13 @@ fn quota_us(plan: &Plan) -> u64 {
     u64::from(plan.cpus) * PERIOD_US
 }
 
-/// Removes the groups of the server `id` wherever they are, those first that its own services made inside.
-pub fn remove(id: &str) -> io::Result<()> {
+/// Removes the groups of the server `id` wherever they are, those first that its own services made inside. `recorded` are
+/// those that it was made with, as far as is known.
+pub fn remove(id: &str, recorded: &[PathBuf]) -> io::Result<()> {
     let mounts = Mounts::of(&fs::read_to_string("/proc/self/mounts")?);
-    for root in mounts.unified.iter().chain(mounts.split.iter().map(|(point, _)| point)) {
-        remove_tree(&root.join(format!("{PREFIX}{id}")))?;
-    }
-    Ok(())
+    let roots = mounts.unified.iter().chain(mounts.split.iter().map(|(point, _)| point));
+    let here = roots.map(|root| root.join(format!("{PREFIX}{id}")));
+    here.chain(recorded.iter().cloned()).try_for_each(|group| remove_tree(&group))
 }
 
 fn remove_tree(group: &Path) -> io::Result<()> {

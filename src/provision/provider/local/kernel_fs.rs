@@ -57,7 +57,9 @@ fn control_groups(groups: &[PathBuf], flags: MountFlags) {
     let mut is_empty = true;
     for hierarchy in groups.iter().filter_map(|group| group.parent()) {
         if hierarchy.join("cgroup.controllers").exists() {
-            let _ = rustix::mount::mount("cgroup2", target, "cgroup2", flags, None);
+            if is_empty {
+                let _ = rustix::mount::mount("cgroup2", target, "cgroup2", flags, None);
+            }
             return;
         }
         if is_empty && rustix::mount::mount("tmpfs", target, "tmpfs", flags, c"mode=755").is_err() {

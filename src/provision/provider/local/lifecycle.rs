@@ -145,7 +145,8 @@ impl LocalProvider {
         let left = |what: &str| format!("can't delete the server in {}: {what}", dir.path().display());
         dir.begin_deletion().map_err(|error| failed(left("can't mark it"), error))?;
         stop(dir, id).map_err(|error| failed(left("its processes are left"), error))?;
-        cgroup::remove(id).map_err(|error| failed(left("its control groups are left"), error))?;
+        let recorded = dir.record().ok().flatten().map(|record| record.cgroups).unwrap_or_default();
+        cgroup::remove(id, &recorded).map_err(|error| failed(left("its control groups are left"), error))?;
         self.leave_network(dir, id).map_err(|error| failed(left("its network is left"), error))?;
         // The record goes last: until then the server is listed as incomplete.
         let entries = fs::read_dir(dir.path()).map_err(|error| failed(left("can't read the directory"), error))?;
