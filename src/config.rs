@@ -2,6 +2,15 @@
 //!
 //! Owns the keys, their defaults and where each value came from. Knows nothing of clap: the command line hands over what
 //! was given as [`Layer`].
+//!
+//! Every file has the same layout, one table:
+//!
+//! ```toml
+//! [daemon]
+//! max_parallel = 8
+//! ```
+//!
+//! Anything else in it is refused: a setting that nobody reads must not look like one that holds.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -109,9 +118,9 @@ pub enum ConfigError {
         /// What the parser says.
         why: String,
     },
-    /// A key is unknown.
+    /// A key or a table is unknown, or one stands where the other should.
     #[error("{origin}: {what}")]
-    UnknownKey {
+    Layout {
         /// Where it stands.
         origin: String,
         /// Which, and the nearest known one.
@@ -151,10 +160,24 @@ const KEYS: &[(&str, &str)] = &[
     ("insecure", "false"),
 ];
 
+/// The table of a file.
+const TABLE: &str = "daemon";
+
+/// Every key of the configuration.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(key, _)| *key)
+}
+
+/// The environment variable of a key.
+#[must_use]
+pub fn variable(key: &str) -> String {
+    format!("PROV_{}", key.to_ascii_uppercase())
+}
+
 /// The configuration and where each value of it came from.
 ///
 /// # Errors
-/// When a file is damaged, a key unknown or a value wrong.
+/// When a file is damaged, a key or table unknown or a value wrong.
 pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Daemon, Vec<Origin>), ConfigError> {
     let mut layers = vec![flags, environment()];
     if let Some(file) = file {
@@ -165,12 +188,6 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
             layers.push(read(&base.config_dir().join("prov/config.toml"), false)?);
         }
         layers.push(read(Path::new("/etc/prov/config.toml"), false)?);
-    }
-    let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
-    for layer in &layers {
-        if let Some(key) = layer.values.keys().find(|key| !known.contains(&key.as_str())) {
-            return Err(ConfigError::UnknownKey { origin: layer.origin.clone(), what: unknown("key", key, &known) });
-        }
     }
     let origins: Vec<Origin> = KEYS.iter().map(|(key, default)| origin(key, default, &layers)).collect();
     let config = Daemon {
@@ -219,10 +236,7 @@ fn data_dir() -> PathBuf {
 }
 
 fn environment() -> Layer {
-    let value = |(key, _): &(&str, &str)| {
-        let name = format!("PROV_{}", key.to_ascii_uppercase());
-        std::env::var(name).ok().map(|value| ((*key).to_owned(), value))
-    };
+    let value = |(key, _): &(&str, &str)| std::env::var(variable(key)).ok().map(|value| ((*key).to_owned(), value));
     Layer { origin: "environment".to_owned(), values: KEYS.iter().filter_map(value).collect() }
 }
 
@@ -236,10 +250,30 @@ fn read(path: &Path, required: bool) -> Result<Layer, ConfigError> {
     };
     let syntax = |error: toml::de::Error| ConfigError::Syntax { path: origin.clone(), why: error.to_string() };
     let table: toml::Table = text.parse().map_err(syntax)?;
-    let daemon = table.get("daemon").and_then(toml::Value::as_table);
-    let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let values = daemon.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect();
+    let values = values(&table).map_err(|what| ConfigError::Layout { origin: origin.clone(), what })?;
     Ok(Layer { origin, values })
+}
+
+/// The values of a file, as text; what is wrong with its layout otherwise.
+fn values(file: &toml::Table) -> Result<BTreeMap<String, String>, String> {
+    let known: Vec<&str> = keys().collect();
+    for (key, value) in file {
+        match value {
+            toml::Value::Table(_) if key == TABLE => {}
+            _ if key == TABLE => return Err(format!("`{TABLE}` must be a table: [{TABLE}]")),
+            toml::Value::Table(_) => return Err(unknown("table", key, &[TABLE])),
+            _ if known.contains(&key.as_str()) => return Err(format!("`{key}` stands outside its table [{TABLE}]")),
+            _ => return Err(unknown("key", key, &known)),
+        }
+    }
+    let given = file.get(TABLE).and_then(toml::Value::as_table).into_iter().flatten();
+    let text = |(key, value): (&String, &toml::Value)| match value {
+        _ if !known.contains(&key.as_str()) => Err(unknown("key", key, &known)),
+        toml::Value::Table(_) | toml::Value::Array(_) => Err(format!("`{key}` takes one value")),
+        toml::Value::String(text) => Ok((key.clone(), text.clone())),
+        other => Ok((key.clone(), other.to_string())),
+    };
+    given.map(text).collect()
 }
 
 fn find<'o>(origins: &'o [Origin], key: &str) -> Option<&'o Origin> {
@@ -306,9 +340,22 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest() {
-        let workspace = tempfile::tempdir().unwrap();
-        std::fs::write(workspace.path().join("prov.toml"), "[daemon]\nmax_paralel = 3\n").unwrap();
-        let error = daemon(workspace.path(), Layer::default(), None).unwrap_err().to_string();
-        assert!(error.contains("did you mean `max_parallel`?"), "{error}");
+        for (text, told) in [
+            ("[daemon]\nmax_paralel = 3\n", "unknown key `max_paralel`; did you mean `max_parallel`?"),
+            ("[deamon]\nmax_parallel = 3\n", "unknown table `deamon`; did you mean `daemon`?"),
+            ("[client]\n", "unknown table `client`; known: daemon"),
+            ("max_parallel = 3\n", "`max_parallel` stands outside its table [daemon]"),
+            ("max_paralel = 3\n", "unknown key `max_paralel`; did you mean `max_parallel`?"),
+            ("daemon = 3\n", "`daemon` must be a table: [daemon]"),
+            ("[daemon.listen]\nport = 1\n", "`listen` takes one value"),
+        ] {
+            let workspace = tempfile::tempdir().unwrap();
+            let file = workspace.path().join("prov.toml");
+            std::fs::write(&file, text).unwrap();
+            for given in [None, Some(file.as_path())] {
+                let error = daemon(workspace.path(), Layer::default(), given).unwrap_err().to_string();
+                assert_eq!(error, format!("{}: {told}", file.display()));
+            }
+        }
     }
 }

@@ -4,22 +4,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::Value;
 
 use super::complete;
-use super::connect::{self, block_on, failure};
+use super::confirm::Yes;
+use super::connect::{self, ask, block_on};
 use super::error::CliError;
 use super::infra::settings_error;
-use super::printer::{Rows, age, or_dash};
+use super::printer::{Rows, age, counted, or_dash};
 use super::watch::{self, FollowArgs, TimeoutArgs};
+use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::batch::{BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView};
+use crate::api::envelope::Code;
 use crate::api::list::Page;
-use crate::client::Client;
+use crate::api::read::Problem;
+use crate::client::{Client, ClientError};
 use crate::model::id::BatchId;
 use crate::model::status::BatchStatus;
 use crate::model::time::Timestamp;
-use crate::provision::settings;
+use crate::provision::settings::{self, Document};
 
 /// Batches: graphs of operations with a parallel limit and rollback
 #[derive(Debug, clap::Args)]
@@ -68,8 +71,8 @@ struct FileArgs {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only those in this status: Pending, Running, Completed, Failed, Cancelled, RollingBack, RolledBack or RollbackFailed
-    #[arg(long, value_name = "STATUS")]
+    /// Only those in this status
+    #[arg(long, value_name = "STATUS", ignore_case = true, value_parser = one_of(BatchStatus::ALL, BatchStatus::as_str))]
     status: Option<BatchStatus>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -103,6 +106,8 @@ struct CancelArgs {
     /// Undo what was done
     #[arg(long)]
     rollback: bool,
+    #[command(flatten)]
+    yes: Yes,
 }
 
 #[derive(Debug, clap::Args)]
@@ -115,45 +120,77 @@ struct RunOptions {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
-    let (client, printer) = (connect::client()?, Printer::new(global));
-    block_on(async {
-        match args.verb {
-            Verb::Run(args) if args.check => plan(&client, &args.file, &printer).await,
-            Verb::Run(args) => start(&client, &args, &printer).await,
-            Verb::Plan(file) => plan(&client, &file, &printer).await,
-            Verb::Validate(file) => validate(&client, &file, &printer).await,
-            Verb::List(args) => list(&client, &args, &printer).await,
-            Verb::Get(one) => show(&client.batch_get(one.id).await.map_err(|error| failure(&error))?, &printer),
-            Verb::Watch(args) => watch::batch(&client, args.id, args.timeout.showing(), &printer).await,
-            Verb::Cancel(args) => {
-                show(&client.batch_cancel(args.id, args.rollback).await.map_err(|error| failure(&error))?, &printer)
-            }
-            Verb::Retry(args) => {
-                let batch = client.batch_retry(args.id).await.map_err(|error| failure(&error))?;
-                follow(&client, batch.summary.batch_id, &args.follow, &printer).await
-            }
+    let printer = &Printer::new(global);
+    match args.verb {
+        Verb::Run(args) if args.check => plan(&args.file, printer),
+        Verb::Run(args) => start(&args, printer),
+        Verb::Plan(file) => plan(&file, printer),
+        Verb::Validate(file) => validate(&file, printer),
+        Verb::List(args) => list(&args, printer),
+        Verb::Get(one) => {
+            let client = connect::client()?;
+            block_on(async { show(&ask(printer, client.batch_get(one.id)).await?, printer) })
         }
-    })
-}
-
-/// The file's batch, evaluated here: the daemon is sent data, never a program.
-fn read(file: &FileArgs) -> Result<Value, CliError> {
-    let document = settings::load_document(&file.file).map_err(|error| settings_error(&error))?;
-    // The daemon checks again; only here is it known where in the file something stands.
-    match BatchRequest::read(&document.value) {
-        Ok(_) => Ok(document.value),
-        Err(problems) => {
-            let problems = problems.iter().map(|problem| (problem.pointer.as_str(), problem.message.as_str()));
-            Err(settings_error(&document.invalid_at(problems)))
+        Verb::Watch(args) => {
+            let client = connect::client()?;
+            block_on(watch::batch(&client, args.id, args.timeout.showing(), printer))
+        }
+        Verb::Cancel(args) => cancel(&args, global),
+        Verb::Retry(args) => {
+            let client = connect::client()?;
+            block_on(async {
+                let batch = ask(printer, client.batch_retry(args.id)).await?;
+                follow(&client, batch.summary.batch_id, &args.follow, printer).await
+            })
         }
     }
 }
 
-async fn start(client: &Client, args: &RunArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    let batch = read(&args.file)?;
-    let (view, warnings) = client.batch_execute(&batch).await.map_err(|error| failure(&error))?;
-    printer.warnings(&warnings);
-    follow(client, view.summary.batch_id, &args.follow, printer).await
+/// The file's batch, evaluated here: the daemon is sent data, never a program.
+fn read(file: &FileArgs) -> Result<Document, CliError> {
+    let document = settings::load_document(&file.file).map_err(|error| settings_error(&error))?;
+    // The daemon checks again; only here is it known where in the file something stands.
+    match BatchRequest::read(&document.value) {
+        Ok(_) => Ok(document),
+        Err(problems) => Err(located(&document, &problems)),
+    }
+}
+
+fn located(document: &Document, problems: &[Problem]) -> CliError {
+    let problems = problems.iter().map(|problem| (problem.pointer.as_str(), problem.message.as_str()));
+    settings_error(&document.invalid_at(problems))
+}
+
+/// Sends what a file says. What the daemon finds wrong with it, such as a cycle, is told with its place in the file.
+async fn send<T>(
+    document: &Document,
+    call: impl Future<Output = Result<(T, Vec<String>), ClientError>>,
+    printer: &Printer,
+) -> Result<T, CliError> {
+    match connect::answer(printer, call).await? {
+        Ok((answer, warnings)) => {
+            printer.warnings(&warnings);
+            Ok(answer)
+        }
+        Err(ClientError::Answered(failure)) if failure.code == Code::InvalidRequest => {
+            let problems = failure.details.as_ref().and_then(|details| details.get("problems"));
+            let problems: Vec<Problem> =
+                problems.and_then(|problems| serde_json::from_value(problems.clone()).ok()).unwrap_or_default();
+            if problems.is_empty() {
+                return Err(connect::failure(&ClientError::Answered(failure)));
+            }
+            Err(CliError { request_id: Some(failure.request_id), ..located(document, &problems) })
+        }
+        Err(error) => Err(connect::failure(&error)),
+    }
+}
+
+fn start(args: &RunArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    let (batch, client) = (read(&args.file)?, connect::client()?);
+    block_on(async {
+        let view = send(&batch, client.batch_execute(&batch.value), printer).await?;
+        follow(&client, view.summary.batch_id, &args.follow, printer).await
+    })
 }
 
 async fn follow(client: &Client, id: BatchId, args: &FollowArgs, printer: &Printer) -> Result<ExitCode, CliError> {
@@ -164,26 +201,43 @@ async fn follow(client: &Client, id: BatchId, args: &FollowArgs, printer: &Print
     watch::batch(client, id, limits, printer).await
 }
 
-async fn plan(client: &Client, file: &FileArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    let (plan, warnings) = client.batch_validate(&read(file)?).await.map_err(|error| failure(&error))?;
-    printer.warnings(&warnings);
+fn cancel(args: &CancelArgs, global: &Global) -> Result<ExitCode, CliError> {
+    if args.rollback {
+        args.yes.agree(global, &format!("undo what batch {} did", args.id))?;
+    }
+    let (client, printer) = (connect::client()?, Printer::new(global));
+    block_on(async { show(&ask(&printer, client.batch_cancel(args.id, args.rollback)).await?, &printer) })
+}
+
+/// What a file would do, as the daemon sees it.
+fn planned(file: &FileArgs, printer: &Printer) -> Result<BatchPlan, CliError> {
+    let (batch, client) = (read(file)?, connect::client()?);
+    block_on(send(&batch, client.batch_validate(&batch.value), printer))
+}
+
+fn plan(file: &FileArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    let plan = planned(file, printer)?;
     printer.item(&plan, &plan.name, plan_text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn validate(client: &Client, file: &FileArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    let (plan, warnings) = client.batch_validate(&read(file)?).await.map_err(|error| failure(&error))?;
-    printer.warnings(&warnings);
-    printer.item(&plan, &plan.name, |plan| {
-        format!("{} is valid: {} operations in {} waves\n", plan.name, plan.operations.len(), plan.waves.len())
-    })?;
+fn validate(file: &FileArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    let plan = planned(file, printer)?;
+    printer.item(&plan, &plan.name, |plan| format!("{} is valid: {}\n", plan.name, size(plan)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(client: &Client, args: &ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+/// `3 operations in 2 waves`.
+fn size(plan: &BatchPlan) -> String {
+    format!("{} in {}", counted(plan.operations.len(), "operation"), counted(plan.waves.len(), "wave"))
+}
+
+fn list(args: &ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    let client = connect::client()?;
     let page = Page { limit: usize::from(args.limit), offset: args.offset, after: None };
-    let part = client.batch_list(&BatchQuery { status: args.status, page }).await.map_err(|error| failure(&error))?;
-    printer.part(&part, "--offset or --limit", |batches| rows(batches, Timestamp::now()))?;
+    let query = BatchQuery { status: args.status, page };
+    let part = block_on(ask(printer, client.batch_list(&query)))?;
+    printer.part(&part, args.offset, "--offset or --limit", |batches| rows(batches, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -213,29 +267,37 @@ fn show(batch: &BatchView, printer: &Printer) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A batch for people: what it is, a line an operation, what is left.
-pub(super) fn text(batch: &BatchView) -> String {
+/// A batch for people: how far it came, why it failed, what is left.
+fn text(batch: &BatchView) -> String {
     let summary = &batch.summary;
-    let mut text = format!(
+    let error = summary.error.iter().map(|error| format!("error: {}\n", error.replace('\n', "\n  ")));
+    let left = summary.left.iter().map(|left| format!("left: {}\n", left.what));
+    overview(batch) + &error.chain(left).collect::<String>()
+}
+
+/// How far a batch came as a whole.
+pub(super) fn headline(batch: &BatchView) -> String {
+    let summary = &batch.summary;
+    format!(
         "{} {}: {}, {}/{} operations completed\n",
         summary.name, summary.batch_id, summary.status, summary.operations_completed, summary.operations_total
-    );
-    if let Some(error) = &summary.error {
-        text += &format!("error: {}\n", error.replace('\n', "\n  "));
-    }
+    )
+}
+
+/// How far a batch came: the whole, and a line an operation.
+pub(super) fn overview(batch: &BatchView) -> String {
+    let mut text = headline(batch);
     let wide = batch.operations.iter().map(|operation| operation.id.as_str().len()).max().unwrap_or(0);
     for operation in &batch.operations {
         let task = operation.task_id.map(|id| format!("  task {id}")).unwrap_or_default();
-        text += &format!("  {:wide$}  {:14}  {:14}{task}\n", operation.id, operation.kind, operation.status);
-    }
-    for left in &summary.left {
-        text += &format!("left: {}\n", left.what);
+        let line = format!("  {:wide$}  {:14}  {:14}{task}", operation.id, operation.kind, operation.status);
+        text += &format!("{}\n", line.trim_end());
     }
     text
 }
 
 fn plan_text(plan: &BatchPlan) -> String {
-    let mut text = format!("{}: {} operations in {} waves\n", plan.name, plan.operations.len(), plan.waves.len());
+    let mut text = format!("{}: {}\n", plan.name, size(plan));
     for (number, wave) in plan.waves.iter().enumerate() {
         text += &format!("wave {}\n", number + 1);
         for operation in plan.operations.iter().filter(|operation| wave.contains(&operation.id)) {

@@ -6,8 +6,8 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::error::{CliError, Kind};
 use super::infra::settings_error;
-use super::printer::{Format, Printer, Rows};
-use super::servers::workspace_error;
+use super::printer::{Format, Printer, Rows, counted};
+use super::servers::{workspace, workspace_error};
 use super::target::Target;
 use super::taskserv::done_rows;
 use super::{Global, complete};
@@ -42,7 +42,7 @@ enum Command {
 #[derive(Debug, ClapArgs)]
 struct Change {
     /// The cluster: its name in the settings, or a definition's
-    #[arg(value_name = "NAME", required_unless_present = "operation", conflicts_with = "operation")]
+    #[arg(value_name = "NAME", add = complete::cluster_types(), required_unless_present = "operation", conflicts_with = "operation")]
     name: Option<Name>,
     #[command(flatten)]
     target: Target,
@@ -68,9 +68,8 @@ struct Meant {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
-    let workspace =
-        Workspace::open(&global.workspace).map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
-    let reporter = Reporter::from_env(global.quiet);
+    let workspace = workspace(global)?;
+    let reporter = Reporter::from_env(global.is_quiet());
     match &args.command {
         Command::Create(change) => create(change, &workspace, &reporter, global),
         Command::Delete(change) => delete(change, &workspace, &reporter, global),
@@ -120,9 +119,9 @@ fn delete(args: &Change, workspace: &Workspace, reporter: &Reporter, global: &Gl
     }
     target.agree_to(&deletion, global)?;
     let count = clusters.delete(&deletion).map_err(|error| failed(&error))?;
-    let noun = if count == 1 { "server" } else { "servers" };
-    printer.item(&count, cluster.name.as_str(), |count| {
-        format!("Successfully deleted cluster {} with {count} {noun}\n", cluster.name)
+    printer.item(&count, cluster.name.as_str(), |count| match count {
+        0 => format!("There is no cluster {} in {}: nothing was deleted\n", cluster.name, target.infra),
+        _ => format!("Successfully deleted cluster {} with {}\n", cluster.name, counted(*count, "server")),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,15 +5,29 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use super::Global;
 use super::error::{CliError, Kind};
 
-/// Asks on the terminal whether `what` is to be done.
-///
-/// # Errors
-/// Where the answer is not yes; where there is nobody to ask, and then it names `flag`, which answers beforehand.
-pub fn confirm(global: &Global, what: &str, flag: &str) -> Result<(), CliError> {
+/// The option that answers beforehand; part of every command that may destroy something.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Yes {
+    /// Answer yes to whatever destroys something
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Yes {
+    /// Has somebody agree to `what`.
+    ///
+    /// # Errors
+    /// Where the answer is not yes; where there is nobody to ask, and then it names the option.
+    pub fn agree(self, global: &Global, what: &str) -> Result<(), CliError> {
+        if self.yes { Ok(()) } else { confirm(global, what) }
+    }
+}
+
+fn confirm(global: &Global, what: &str) -> Result<(), CliError> {
     let can_ask = !global.no_input && io::stdin().is_terminal() && io::stderr().is_terminal();
     if !can_ask {
         let message = format!("nothing was done, because this needs a yes:\n{}", indented(what));
-        return Err(CliError::new(Kind::Conflict, message).hint(format!("add {flag}")));
+        return Err(CliError::new(Kind::Usage, message).hint("add --yes".to_owned()));
     }
     let _ = write!(io::stderr(), "{what}\nGo on? [y/N] ");
     let mut answer = String::new();

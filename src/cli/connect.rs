@@ -1,13 +1,16 @@
 //! The client a command uses: where the daemon is, who the caller is, and what an error means for the exit code.
 
 use std::future::Future;
+use std::path::Path;
 
 use serde_json::Value;
 
+use super::Printer;
 use super::error::{CliError, Kind};
+use super::progress::Waiting;
 use crate::api::envelope::{Code, Failure};
 use crate::client::session::Sessions;
-use crate::client::{Client, ClientError, Servers};
+use crate::client::{Client, ClientError, Servers, Trouble, address};
 
 /// Runs a future on a runtime of its own, made only when a command needs one.
 ///
@@ -15,7 +18,40 @@ use crate::client::{Client, ClientError, Servers};
 /// What the future returns, or that no runtime can be had.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| CliError::new(Kind::Failure, format!("can't start the runtime: {error}")))?.block_on(future)
+    let runtime = runtime.map_err(|error| CliError::new(Kind::Failure, format!("can't start the runtime: {error}")))?;
+    let done = runtime.block_on(future);
+    // A look-up of a name that takes its time must not keep the command from ending.
+    runtime.shutdown_background();
+    done
+}
+
+/// Waits for an answer of the daemon, visibly where somebody looks on.
+///
+/// # Errors
+/// As [`failure`] sees it.
+pub(super) async fn ask<T>(
+    printer: &Printer,
+    call: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, CliError> {
+    answer(printer, call).await?.map_err(|error| failure(&error))
+}
+
+/// Waits for an answer as [`ask`] does, and leaves it to the caller what a failure means.
+///
+/// # Errors
+/// When somebody pressed Ctrl-C.
+pub(super) async fn answer<T>(
+    printer: &Printer,
+    call: impl Future<Output = Result<T, ClientError>>,
+) -> Result<Result<T, ClientError>, CliError> {
+    tokio::select! {
+        biased;
+        answer = Waiting::during(printer, call) => Ok(answer),
+        _ = tokio::signal::ctrl_c() => {
+            let message = "interrupted before the daemon answered; what was asked for may have been done";
+            Err(CliError::new(Kind::Interrupted, message))
+        }
+    }
 }
 
 /// The kept sessions of this user.
@@ -25,60 +61,110 @@ pub(super) fn sessions() -> Result<Sessions, CliError> {
 }
 
 /// Where the daemon is: environment over the kept session over the default.
-pub(super) fn servers(sessions: Option<&Sessions>) -> Servers {
-    let kept = sessions.and_then(Sessions::servers).unwrap_or_default();
-    Servers {
-        orchestrator: address("PROV_SERVER").unwrap_or(kept.orchestrator),
-        control_center: address("PROV_CONTROL_CENTER").unwrap_or(kept.control_center),
-    }
+pub(super) fn servers(sessions: &Sessions) -> Result<Servers, CliError> {
+    let (orchestrator, control_center) = (given_address(SERVER)?, given_address(CONTROL_CENTER)?);
+    let kept = match (&orchestrator, &control_center) {
+        (Some(_), Some(_)) => Servers::default(),
+        _ => sessions.servers().map_err(|error| damaged(&error))?.unwrap_or_default(),
+    };
+    Ok(Servers {
+        orchestrator: orchestrator.unwrap_or(kept.orchestrator),
+        control_center: control_center.unwrap_or(kept.control_center),
+    })
 }
 
-fn address(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty()).map(|value| value.trim_end_matches('/').to_owned())
+/// Names the orchestrator.
+pub(super) const SERVER: &str = "PROV_SERVER";
+/// Names the control center.
+pub(super) const CONTROL_CENTER: &str = "PROV_CONTROL_CENTER";
+
+/// The address in a variable of the environment; one that is empty is not set.
+pub(super) fn given_address(variable: &str) -> Result<Option<String>, CliError> {
+    let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    let wrong = |given: &str, why: String| CliError::new(Kind::Usage, format!("{variable} is {given:?}: {why}"));
+    given.map(|given| address(&given).map_err(|why| wrong(&given, why))).transpose()
 }
 
 /// A client with the caller's token: `PROV_TOKEN`, the file that `PROV_TOKEN_FILE` names, or the kept session.
 pub(super) fn client() -> Result<Client, CliError> {
     let sessions = sessions()?;
-    let client = Client::new(servers(Some(&sessions))).map_err(|error| failure(&error))?;
+    let client = Client::new(servers(&sessions)?).map_err(|error| failure(&error))?;
     if let Some(token) = token()? {
         return Ok(client.with_token(token));
     }
-    Ok(match sessions.load() {
+    Ok(match sessions.load().map_err(|error| damaged(&error))? {
         Some(session) => client.with_session(session, sessions),
         None => client,
     })
 }
 
+fn damaged(error: &std::io::Error) -> CliError {
+    let error = CliError::new(Kind::Unauthenticated, format!("can't use the kept session: {error}"));
+    error.hint("start a new one: prov login".to_owned())
+}
+
+/// Where a token may stand, and the name of a file with one.
+const TOKEN: &str = "PROV_TOKEN";
+const TOKEN_FILE: &str = "PROV_TOKEN_FILE";
+
+/// The token of the environment; white space around it and variables that are empty don't count.
 fn token() -> Result<Option<String>, CliError> {
-    if let Ok(token) = std::env::var("PROV_TOKEN")
-        && !token.is_empty()
+    let good = |text: &str, origin: &str| {
+        let token = text.trim();
+        if token.chars().any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
+            return Err(CliError::new(Kind::Usage, format!("{origin} holds no token: one has no spaces and one line")));
+        }
+        Ok(Some(token.to_owned()).filter(|token| !token.is_empty()))
+    };
+    if let Some(token) = std::env::var_os(TOKEN)
+        && let Some(token) = good(&token.to_string_lossy(), TOKEN)?
     {
         return Ok(Some(token));
     }
-    let Some(path) = std::env::var_os("PROV_TOKEN_FILE") else { return Ok(None) };
-    let unreadable =
-        |error| CliError::new(Kind::Usage, format!("can't read PROV_TOKEN_FILE {}: {error}", path.display()));
-    std::fs::read_to_string(&path).map(|text| Some(text.trim().to_owned())).map_err(unreadable)
+    let Some(path) = std::env::var_os(TOKEN_FILE).filter(|path| !path.is_empty()) else { return Ok(None) };
+    let origin = format!("{TOKEN_FILE} {}", Path::new(&path).display());
+    let unreadable = |error| CliError::new(Kind::Usage, format!("can't read {origin}: {error}"));
+    let token = std::fs::read_to_string(&path).map_err(unreadable).and_then(|text| good(&text, &origin))?;
+    token.map(Some).ok_or_else(|| CliError::new(Kind::Usage, format!("{origin} is empty")))
+}
+
+/// What to do without a good token: the one of the environment, where there is one, hides any session.
+fn how_to_log_in() -> String {
+    let given = [TOKEN, TOKEN_FILE].into_iter().find(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    given.map_or_else(
+        || "prov login".to_owned(),
+        |name| format!("the token of {name} is used: set another one, or unset it to use the session of `prov login`"),
+    )
 }
 
 /// A client's error as the command's: the kind decides the exit code.
 pub(super) fn failure(error: &ClientError) -> CliError {
-    match error {
-        ClientError::Answered(failure) => answered(failure),
-        ClientError::NotLoggedIn => CliError::of(Kind::Unauthenticated, error).hint("prov login".to_owned()),
-        ClientError::Transport { unreachable: true, .. } => {
-            let hint = "is the daemon running? start it with `prov serve`, or name another with PROV_SERVER and PROV_CONTROL_CENTER";
-            CliError::of(Kind::Unreachable, error).hint(hint.to_owned())
+    let (kind, hint) = match error {
+        ClientError::Answered(failure) => return answered(failure),
+        ClientError::NotLoggedIn => (Kind::Unauthenticated, Some(how_to_log_in())),
+        ClientError::Session { .. } => (Kind::Failure, Some("prov login".to_owned())),
+        ClientError::Transport { trouble, .. } => trouble_of(*trouble),
+    };
+    CliError::of(kind, error).hint(hint)
+}
+
+fn trouble_of(trouble: Trouble) -> (Kind, Option<String>) {
+    let hint = match trouble {
+        Trouble::Unreachable => {
+            "is the daemon running? start it with `prov serve`, or name another with PROV_SERVER and PROV_CONTROL_CENTER"
         }
-        ClientError::Session(_) | ClientError::Transport { .. } => CliError::of(Kind::Failure, error),
-    }
+        Trouble::Hanging => "the daemon is there and says nothing: is it stopped, or its machine overloaded?",
+        Trouble::Broken => "the connection broke before the answer came; what was asked for may have been done",
+        Trouble::Garbled => return (Kind::Failure, None),
+    };
+    (Kind::Unreachable, Some(hint.to_owned()))
 }
 
 fn answered(failure: &Failure) -> CliError {
+    let log_in = how_to_log_in();
     let (kind, hint) = match failure.code {
         Code::InvalidRequest | Code::PayloadTooLarge => (Kind::Usage, None),
-        Code::Unauthenticated | Code::MfaRequired => (Kind::Unauthenticated, Some("prov login")),
+        Code::Unauthenticated | Code::MfaRequired => (Kind::Unauthenticated, Some(log_in.as_str())),
         Code::Forbidden => (Kind::Denied, Some("ask an administrator for a role that permits it")),
         Code::NotFound => (Kind::NotFound, None),
         Code::Conflict => (Kind::Conflict, None),

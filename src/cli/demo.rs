@@ -41,6 +41,10 @@ const KV_PORT: u16 = 6380;
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
+    if !printer.format().is_for_people() {
+        let error = CliError::new(Kind::Usage, "the demo is for people and comes in no other format");
+        return Err(error.hint("leave --output away".to_owned()));
+    }
     let start = Instant::now();
     let mut stage = Stage::set()?;
     printer.remark(&format!("a daemon of its own, in {}", stage.own.directory().display()));
@@ -81,7 +85,7 @@ async fn play(stage: &mut Stage, printer: &Printer) -> Result<(), CliError> {
     prove(stage, &servers, printer)?;
     printer.remark("\n== A second batch: a server, then an operation that fails on purpose");
     let failed = execute(&client, &second_batch(), printer).await?;
-    printer.out(&super::batch::text(&failed))?;
+    printer.out(&super::batch::overview(&failed))?;
     if failed.summary.status != BatchStatus::RolledBack {
         let what = format!("the second batch ended {}, not RolledBack", failed.summary.status);
         return Err(CliError::new(Kind::Failure, what));

@@ -76,13 +76,15 @@ pub struct CliError {
     pub hints: Vec<String>,
     /// The request, for the daemon's log.
     pub request_id: Option<String>,
+    /// The work that it is about, for programs.
+    pub id: Option<Box<str>>,
 }
 
 impl CliError {
     /// A failure with nothing but its message.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new(), request_id: None }
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new(), request_id: None, id: None }
     }
 
     /// A failure with an error and all its causes.
@@ -129,6 +131,7 @@ impl CliError {
             "causes": self.causes,
             "hints": self.hints,
             "request_id": self.request_id,
+            "id": self.id,
         });
         format!("{error}\n")
     }

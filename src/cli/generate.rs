@@ -9,7 +9,7 @@ use clap::{CommandFactory, ValueEnum};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
 use super::error::{CliError, Kind};
-use super::{Cli, Global, Printer};
+use super::{Cli, Global, Printer, complete, environment, printer};
 
 /// A shell that completions can be had for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +62,7 @@ pub struct ManArgs {
 #[derive(Debug, clap::Args)]
 pub struct HelpArgs {
     /// exit-codes, environment, or a command
-    #[arg(value_name = "TOPIC")]
+    #[arg(value_name = "TOPIC", add = complete::topics())]
     topic: Vec<String>,
 }
 
@@ -120,11 +120,10 @@ pub(super) fn version(global: &Global) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn help(args: &HelpArgs, global: &Global) -> Result<ExitCode, CliError> {
-    let printer = Printer::new(global);
+pub(super) fn help(args: &HelpArgs) -> Result<ExitCode, CliError> {
     match args.topic.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["exit-codes"] => printer.out(EXIT_CODES)?,
-        ["environment"] => printer.out(ENVIRONMENT)?,
+        ["exit-codes"] => printer::page(EXIT_CODES)?,
+        ["environment"] => printer::page(&environment::help())?,
         _ => {
             let words =
                 ["prov".into()].into_iter().chain(args.topic.iter().map(OsString::from)).chain(["--help".into()]);
@@ -133,7 +132,7 @@ pub(super) fn help(args: &HelpArgs, global: &Global) -> Result<ExitCode, CliErro
                     let error = CliError::new(Kind::Usage, format!("there is no help on `{}`", args.topic.join(" ")));
                     return Err(error.hint("prov --help".to_owned()));
                 }
-                Err(error) => printer.out(&error.render().to_string())?,
+                Err(error) => printer::page(&error.render().to_string())?,
                 Ok(_) => {}
             }
         }
@@ -157,19 +156,4 @@ const EXIT_CODES: &str = "\
 12   daemon unreachable
 130  interrupted
 143  terminated
-";
-
-const ENVIRONMENT: &str = "\
-PROV_SERVER          the orchestrator's address
-PROV_CONTROL_CENTER  the control center's address
-PROV_TOKEN           an access token, instead of a session
-PROV_TOKEN_FILE      a file with one
-PROV_WORKSPACE       the workspace
-PROV_INFRA           the infra of `prov servers`
-PROV_EVAL_TIMEOUT_SECONDS
-                     how long one settings or batch file may take to evaluate; 10
-PROV_LOG             the daemon's log level, such as info or prov::scheduler=debug
-PROV_LISTEN, PROV_CONTROL_LISTEN, PROV_DATA_DIR, PROV_MAX_PARALLEL, PROV_COMMAND, …
-                     any key of the daemon's configuration; see `prov config view`
-COLUMNS              the width of tables
 ";

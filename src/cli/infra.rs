@@ -7,8 +7,8 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::error::{CliError, Kind};
-use super::printer::{Format, Printer, Rows, or_dash};
-use super::servers::{servers_error, workspace_error};
+use super::printer::{Printer, Rows, counted, or_dash};
+use super::servers::{servers_error, workspace_error, workspace_kind, workspace_to_look_at};
 use super::{Global, complete};
 use crate::model::name::Name;
 use crate::provision::declared;
@@ -72,13 +72,13 @@ struct Valid {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
-    let workspace = Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))?;
+    let workspace = workspace_to_look_at(global)?;
     let printer = Printer::new(global);
     match &args.command {
         Command::List => list(&workspace, printer),
         Command::Show { infra, settings } => show(&workspace, infra, settings.as_deref(), printer),
         Command::Validate { infras, settings } => {
-            validate(&workspace, infras, settings.as_deref(), printer, &Reporter::from_env(global.quiet))
+            validate(&workspace, infras, settings.as_deref(), printer, &Reporter::from_env(global.is_quiet()))
         }
     }
 }
@@ -158,23 +158,35 @@ fn validate(
             Err(error) => wrong.push(error),
         }
     }
-    match printer.format() {
-        Format::Table | Format::Wide => printer.out(&valid.iter().map(described).collect::<String>())?,
-        _ => printer.list(&valid, |valid| Rows {
+    if printer.format().is_for_people() {
+        printer.out(&valid.iter().map(described).collect::<String>())?;
+    }
+    if let Some(error) = together(wrong) {
+        return Err(error);
+    }
+    if !printer.format().is_for_people() {
+        printer.list(&valid, |valid| Rows {
             header: vec!["INFRA"],
             narrow: 1,
             rows: valid.iter().map(|valid| vec![valid.infra.to_string()]).collect(),
-        })?,
+        })?;
     }
-    match wrong.pop() {
-        None => Ok(ExitCode::SUCCESS),
-        Some(mut last) => {
-            // All of them in one: the exit code is that of the last, the text is everybody's.
-            let earlier: Vec<String> = wrong.into_iter().map(|error| error.message).collect();
-            last.message = [earlier, vec![last.message]].concat().join("\n");
-            Err(last)
-        }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Several errors in one: the exit code and the hints are those of the first, the causes everybody's.
+fn together(mut errors: Vec<CliError>) -> Option<CliError> {
+    if errors.len() < 2 {
+        return errors.pop();
     }
+    let mut all = CliError::new(errors[0].kind, format!("{} infras are not valid", errors.len()));
+    for error in errors {
+        all.causes.push(error.message);
+        all.causes.extend(error.causes);
+        all.hints.extend(error.hints);
+    }
+    all.hints.dedup();
+    Some(all)
 }
 
 fn validated(
@@ -200,21 +212,21 @@ fn validated(
 /// `production is valid: 3 servers, 1 task service`.
 fn described(valid: &Valid) -> String {
     let parts = [(valid.servers, "server"), (valid.taskservs, "task service"), (valid.clusters, "cluster")];
-    let counted = |(count, noun): (usize, &str)| match count {
-        0 => None,
-        1 => Some(format!("1 {noun}")),
-        _ => Some(format!("{count} {noun}s")),
-    };
-    let parts: Vec<String> = parts.into_iter().filter_map(counted).collect();
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, noun)| counted(count, noun)).collect();
     let parts = if parts.is_empty() { "it is empty".to_owned() } else { parts.join(", ") };
     format!("{} is valid: {parts}\n", valid.infra)
 }
 
 pub(super) fn settings_error(error: &SettingsError) -> CliError {
-    let kind = match error {
-        _ if error.is_not_found() => Kind::NotFound,
-        _ if error.is_invalid_file() => Kind::Usage,
-        _ => Kind::Failure,
-    };
-    CliError::of(kind, error).hint(error.hint())
+    CliError::of(settings_kind(error), error).hint(error.hint())
+}
+
+/// What can't be read or is wrong is an invalid file; only this host's failing is a failure.
+pub(super) fn settings_kind(error: &SettingsError) -> Kind {
+    match error {
+        SettingsError::Workspace(error) => workspace_kind(error),
+        SettingsError::Evaluator { .. } => Kind::Failure,
+        _ => Kind::Usage,
+    }
 }

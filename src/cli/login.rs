@@ -4,21 +4,21 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::connect::{self, block_on, failure};
+use super::connect::{self, answer, ask, block_on, failure};
 use super::error::{CliError, Kind};
 use super::{Global, Printer};
 use crate::api::auth::{LoginRequest, Verified};
-use crate::client::session::{Place, Session};
-use crate::client::{Client, Servers};
+use crate::client::session::{Place, Session, Sessions};
+use crate::client::{Client, ClientError, Servers, address};
 
 /// Log in, and remember the session
 #[derive(Debug, clap::Args)]
 pub struct LoginArgs {
-    /// The orchestrator's address
-    #[arg(long, value_name = "URL", env = "PROV_SERVER")]
+    /// The orchestrator's address [env: PROV_SERVER]
+    #[arg(long, value_name = "URL", value_parser = address)]
     server: Option<String>,
-    /// The control center's address
-    #[arg(long, value_name = "URL", env = "PROV_CONTROL_CENTER")]
+    /// The control center's address, to which the password is sent [env: PROV_CONTROL_CENTER]
+    #[arg(long, value_name = "URL", value_parser = address)]
     control_center: Option<String>,
     /// Who logs in
     #[arg(long, short, value_name = "NAME", default_value = "admin")]
@@ -40,69 +40,134 @@ pub struct LogoutArgs {
 }
 
 pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliError> {
-    let sessions = connect::sessions()?;
-    let known = connect::servers(Some(&sessions));
-    let trim = |url: &String| url.trim_end_matches('/').to_owned();
-    let servers = Servers {
-        orchestrator: args.server.as_ref().map_or(known.orchestrator, trim),
-        control_center: args.control_center.as_ref().map_or(known.control_center, trim),
-    };
-    let password = password(args, global)?;
+    let (sessions, printer) = (connect::sessions()?, Printer::new(global));
+    let servers = servers(args, &sessions)?;
     let client = Client::new(servers.clone()).map_err(|error| failure(&error))?;
+    let given = given_password(args, global)?;
+    // Before anybody types a password: an address that is wrong is told first.
+    block_on(ask(&printer, client.health()))?;
+    let password = given.map_or_else(|| typed_password(&args.username), Ok)?;
     let request = LoginRequest { username: args.username.clone(), password, mfa_code: None };
-    let pair = block_on(async { client.auth_login(&request).await.map_err(|error| failure(&error)) })?;
+    let pair = block_on(async { answer(&printer, client.auth_login(&request)).await?.map_err(refused) })?;
     let place = sessions.keep(&Session::of(&pair, servers));
-    let place = place
-        .map_err(|error| CliError::new(Kind::Failure, format!("logged in, but can't keep the session: {error}")))?;
+    let place = place.map_err(|error| {
+        let path = sessions.path().display().to_string();
+        CliError::new(Kind::Failure, format!("logged in, but can't keep the session in {path}: {error}"))
+    })?;
     let kept = match place {
         Place::Keyring => "the session is in the kernel's keyring".to_owned(),
         Place::File => format!("there is no keyring here; the session is in {}", sessions.path().display()),
     };
-    Printer::new(global).remark(&format!("logged in as {}; {kept}", pair.user.username));
+    printer.remark(&format!("logged in as {}; {kept}", pair.user.username));
     Ok(ExitCode::SUCCESS)
 }
 
-fn password(args: &LoginArgs, global: &Global) -> Result<String, CliError> {
-    let unreadable = |error: std::io::Error| CliError::new(Kind::Usage, format!("can't read the password: {error}"));
-    let text = if args.password_stdin {
+/// Both addresses of one daemon. One alone must not be paired with the other of another daemon: the password goes to
+/// the one, the token to the other.
+fn servers(args: &LoginArgs, sessions: &Sessions) -> Result<Servers, CliError> {
+    let given = |flag: &Option<String>, variable| match flag {
+        Some(address) => Ok(Some(address.clone())),
+        None => connect::given_address(variable),
+    };
+    let orchestrator = given(&args.server, connect::SERVER)?;
+    let control_center = given(&args.control_center, connect::CONTROL_CENTER)?;
+    let default = Servers::default();
+    match (orchestrator, control_center) {
+        (Some(orchestrator), Some(control_center)) => Ok(Servers { orchestrator, control_center }),
+        // A damaged file is about to be replaced.
+        (None, None) => Ok(sessions.servers().ok().flatten().unwrap_or_default()),
+        (Some(given), None) if given == default.orchestrator => Ok(default),
+        (None, Some(given)) if given == default.control_center => Ok(default),
+        (Some(given), None) => Err(one_address("orchestrator", &given, "control center", "--control-center URL")),
+        (None, Some(given)) => Err(one_address("control center", &given, "orchestrator", "--server URL")),
+    }
+}
+
+fn one_address(known: &str, given: &str, missing: &str, flag: &str) -> CliError {
+    let message =
+        format!("the {known} is {given}, but where is its {missing}? No password is sent to another daemon's");
+    CliError::new(Kind::Usage, message).hint(format!("add {flag}"))
+}
+
+/// A refused login. That one isn't logged in is what `prov login` is for.
+// Taken by value to stand in `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn refused(error: ClientError) -> CliError {
+    let mut told = failure(&error);
+    if told.kind == Kind::Unauthenticated {
+        told.hints =
+            vec!["the first start of a daemon writes the password of admin to DATA_DIR/admin-password".to_owned()];
+    }
+    told
+}
+
+/// The password from where the options say; `None` where it is to be typed.
+fn given_password(args: &LoginArgs, global: &Global) -> Result<Option<String>, CliError> {
+    if args.password_stdin {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
-        text
-    } else if let Some(path) = &args.password_file {
-        std::fs::read_to_string(path).map_err(unreadable)?
-    } else if global.no_input || !std::io::stdin().is_terminal() {
+        if std::io::stdin().is_terminal() {
+            Printer::new(global).remark("reading the password from standard input; end it with Ctrl-D");
+        }
+        let read = std::io::stdin().read_to_string(&mut text).map(|_| text);
+        return password(read, "standard input").map(Some);
+    }
+    if let Some(path) = &args.password_file {
+        return password(std::fs::read_to_string(path), &path.display().to_string()).map(Some);
+    }
+    if global.no_input || !std::io::stdin().is_terminal() {
         let error = CliError::new(Kind::Usage, "there is nobody to ask for the password");
         return Err(error.hint("give it with --password-stdin or --password-file FILE".to_owned()));
-    } else {
-        rpassword::prompt_password(format!("password of {}: ", args.username)).map_err(unreadable)?
-    };
-    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+    Ok(None)
+}
+
+fn typed_password(username: &str) -> Result<String, CliError> {
+    password(rpassword::prompt_password(format!("password of {username} (not shown): ")), "the terminal")
+}
+
+fn password(read: std::io::Result<String>, from: &str) -> Result<String, CliError> {
+    let unreadable = |error| CliError::new(Kind::Usage, format!("can't read the password from {from}: {error}"));
+    let text = read.map_err(unreadable)?;
+    let password = text.trim_end_matches(['\n', '\r']);
+    if password.is_empty() {
+        return Err(CliError::new(Kind::Usage, format!("the password from {from} is empty")));
+    }
+    Ok(password.to_owned())
 }
 
 pub(super) fn logout(args: &LogoutArgs, global: &Global) -> Result<ExitCode, CliError> {
-    let sessions = connect::sessions()?;
-    if sessions.load().is_none() {
-        Printer::new(global).remark("there is no session");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let client = connect::client()?;
-    let ended = block_on(async { client.auth_logout(args.all).await.map_err(|error| failure(&error)) });
-    let forgotten = sessions.forget();
-    forgotten.map_err(|error| CliError::new(Kind::Failure, format!("can't forget the session: {error}")))?;
-    match ended {
-        Ok(_) => Printer::new(global).remark("logged out"),
-        Err(error) => {
-            Printer::new(global)
-                .remark(&format!("forgot the session; the daemon could not be told: {}", error.message));
+    let (sessions, printer) = (connect::sessions()?, Printer::new(global));
+    let forget = || {
+        let path = sessions.path().display().to_string();
+        let failed = |error| CliError::new(Kind::Failure, format!("can't forget the session in {path}: {error}"));
+        sessions.forget().map_err(failed)
+    };
+    let session = match sessions.load() {
+        Ok(Some(session)) => session,
+        Ok(None) => {
+            printer.remark("there is no session");
+            return forget().map(|()| ExitCode::SUCCESS);
         }
+        Err(error) => {
+            printer.remark(&format!("forgot the session, which could not be used: {error}"));
+            return forget().map(|()| ExitCode::SUCCESS);
+        }
+    };
+    let client = Client::new(session.servers.clone()).map_err(|error| failure(&error))?;
+    let client = client.with_session(session, sessions.clone());
+    let ended = block_on(ask(&printer, client.auth_logout(args.all)));
+    forget()?;
+    match ended {
+        Ok(_) => printer.remark("logged out"),
+        Err(error) => printer.remark(&format!("forgot the session; the daemon could not be told: {}", error.message)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn whoami(global: &Global) -> Result<ExitCode, CliError> {
-    let client = connect::client()?;
-    let verified = block_on(async { client.auth_verify().await.map_err(|error| failure(&error)) })?;
-    Printer::new(global).item(&verified, &verified.user.username, render)?;
+    let (client, printer) = (connect::client()?, Printer::new(global));
+    let verified = block_on(ask(&printer, client.auth_verify()))?;
+    printer.item(&verified, &verified.user.username, render)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,6 +15,7 @@ mod confirm;
 mod connect;
 mod demo;
 mod doctor;
+mod environment;
 pub mod error;
 mod generate;
 mod infra;
@@ -27,16 +28,21 @@ mod progress;
 mod selftest;
 mod serve;
 mod servers;
+mod style;
 mod target;
 mod tasks;
 mod taskserv;
+mod usage;
 mod watch;
+mod words;
 mod workflow;
 
+use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 pub use error::{CliError, Kind};
 pub use printer::{Format, Printer};
@@ -74,6 +80,14 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub workspace: PathBuf,
+}
+
+impl Global {
+    /// Whether remarks are unwanted: on request, and where a program reads standard error, which has the error alone.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet || (self.output.is_structured() && !std::io::stderr().is_terminal())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,16 +144,15 @@ enum Command {
 /// Parses the arguments, runs the command, and says what went wrong.
 #[must_use]
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
+    clap_complete::CompleteEnv::with_factory(complete::tree).complete();
+    style::init();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed pipe is the only way this fails, and then nobody reads.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return usage::report(&error, &args),
     };
     let global = cli.global.clone();
+    Printer::new(&global).warnings(&environment::suspicious(std::env::vars_os()));
     match dispatch(cli.command, &global) {
         Ok(code) => code,
         Err(error) => error.report(global.output),
@@ -159,14 +172,14 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Logout(args) => login::logout(&args, global),
         Command::Whoami => login::whoami(global),
         Command::Tasks(args) => tasks::run(args, global),
-        Command::Workflow(args) => workflow::run(args, global),
+        Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),
         Command::Completions(args) => generate::completions(&args, global),
         Command::Man(args) => generate::man(&args, global),
-        Command::Help(args) => generate::help(&args, global),
+        Command::Help(args) => generate::help(&args),
         Command::Version => generate::version(global),
     }
 }

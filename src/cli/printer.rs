@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
+use console::{measure_text_width, truncate_str};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Global;
 use super::error::{CliError, Kind};
+use super::{Global, style};
 use crate::client::Part;
 use crate::model::time::Timestamp;
 
@@ -36,6 +37,12 @@ impl Format {
     pub const fn is_structured(self) -> bool {
         matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
     }
+
+    /// Whether people read it.
+    #[must_use]
+    pub const fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
 }
 
 /// Rows for people: the header, and for each item its cells. The first `narrow` columns are shown unless all are asked
@@ -50,6 +57,15 @@ pub struct Rows {
     pub rows: Vec<Vec<String>>,
 }
 
+/// Whether anybody reads standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as is known.
+    There,
+    /// The pipe is closed.
+    Gone,
+}
+
 /// Prints as the global options say.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
@@ -61,7 +77,7 @@ impl Printer {
     /// As the options say.
     #[must_use]
     pub fn new(global: &Global) -> Self {
-        Self { format: global.output, quiet: global.quiet }
+        Self { format: global.output, quiet: global.is_quiet() }
     }
 
     /// The format asked for.
@@ -82,26 +98,31 @@ impl Printer {
     /// When standard output can't be written; a closed pipe is no error.
     pub fn list<T: Serialize>(&self, items: &[T], rows: impl FnOnce(&[T]) -> Rows) -> Result<(), CliError> {
         match self.format {
-            Format::Table | Format::Wide => self.out(&table(&rows(items), self.format == Format::Wide, width())),
+            Format::Table | Format::Wide => {
+                let is_wide = self.format == Format::Wide;
+                // Who asks for every column gets every column; the terminal may wrap them.
+                page(&table(&rows(items), is_wide, width().filter(|_| !is_wide)))
+            }
             Format::Name => self.out(&ids(&rows(items))),
             Format::Jsonl => self.out(&items.iter().map(|item| line(item)).collect::<String>()),
             Format::Json | Format::Yaml => self.data(&items),
         }
     }
 
-    /// Prints a part of a list, and says how much more there is and how to get it.
+    /// Prints a part of a list that begins after `offset` items, and says how much more there is and how to get it.
     ///
     /// # Errors
     /// When standard output can't be written.
     pub fn part<T: Serialize>(
         &self,
         part: &Part<T>,
+        offset: usize,
         more: &str,
         rows: impl FnOnce(&[T]) -> Rows,
     ) -> Result<(), CliError> {
         self.list(&part.items, rows)?;
         let shown = part.items.len() as u64;
-        if part.total > shown && !self.format.is_structured() {
+        if shown > 0 && part.total > shown.saturating_add(offset as u64) && !self.format.is_structured() {
             self.remark(&format!("{shown} of {}; more with {more}", part.total));
         }
         Ok(())
@@ -125,12 +146,15 @@ impl Printer {
     /// # Errors
     /// When standard output can't be written.
     pub fn out(&self, text: &str) -> Result<(), CliError> {
-        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}")))
-            }
-            _ => Ok(()),
-        }
+        self.write(text.as_bytes()).map(|_| ())
+    }
+
+    /// Prints bytes as they are, and says whether anybody still reads.
+    ///
+    /// # Errors
+    /// When standard output can't be written; that nobody reads any more is none.
+    pub fn write(&self, bytes: &[u8]) -> Result<Reader, CliError> {
+        write(bytes)
     }
 
     /// A remark for people, on standard error.
@@ -158,6 +182,26 @@ impl Printer {
     }
 }
 
+/// Writes bytes to standard output, and says whether anybody still reads.
+///
+/// # Errors
+/// When standard output can't be written; that nobody reads any more is none.
+pub fn write(bytes: &[u8]) -> Result<Reader, CliError> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(CliError::new(Kind::Failure, format!("can't write to standard output: {error}"))),
+    }
+}
+
+/// Shows text that may be long: over the pager that `PAGER` names, where it doesn't fit the terminal.
+///
+/// # Errors
+/// As [`write`].
+pub fn page(text: &str) -> Result<(), CliError> {
+    if style::paged(text) { Ok(()) } else { write(text.as_bytes()).map(|_| ()) }
+}
+
 fn line<T: Serialize>(item: &T) -> String {
     format!("{}\n", serde_json::to_value(item).unwrap_or(Value::Null))
 }
@@ -183,20 +227,38 @@ fn table(rows: &Rows, wide: bool, width: Option<u16>) -> String {
     if let Some(width) = width {
         widths = fit(&widths, usize::from(width));
     }
+    let cells = lines.iter().map(|line| line.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)).collect());
+    let cells: Vec<Vec<String>> = cells.collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    for line in &lines {
-        table.add_row(line.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)));
-    }
+    table.add_rows(&cells);
     for column in table.column_iter_mut() {
-        column.set_padding((0, GAP));
+        column.set_padding((0, u16::try_from(GAP).unwrap_or(u16::MAX)));
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let rows = table.lines().zip(lines.iter().zip(&cells));
+    rows.map(|(line, (whole, shown))| coloured(line.trim_end(), whole, shown, &widths) + "\n").collect()
+}
+
+/// A line that was laid out, with the colour of each cell: colour has no width, so it comes last, from the right.
+fn coloured(line: &str, whole: &[String], shown: &[String], widths: &[usize]) -> String {
+    let mut line = line.to_owned();
+    for (index, (whole, shown)) in whole.iter().zip(shown).enumerate().rev() {
+        let column: usize = widths[..index].iter().map(|width| width + GAP).sum();
+        let (mut start, mut passed) = (0, 0usize);
+        for c in line.chars().take_while(|_| passed < column) {
+            passed += chars(c.encode_utf8(&mut [0; 4]));
+            start += c.len_utf8();
+        }
+        if !shown.is_empty() && line[start..].starts_with(shown.as_str()) {
+            line.replace_range(start..start + shown.len(), &style::coloured(whole, shown));
+        }
+    }
+    line
 }
 
 /// Spaces between columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 /// No column is cut below this for the sake of others.
 const LEAST: usize = 9;
 /// So many columns are always shown: id, name and status.
@@ -205,11 +267,10 @@ const ALWAYS: usize = 3;
 /// Columns of these natural widths made to fit into `width`: the widest are cut first, then the last are left out, and
 /// only then is the id cut.
 fn fit(natural: &[usize], width: usize) -> Vec<usize> {
-    let gap = usize::from(GAP);
     let mut columns = natural.len();
     loop {
         let mut widths = natural[..columns].to_vec();
-        let mut over = widths.iter().map(|width| width + gap).sum::<usize>().saturating_sub(width + gap);
+        let mut over = widths.iter().map(|width| width + GAP).sum::<usize>().saturating_sub(width + GAP);
         while over > 0
             && let Some(widest) = widths.iter_mut().skip(1).filter(|width| **width > LEAST).max()
         {
@@ -227,16 +288,13 @@ fn fit(natural: &[usize], width: usize) -> Vec<usize> {
     }
 }
 
-/// The cell with at most `width` characters.
+/// The cell in at most `width` columns of a terminal.
 fn cut(cell: &str, width: usize) -> String {
-    if chars(cell) <= width {
-        return cell.to_owned();
-    }
-    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    truncate_str(cell, width, "…").into_owned()
 }
 
 fn chars(text: &str) -> usize {
-    text.chars().count()
+    measure_text_width(text)
 }
 
 /// A cell on one line, without control characters: names and errors come from outside.
@@ -245,15 +303,14 @@ fn clean(cell: &str) -> String {
     cell.trim().chars().map(shown).collect()
 }
 
-/// The terminal's width; none in a pipe.
+/// The terminal's width, or what `COLUMNS` says of it; none in a pipe, where nothing is cut.
 fn width() -> Option<u16> {
-    if let Some(columns) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()) {
-        return Some(columns);
-    }
     if !io::stdout().is_terminal() {
         return None;
     }
-    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let real = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    said.filter(|columns| *columns > 0).or_else(real).filter(|columns| *columns > 0)
 }
 
 /// A duration for people: `3s`, `5m`, `2h`, `4d`.
@@ -271,6 +328,13 @@ pub fn short(duration: Duration) -> String {
         seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
         seconds => format!("{}d", seconds / 86_400),
     }
+}
+
+/// `1 operation`, `2 operations`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// A cell that may be empty.

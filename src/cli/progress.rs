@@ -1,65 +1,99 @@
 //! Progress of work that is followed: bars on a terminal, a line a change elsewhere, nothing where quiet is asked for.
+//!
+//! [`frame`] makes the lines of one moment and knows no terminal; [`View`] draws them. [`Waiting`] is for calls that
+//! answer once.
+
+mod frame;
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use console::{Style, pad_str, truncate_str};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressStyle};
 
+use self::frame::{Frame, Mood, Row};
 use super::Printer;
 use crate::api::batch::BatchView;
 use crate::api::task::Task;
+use crate::client::ClientError;
 use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 use crate::model::time::Timestamp;
 
-/// How many operations have a bar of their own.
-const MOST_BARS: usize = 24;
-/// Columns of a name.
-const NAME: usize = 24;
-/// Columns of a status word.
-const STATUS: usize = 14;
+/// How long a call may take before something is shown; together with drawing less than 100 ms.
+const UNNOTICED: Duration = Duration::from_millis(60);
+/// What is said while the daemon doesn't answer.
+const AWAY: &str = "the daemon is away; waiting";
 
-/// What is shown of one piece of work.
-struct Row<'a> {
-    name: &'a str,
-    status: &'a str,
-    mood: Mood,
-    progress: f64,
-    started_at: Option<Timestamp>,
-    completed_at: Option<Timestamp>,
+/// Whether bars can be drawn: on standard error, on a terminal that can.
+pub(super) fn can_draw() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// What a status means for whoever looks on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mood {
-    Waiting,
-    Going,
-    Good,
-    Undone,
-    Bad,
+/// A drawing of whole lines, which a later one replaces.
+fn canvas() -> ProgressBar {
+    let canvas = ProgressBar::new_spinner();
+    canvas.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    canvas
 }
 
-/// Shows progress.
+/// Shows that an answer is awaited, and leaves nothing of it.
+pub(super) struct Waiting(ProgressBar);
+
+impl Waiting {
+    /// Awaits a call.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(super) async fn during<T>(
+        printer: &Printer,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        if printer.is_quiet() || !can_draw() {
+            return call.await;
+        }
+        let mut call = std::pin::pin!(call);
+        if let Ok(answer) = tokio::time::timeout(UNNOTICED, &mut call).await {
+            return answer;
+        }
+        let canvas = canvas();
+        canvas.set_message("waiting for the daemon …");
+        canvas.tick();
+        let _shown = Self(canvas);
+        call.await
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Shows progress. What was drawn last stays, however following ends.
 pub(super) struct View {
     printer: Printer,
-    bars: Option<MultiProgress>,
-    by_key: HashMap<String, ProgressBar>,
+    canvas: Option<ProgressBar>,
+    frame: Frame,
     told: HashMap<String, String>,
+    is_away: bool,
     silent: bool,
 }
 
 impl View {
-    /// One that shows something only where it is wanted.
-    pub(super) fn new(wanted: bool, printer: &Printer) -> Self {
+    /// One that shows something only where it is wanted, and that at once.
+    pub(super) fn new(wanted: bool, what: &str, printer: &Printer) -> Self {
         let silent = !wanted || printer.is_quiet();
-        Self {
+        let view = Self {
             printer: *printer,
-            bars: (!silent && is_terminal()).then(MultiProgress::new),
-            by_key: HashMap::new(),
+            canvas: (!silent && can_draw()).then(canvas),
+            frame: Frame::waiting(format!("{what}: waiting for the daemon …")),
             told: HashMap::new(),
+            is_away: false,
             silent,
-        }
+        };
+        view.draw();
+        view
     }
 
     /// Shows a task as it stands.
@@ -71,92 +105,91 @@ impl View {
             TaskStatus::Cancelled => Mood::Undone,
             TaskStatus::Failed => Mood::Bad,
         };
-        self.show(
-            "",
-            &Row {
-                name: &task.name,
-                status: task.status.as_str(),
-                mood,
-                progress: if mood == Mood::Good { 1.0 } else { task.progress },
-                started_at: task.started_at,
-                completed_at: task.completed_at,
-            },
-        );
+        let row = Row {
+            key: String::new(),
+            name: task.name.clone(),
+            status: task.status.as_str(),
+            mood,
+            progress: task.progress,
+            started_at: task.started_at,
+            completed_at: task.completed_at,
+        };
+        self.show(Vec::new(), row);
     }
 
     /// Shows a batch as it stands: each operation once it has started, and the whole below them.
     pub(super) fn batch(&mut self, batch: &BatchView) {
         let summary = &batch.summary;
+        let operations = batch.operations.iter().map(|operation| Row {
+            key: operation.id.to_string(),
+            name: operation.id.to_string(),
+            status: operation.status.as_str(),
+            mood: mood(operation.status),
+            progress: operation.progress,
+            started_at: operation.started_at,
+            completed_at: operation.completed_at,
+        });
         let whole = Row {
-            name: &summary.name,
+            key: String::new(),
+            name: summary.name.clone(),
             status: summary.status.as_str(),
-            mood: match summary.status {
-                BatchStatus::Pending => Mood::Waiting,
-                BatchStatus::Running => Mood::Going,
-                BatchStatus::Completed => Mood::Good,
-                BatchStatus::RollingBack | BatchStatus::RolledBack | BatchStatus::Cancelled => Mood::Undone,
-                BatchStatus::Failed | BatchStatus::RollbackFailed => Mood::Bad,
-            },
+            mood: mood_of_batch(summary.status),
             progress: summary.progress,
             started_at: summary.started_at,
             completed_at: summary.completed_at,
         };
-        if self.bars.is_some() {
-            // First, so that it stands below the others.
-            self.show("", &whole);
-        }
-        for operation in &batch.operations {
-            let row = Row {
-                name: operation.id.as_str(),
-                status: operation.status.as_str(),
-                mood: mood(operation.status),
-                progress: operation.progress,
-                started_at: operation.started_at,
-                completed_at: operation.completed_at,
-            };
-            if self.bars.is_none() || row.mood != Mood::Waiting {
-                self.show(operation.id.as_str(), &row);
-            }
-        }
-        self.show("", &whole);
+        self.show(operations.collect(), whole);
     }
 
-    /// Shows a row under a key; the empty key is the whole.
-    fn show(&mut self, key: &str, row: &Row<'_>) {
-        let Some(bars) = &self.bars else {
-            let line = format!("{} {}", row.name, row.status);
-            if !self.silent && self.told.get(key) != Some(&line) {
-                self.printer.remark(&line);
-                self.told.insert(key.to_owned(), line);
-            }
-            return;
-        };
-        if !self.by_key.contains_key(key) {
-            if self.by_key.len() > MOST_BARS {
-                return;
-            }
-            let bar = bars.insert_from_back(usize::from(!key.is_empty()), ProgressBar::new(100));
-            bar.set_style(template());
-            bar.set_prefix(
-                pad_str(&truncate_str(row.name, NAME, "…"), NAME, console::Alignment::Left, None).into_owned(),
-            );
-            self.by_key.insert(key.to_owned(), bar);
+    fn show(&mut self, rows: Vec<Row>, whole: Row) {
+        if self.is_away {
+            self.is_away = false;
+            self.remark("the daemon is back");
         }
-        let Some(bar) = self.by_key.get(key) else { return };
-        let took = row.started_at.map(|start| row.completed_at.unwrap_or_else(Timestamp::now).since(start));
-        bar.set_message(format!(
-            "{} {}",
-            colour(row.mood).apply_to(format!("{:STATUS$}", row.status)),
-            took.map(precise).unwrap_or_default()
-        ));
-        bar.set_position(percent(row.progress));
-        bar.tick();
+        if !self.silent && self.canvas.is_none() {
+            for row in rows.iter().chain([&whole]) {
+                let line = format!("{} {}", row.name, row.status);
+                if self.told.get(&row.key) != Some(&line) {
+                    self.printer.remark(&line);
+                    self.told.insert(row.key.clone(), line);
+                }
+            }
+        }
+        self.frame = Frame::of(rows, whole);
+        self.draw();
     }
 
-    /// Leaves the last state of the bars standing.
-    pub(super) fn finish(&self) {
-        for bar in self.by_key.values() {
-            bar.abandon();
+    /// Shows that the daemon doesn't answer.
+    pub(super) fn away(&mut self) {
+        if !self.is_away {
+            self.is_away = true;
+            self.remark(AWAY);
+        }
+        self.draw();
+    }
+
+    /// What a canvas shows by itself is said once where there is none.
+    fn remark(&self, text: &str) {
+        if !self.silent && self.canvas.is_none() {
+            self.printer.remark(text);
+        }
+    }
+
+    fn draw(&self) {
+        let Some(canvas) = &self.canvas else { return };
+        let (height, width) = Term::stderr().size();
+        let note = self.is_away.then_some(AWAY);
+        let lines = self.frame.lines((usize::from(height), usize::from(width)), note, Timestamp::now());
+        canvas.set_message(lines.join("\n"));
+        canvas.tick();
+    }
+}
+
+impl Drop for View {
+    /// Leaves what was drawn last standing.
+    fn drop(&mut self) {
+        if let Some(canvas) = &self.canvas {
+            canvas.abandon();
         }
     }
 }
@@ -173,7 +206,7 @@ pub(super) struct Count {
 impl Count {
     /// None done yet.
     pub(super) fn new(noun: &'static str, total: u64, printer: &Printer) -> Self {
-        let bar = (!printer.is_quiet() && is_terminal()).then(|| {
+        let bar = (!printer.is_quiet() && can_draw()).then(|| {
             let bar = ProgressBar::new(total);
             let style = ProgressStyle::with_template("{prefix} {bar:40} {pos}/{len} {elapsed}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉ "));
@@ -200,43 +233,24 @@ impl Count {
     }
 }
 
-fn is_terminal() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
 fn mood(status: OperationStatus) -> Mood {
     match status {
         OperationStatus::Pending | OperationStatus::Skipped => Mood::Waiting,
         OperationStatus::Running => Mood::Going,
+        OperationStatus::RollingBack => Mood::Undoing,
         OperationStatus::Completed => Mood::Good,
-        OperationStatus::RollingBack | OperationStatus::RolledBack | OperationStatus::Cancelled => Mood::Undone,
+        OperationStatus::RolledBack | OperationStatus::Cancelled => Mood::Undone,
         OperationStatus::Failed | OperationStatus::RollbackFailed => Mood::Bad,
     }
 }
 
-fn colour(mood: Mood) -> Style {
-    let style = Style::new().for_stderr();
-    match mood {
-        Mood::Waiting => style.dim(),
-        Mood::Going => style,
-        Mood::Good => style.green(),
-        Mood::Undone => style.yellow(),
-        Mood::Bad => style.red(),
+fn mood_of_batch(status: BatchStatus) -> Mood {
+    match status {
+        BatchStatus::Pending => Mood::Waiting,
+        BatchStatus::Running => Mood::Going,
+        BatchStatus::RollingBack => Mood::Undoing,
+        BatchStatus::Completed => Mood::Good,
+        BatchStatus::RolledBack | BatchStatus::Cancelled => Mood::Undone,
+        BatchStatus::Failed | BatchStatus::RollbackFailed => Mood::Bad,
     }
-}
-
-/// A length of time with tenths of a second while they matter.
-fn precise(took: Duration) -> String {
-    if took < Duration::from_mins(1) { format!("{:.1}s", took.as_secs_f64()) } else { super::printer::short(took) }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn percent(progress: f64) -> u64 {
-    // Clamped to 0..=100, so nothing is cut off.
-    (progress.clamp(0.0, 1.0) * 100.0).round() as u64
-}
-
-fn template() -> ProgressStyle {
-    let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}");
-    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉ ")
 }

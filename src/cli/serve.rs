@@ -1,15 +1,17 @@
 //! `prov serve`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use super::Global;
 use super::error::{CliError, Kind};
+use super::{Global, style};
 use crate::config::{self, ConfigError, Layer, LogFormat};
 use crate::daemon;
+use crate::model::nearest::unknown;
 
 /// Run the daemon: the orchestrator and the control center
 #[derive(Debug, clap::Args)]
@@ -32,8 +34,8 @@ pub struct Args {
     /// Read this configuration file instead of the usual ones
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How the log looks: text or json [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    /// How the log looks [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     log_format: Option<String>,
     /// Write the addresses to this file, as JSON, once both APIs answer
     #[arg(long, value_name = "FILE")]
@@ -41,8 +43,8 @@ pub struct Args {
     /// How long running tasks may go on when the daemon is told to end [default: 30]
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<String>,
-    /// What is done with tasks that still run then: leave or cancel [default: leave]
-    #[arg(long, value_name = "ACTION")]
+    /// What is done with tasks that still run then [default: leave]
+    #[arg(long, value_name = "ACTION", value_parser = ["leave", "cancel"])]
     drain_action: Option<String>,
     /// Listen beyond this machine although nothing is encrypted
     #[arg(long)]
@@ -53,7 +55,9 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let file = args.config.clone();
     let (config, _) =
         config::daemon(&global.workspace, layer(args), file.as_deref()).map_err(|error| invalid(&error))?;
-    log(config.log_format);
+    let filter = filter()?;
+    check(&config)?;
+    log(config.log_format, filter);
     daemon::run(config).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -79,12 +83,59 @@ fn layer(args: Args) -> Layer {
     Layer { origin: "command line".to_owned(), values: given.collect::<BTreeMap<_, _>>() }
 }
 
-/// The daemon's log on standard error; `PROV_LOG` sets the level, by component where asked.
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("PROV_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// What can be found wrong before anything is started.
+fn check(config: &config::Daemon) -> Result<(), CliError> {
+    let Some(command) = &config.command else { return Ok(()) };
+    let wrong = |why: String| {
+        let error = CliError::new(Kind::Usage, format!("can't run work with {}: {why}", command.display()));
+        Err(error.hint("give --command a program, or leave it away: prov runs the work itself".to_owned()))
+    };
+    match on_path(command).map(|path| std::fs::metadata(&path)) {
+        None => wrong("it is not on PATH".to_owned()),
+        Some(Err(error)) => wrong(error.to_string()),
+        Some(Ok(found)) if !found.is_file() || found.permissions().mode() & 0o111 == 0 => {
+            wrong("it is no program".to_owned())
+        }
+        Some(Ok(_)) => Ok(()),
+    }
+}
+
+/// Where a program is: where its path says, or where `PATH` has its name.
+fn on_path(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return Some(program.to_owned());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+/// The words of `PROV_LOG` that stand for a level.
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// How much is logged: `PROV_LOG`, by component where asked, else `info`.
+fn filter() -> Result<EnvFilter, CliError> {
+    let Some(given) = std::env::var_os("PROV_LOG").filter(|given| !given.is_empty()) else {
+        return Ok(EnvFilter::new("info"));
+    };
+    let given = given.to_string_lossy().into_owned();
+    let wrong = |why: String| {
+        let error = CliError::new(Kind::Usage, format!("PROV_LOG can't be {given:?}: {why}"));
+        error.hint("write a level such as info, or levels by component such as warn,prov::scheduler=debug".to_owned())
+    };
+    // The parser takes any word for a component, and a level misspelt would silence everything else.
+    for word in given.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':'])) {
+        if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
+            return Err(wrong(unknown("level", word, LEVELS)));
+        }
+    }
+    EnvFilter::try_new(&given).map_err(|error| wrong(error.to_string()))
+}
+
+/// The daemon's log on standard error. Where that can't be written, the log is lost and the work goes on.
+fn log(format: LogFormat, filter: EnvFilter) {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => subscriber.with_ansi(style::on_stderr()).init(),
         LogFormat::Json => subscriber.json().init(),
     }
 }

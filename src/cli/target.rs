@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::complete;
-use super::confirm::confirm;
+use super::confirm::Yes;
 use super::error::{CliError, Kind};
 use super::{Global, Printer};
 use crate::model::name::Name;
@@ -30,9 +30,8 @@ pub(super) struct Target {
     /// Exit with 3 when something would change
     #[arg(long, requires = "check")]
     detailed_exitcode: bool,
-    /// Answer yes to whatever destroys something
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    yes: Yes,
 }
 
 impl Target {
@@ -50,7 +49,7 @@ impl Target {
 
     /// Has somebody agree to `what`.
     pub(super) fn agree(&self, what: &str, global: &Global) -> Result<(), CliError> {
-        if self.yes { Ok(()) } else { confirm(global, what, "--yes") }
+        self.yes.agree(global, what)
     }
 
     /// Has somebody agree to what a plan destroys, if it destroys anything.

@@ -1,15 +1,15 @@
 //! `prov tasks …`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::complete;
-use super::connect::{self, block_on, failure};
+use super::connect::{self, ask, block_on};
 use super::error::{CliError, Kind};
-use super::printer::{Rows, age, or_dash};
+use super::printer::{Reader, Rows, age, or_dash};
 use super::watch::{self, TimeoutArgs};
+use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::list::Page;
 use crate::api::task::{LogQuery, LogStream, Task, TaskFilter, TaskQuery};
@@ -46,14 +46,14 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only those in this status: Pending, Running, Completed, Failed or Cancelled
-    #[arg(long, value_name = "STATUS")]
+    /// Only those in this status
+    #[arg(long, value_name = "STATUS", ignore_case = true, value_parser = one_of(TaskStatus::ALL, TaskStatus::as_str))]
     status: Option<TaskStatus>,
     /// Only those of this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Only those of this infra
-    #[arg(long, short, value_name = "INFRA")]
+    #[arg(long, short, value_name = "INFRA", add = complete::infras())]
     infra: Option<Name>,
     /// Only those of this batch
     #[arg(long, value_name = "ID", add = complete::batches())]
@@ -65,7 +65,7 @@ struct ListArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: usize,
     /// Only those older than this task
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = complete::tasks())]
     after: Option<TaskId>,
 }
 
@@ -93,7 +93,7 @@ struct LogArgs {
     /// Which stream
     #[arg(long, value_name = "STREAM", default_value = "all", value_parser = ["stdout", "stderr", "all"])]
     stream: String,
-    /// Only the last so many lines
+    /// Only the last so many lines of each stream
     #[arg(long, value_name = "N")]
     tail: Option<usize>,
     /// Go on until the task has ended
@@ -106,13 +106,13 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     block_on(async {
         match args.verb {
             Verb::List(args) => list(&client, args, &printer).await,
-            Verb::Get(one) => show(&client.task_get(one.id).await.map_err(|error| failure(&error))?, &printer),
-            Verb::Logs(args) => logs(&client, &args).await,
+            Verb::Get(one) => show(&ask(&printer, client.task_get(one.id)).await?, &printer),
+            Verb::Logs(args) => logs(&client, &args, &printer).await,
             Verb::Watch(args) => watch::task(&client, args.id, args.timeout.showing(), &printer).await,
             Verb::Wait(args) => watch::task(&client, args.id, args.timeout.quietly(), &printer).await,
-            Verb::Cancel(one) => show(&client.task_cancel(one.id).await.map_err(|error| failure(&error))?, &printer),
+            Verb::Cancel(one) => cancel(&client, one.id, &printer).await,
             Verb::Retry(one) => {
-                let id = client.task_retry(one.id).await.map_err(|error| failure(&error))?;
+                let id = ask(&printer, client.task_retry(one.id)).await?;
                 printer.item(&id, &id.to_string(), |id| format!("{id}\n"))?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -120,13 +120,21 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     })
 }
 
+async fn cancel(client: &Client, id: TaskId, printer: &Printer) -> Result<ExitCode, CliError> {
+    let task = ask(printer, client.task_cancel(id)).await?;
+    if !task.status.is_terminal() {
+        printer.remark(&format!("its end was asked for; `prov tasks wait {id}` waits for it"));
+    }
+    show(&task, printer)
+}
+
 async fn list(client: &Client, args: ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let query = TaskQuery {
         filter: TaskFilter { status: args.status, name: args.name, infra: args.infra, batch_id: args.batch },
         page: Page { limit: usize::from(args.limit), offset: args.offset, after: args.after.map(|id| id.0) },
     };
-    let part = client.task_list(&query).await.map_err(|error| failure(&error))?;
-    printer.part(&part, "--offset, --after or --limit", |tasks| rows(tasks, Timestamp::now()))?;
+    let part = ask(printer, client.task_list(&query)).await?;
+    printer.part(&part, args.offset, "--offset, --after or --limit", |tasks| rows(tasks, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -182,21 +190,23 @@ fn text(task: &Task, now: Timestamp) -> String {
     lines.join("\n") + "\n"
 }
 
-async fn logs(client: &Client, args: &LogArgs) -> Result<ExitCode, CliError> {
+async fn logs(client: &Client, args: &LogArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    if !printer.format().is_for_people() {
+        let error = CliError::new(Kind::Usage, "a log is text and comes in no other format");
+        return Err(error.hint("leave --output away".to_owned()));
+    }
     let stream = match args.stream.as_str() {
         "stdout" => LogStream::Stdout,
         "stderr" => LogStream::Stderr,
         _ => LogStream::All,
     };
     let query = LogQuery { stream, tail: args.tail, follow: args.follow };
-    let mut response = client.task_logs(args.id, &query).await.map_err(|error| failure(&error))?;
-    let mut out = std::io::stdout();
+    let mut response = ask(printer, client.task_logs(args.id, &query)).await?;
     loop {
         let chunk = response.chunk().await;
         let chunk = chunk.map_err(|error| CliError::of(Kind::Failure, &error.without_url()))?;
         let Some(chunk) = chunk else { return Ok(ExitCode::SUCCESS) };
-        if out.write_all(&chunk).and_then(|()| out.flush()).is_err() {
-            // Whoever read this has seen enough.
+        if printer.write(&chunk)? == Reader::Gone {
             return Ok(ExitCode::SUCCESS);
         }
     }

@@ -1,6 +1,6 @@
 //! `prov taskserv`: install, remove and list task services, without a daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -9,7 +9,7 @@ use serde_json::Map;
 use super::error::{CliError, Kind};
 use super::infra::settings_error;
 use super::printer::{Format, Printer, Rows};
-use super::servers::workspace_error;
+use super::servers::{workspace, workspace_error};
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::batch::{Payload, TaskservRef};
@@ -46,12 +46,12 @@ enum Command {
 #[derive(Debug, ClapArgs)]
 struct Change {
     /// The task services [default: those of the infra's settings]
-    #[arg(value_name = "NAME", conflicts_with = "operation")]
+    #[arg(value_name = "NAME", add = complete::taskservs(), conflicts_with = "operation")]
     names: Vec<Name>,
     #[command(flatten)]
     target: Target,
     /// Only on these servers
-    #[arg(long, value_name = "SERVER")]
+    #[arg(long, value_name = "SERVER", add = complete::servers())]
     server: Vec<Name>,
     /// Accepted for symmetry with servers: a task service is always waited for, because its check must pass
     #[arg(short, long)]
@@ -72,9 +72,8 @@ struct Meant {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
-    let workspace =
-        Workspace::open(&global.workspace).map_err(|error| CliError::of(Kind::Usage, &error).hint(error.hint()))?;
-    let reporter = Reporter::from_env(global.quiet);
+    let workspace = workspace(global)?;
+    let reporter = Reporter::from_env(global.is_quiet());
     let at = At { workspace: &workspace, reporter: &reporter, global };
     match &args.command {
         Command::Create(change) => at.create(change, false),
@@ -83,7 +82,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::List(list) => {
             at.require_infra(&list.infra)?;
             let installed = at.open(&list.infra, DEFAULT_PROVIDER, String::new())?.list();
-            Printer::new(global).list(&installed.map_err(|error| failed(&error))?, installed_rows)?;
+            let (installed, printer) = (installed.map_err(|error| failed(&error))?, Printer::new(global));
+            // Of a task service on several servers the name is said once.
+            match printer.format() {
+                Format::Name => printer.out(&names(&installed))?,
+                _ => printer.list(&installed, installed_rows)?,
+            }
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -265,6 +269,11 @@ pub(super) fn done_rows(done: &[Done]) -> Rows {
         vec![done.server.to_string(), done.taskserv.to_string(), done.version.clone(), done.action.to_string()]
     };
     Rows { header: vec!["SERVER", "TASKSERV", "VERSION", "ACTION"], narrow: 4, rows: done.iter().map(cells).collect() }
+}
+
+fn names(installed: &[Installed]) -> String {
+    let names: BTreeSet<String> = installed.iter().map(|one| one.record.name.to_string()).collect();
+    names.iter().map(|name| format!("{name}\n")).collect()
 }
 
 fn installed_rows(installed: &[Installed]) -> Rows {

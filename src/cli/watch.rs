@@ -1,28 +1,28 @@
 //! Following work until it ends, and what came of it as an exit code. What is shown meanwhile is [`super::progress`]' to
 //! say.
 //!
-//! Fed by asking again and again; everything goes through [`task`] and [`batch`], so what feeds them can change without
-//! anybody noticing.
+//! Fed by asking again and again ([`follow`]); everything goes through [`task`] and [`batch`], so what feeds them can
+//! change without anybody noticing.
+
+mod follow;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use self::follow::Watched;
 use super::Printer;
-use super::batch::text;
-use super::connect::failure;
+use super::batch::{headline, overview};
 use super::error::{CliError, Kind};
-use super::progress::View;
+use super::progress::{self, View};
 use crate::api::batch::{BatchView, OperationView};
 use crate::api::task::{LogQuery, LogStream, Task};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::model::id::{BatchId, TaskId};
 use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 
-/// How often is asked.
-const ASK: Duration = Duration::from_millis(150);
-/// How long the daemon may be away before following gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the log of a failed task may take to come.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// Lines of a failed task's log that are shown.
 const LAST_LINES: usize = 10;
 
@@ -53,7 +53,7 @@ impl FollowArgs {
     pub fn limits(&self) -> Option<Limits> {
         let Self { detach, wait, timeout } = self;
         let follows = *wait || timeout.timeout.is_some() || std::io::stderr().is_terminal();
-        (follows && !detach).then_some(Limits { timeout: timeout.timeout, progress: !wait })
+        (follows && !detach).then_some(Limits { timeout: timeout.timeout, progress: !wait, was_there: true })
     }
 }
 
@@ -61,13 +61,13 @@ impl TimeoutArgs {
     /// With progress.
     #[must_use]
     pub fn showing(&self) -> Limits {
-        Limits { timeout: self.timeout, progress: true }
+        Limits { timeout: self.timeout, progress: true, was_there: false }
     }
 
     /// Without progress.
     #[must_use]
     pub fn quietly(&self) -> Limits {
-        Limits { timeout: self.timeout, progress: false }
+        Limits { timeout: self.timeout, progress: false, was_there: false }
     }
 }
 
@@ -76,13 +76,15 @@ impl TimeoutArgs {
 pub struct Limits {
     timeout: Option<Duration>,
     progress: bool,
+    /// Whether the daemon has answered already: then it is waited for when it goes away.
+    was_there: bool,
 }
 
 impl Limits {
     /// To the end, with progress.
     #[must_use]
     pub fn until_the_end() -> Self {
-        Self { timeout: None, progress: true }
+        Self { timeout: None, progress: true, was_there: true }
     }
 }
 
@@ -108,25 +110,32 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When it failed or was cancelled, waiting took too long, or the daemon is gone.
 pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
-    let mut view = View::new(limits.progress, printer);
-    let ask = || client.task_get(id);
-    let (what, cancel) = (format!("task {id}"), format!("prov tasks cancel {id}"));
-    let task = follow(ask, limits, &what, &cancel, |task: &Task| {
-        view.task(task);
-        task.status.is_terminal()
-    });
-    let task = task.await?;
-    view.finish();
+    let watched = Watched { noun: "task", id: id.to_string(), cancel: format!("prov tasks cancel {id}") };
+    let mut view = View::new(limits.progress, &watched.name(), printer);
+    let ended = follow::until_ended(
+        || client.task_get(id),
+        limits,
+        &mut view,
+        |view, task: &Task| {
+            view.task(task);
+            task.status.is_terminal()
+        },
+    );
+    let task = watched.attend(limits.timeout, ended).await?;
+    drop(view);
     match task.status {
         TaskStatus::Completed => {
             printer.item(&task, &id.to_string(), |task| {
-                task.output.as_ref().map(|out| format!("{out}\n")).unwrap_or_default()
+                task.output.as_ref().map(|out| format!("{}\n", out.trim_end_matches('\n'))).unwrap_or_default()
             })?;
+            if !limits.progress {
+                printer.remark(&format!("task {id} ({}) {}", task.name, task.status));
+            }
             Ok(ExitCode::SUCCESS)
         }
-        TaskStatus::Cancelled => Err(CliError::new(Kind::Cancelled, format!("{what} was cancelled"))),
+        TaskStatus::Cancelled => Err(watched.error(Kind::Cancelled, format!("{} was cancelled", watched.name()))),
         _ => {
-            let mut error = CliError::new(Kind::WorkFailed, format!("{what} ({}) failed", task.name));
+            let mut error = watched.error(Kind::WorkFailed, format!("{} ({}) failed", watched.name(), task.name));
             error.causes.extend(task.error);
             Err(error.hint(format!("prov tasks logs {id}")))
         }
@@ -139,14 +148,26 @@ pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer
 /// When it failed or was cancelled, waiting took too long, or the daemon is gone.
 pub async fn batch(client: &Client, id: BatchId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
     let batch = to_the_end(client, id, limits, printer).await?;
-    printer.item(&batch, &id.to_string(), text)?;
     let kind = match batch.summary.status {
-        BatchStatus::Completed => return Ok(ExitCode::SUCCESS),
+        BatchStatus::Completed => {
+            printer.item(&batch, &id.to_string(), |batch| told(batch, limits, printer))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         BatchStatus::RollbackFailed => Kind::RollbackIncomplete,
         _ if batch.summary.cancel_requested => Kind::Cancelled,
         _ => Kind::WorkFailed,
     };
+    // Programs have the error alone; people see how far it came.
+    if printer.format().is_for_people() {
+        printer.out(&told(&batch, limits, printer))?;
+    }
     Err(explain(client, &batch, kind).await)
+}
+
+/// What is told of a batch that was followed: where its bars stand right above, the whole alone.
+fn told(batch: &BatchView, limits: Limits, printer: &Printer) -> String {
+    let is_shown = limits.progress && !printer.is_quiet() && progress::can_draw() && std::io::stdout().is_terminal();
+    if is_shown { headline(batch) } else { overview(batch) }
 }
 
 /// Follows a batch until it has ended, however it did.
@@ -159,37 +180,36 @@ pub async fn to_the_end(
     limits: Limits,
     printer: &Printer,
 ) -> Result<BatchView, CliError> {
-    let mut view = View::new(limits.progress, printer);
-    let (what, cancel) = (format!("batch {id}"), format!("prov batch cancel {id}"));
-    let followed = follow(
+    let watched = watched(id);
+    let mut view = View::new(limits.progress, &watched.name(), printer);
+    let ended = follow::until_ended(
         || client.batch_get(id),
         limits,
-        &what,
-        &cancel,
-        |batch: &BatchView| {
+        &mut view,
+        |view, batch: &BatchView| {
             view.batch(batch);
             batch.summary.status.is_terminal()
         },
     );
-    let batch = followed.await?;
-    view.finish();
-    Ok(batch)
+    watched.attend(limits.timeout, ended).await
+}
+
+fn watched(id: BatchId) -> Watched {
+    Watched { noun: "batch", id: id.to_string(), cancel: format!("prov batch cancel {id}") }
 }
 
 /// What went wrong with a batch: the operation, its error, its last words, what was undone, what is left.
 pub(super) async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> CliError {
-    let summary = &batch.summary;
-    let mut error = CliError::new(kind, format!("batch {} ended {}", summary.name, summary.status));
+    let (summary, watched) = (&batch.summary, watched(batch.summary.batch_id));
+    let mut error = watched.error(kind, format!("batch {} ended {}", summary.name, summary.status));
     error.causes.extend(summary.error.clone());
     let failed = |operation: &&OperationView| operation.status == OperationStatus::Failed;
     if let Some(task) = batch.operations.iter().find(failed).and_then(|operation| operation.task_id) {
-        let query = LogQuery { stream: LogStream::Stderr, tail: Some(LAST_LINES), follow: false };
-        let log = match client.task_logs(task, &query).await {
-            Ok(response) => response.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
-        };
-        if !log.trim().is_empty() {
-            error.causes.push(format!("the end of its log:\n{}", log.trim_end()));
+        let said = watched.attend(Some(LOG_PATIENCE), async { Ok(last_words(client, task).await) }).await;
+        let said = said.unwrap_or_default();
+        // Short ones stand in the error already.
+        if !said.is_empty() && !error.causes.iter().any(|cause| cause.contains(&said)) {
+            error.causes.push(format!("the end of its log:\n{said}"));
         }
         error.hints.push(format!("prov tasks logs {task}"));
     }
@@ -201,52 +221,19 @@ pub(super) async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> C
     error.hint(format!("prov batch retry {}", summary.batch_id))
 }
 
+/// The end of a task's log; empty where it can't be had.
+async fn last_words(client: &Client, task: TaskId) -> String {
+    let query = LogQuery { stream: LogStream::Stderr, tail: Some(LAST_LINES), follow: false };
+    let log = match client.task_logs(task, &query).await {
+        Ok(response) => response.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
+    };
+    log.trim_end().to_owned()
+}
+
 fn named(batch: &BatchView, status: OperationStatus) -> Vec<&str> {
     let of = batch.operations.iter().filter(|operation| operation.status == status);
     of.map(|operation| operation.id.as_str()).collect()
-}
-
-/// Asks until `ended` says so. A daemon that is away for a while, as for an upgrade, is waited for.
-async fn follow<T, F>(
-    ask: impl Fn() -> F,
-    limits: Limits,
-    what: &str,
-    cancel: &str,
-    mut ended: impl FnMut(&T) -> bool,
-) -> Result<T, CliError>
-where
-    F: Future<Output = Result<T, ClientError>>,
-{
-    let start = Instant::now();
-    let mut away: Option<Instant> = None;
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-    loop {
-        match ask().await {
-            Ok(answer) => {
-                away = None;
-                if ended(&answer) {
-                    return Ok(answer);
-                }
-            }
-            Err(error @ ClientError::Transport { .. }) => {
-                if away.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                    return Err(failure(&error));
-                }
-            }
-            Err(error) => return Err(failure(&error)),
-        }
-        if limits.timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
-            let error = CliError::new(Kind::TimedOut, format!("{what} has not ended yet; it goes on"));
-            return Err(error.hint(format!("cancel it with `{cancel}`")));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(ASK) => {}
-            _ = &mut interrupt => {
-                let error = CliError::new(Kind::Interrupted, format!("no longer following; {what} goes on"));
-                return Err(error.hint(format!("cancel it with `{cancel}`")));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

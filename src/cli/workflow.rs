@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::complete;
-use super::connect::{self, block_on, failure};
+use super::confirm::Yes;
+use super::connect::{self, ask, block_on};
 use super::error::CliError;
 use super::watch::{self, FollowArgs};
 use super::{Global, Printer};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, Target, TaskservWorkflow, WorkflowOperation};
+use crate::client::{Client, ClientError};
+use crate::model::id::TaskId;
 use crate::model::name::Name;
 
 /// Workflows: servers, task services and clusters of one infra
@@ -39,7 +42,7 @@ enum Submit {
     /// Install a task service, or remove it
     Taskserv {
         /// The task service
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = complete::taskservs())]
         name: Name,
         #[command(flatten)]
         target: TargetArgs,
@@ -53,7 +56,7 @@ enum Submit {
     /// Make a cluster, or delete it
     Cluster {
         /// The cluster's definition
-        #[arg(value_name = "TYPE")]
+        #[arg(value_name = "TYPE", add = complete::cluster_types())]
         cluster_type: Name,
         #[command(flatten)]
         target: TargetArgs,
@@ -75,6 +78,8 @@ struct TargetArgs {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
+    yes: Yes,
+    #[command(flatten)]
     follow: FollowArgs,
 }
 
@@ -84,29 +89,61 @@ impl TargetArgs {
     }
 }
 
-pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
-    let Verb::Submit(submit) = args.verb;
-    let (client, printer) = (connect::client()?, Printer::new(global));
-    let deleting = |delete| if delete { WorkflowOperation::Delete } else { WorkflowOperation::Create };
-    block_on(async {
-        let (submitted, target) = match &submit {
-            Submit::Servers { target, delete } => {
-                let request = ServersWorkflow { target: target.target() };
-                (client.workflow_servers(deleting(*delete), &request).await, target)
-            }
-            Submit::Taskserv { name, target, delete, reinstall } => {
-                let operation = if *reinstall { WorkflowOperation::Reinstall } else { deleting(*delete) };
-                let request = TaskservWorkflow { operation, taskserv: name.clone(), target: target.target() };
-                (client.workflow_taskserv_create(&request).await, target)
-            }
-            Submit::Cluster { cluster_type, target, delete } => {
-                let operation = deleting(*delete);
-                let request =
-                    ClusterWorkflow { operation, cluster_type: cluster_type.clone(), target: target.target() };
-                (client.workflow_cluster_create(&request).await, target)
-            }
+impl Submit {
+    fn target(&self) -> &TargetArgs {
+        match self {
+            Self::Servers { target, .. } | Self::Taskserv { target, .. } | Self::Cluster { target, .. } => target,
+        }
+    }
+
+    fn operation(&self) -> WorkflowOperation {
+        match self {
+            Self::Taskserv { reinstall: true, .. } => WorkflowOperation::Reinstall,
+            Self::Servers { delete: true, .. }
+            | Self::Taskserv { delete: true, .. }
+            | Self::Cluster { delete: true, .. } => WorkflowOperation::Delete,
+            _ => WorkflowOperation::Create,
+        }
+    }
+
+    /// What it destroys, if anything.
+    fn destroys(&self) -> Option<String> {
+        let infra = &self.target().infra;
+        let what = match self {
+            Self::Servers { .. } => format!("the servers of {infra} with all they hold"),
+            Self::Taskserv { name, .. } => format!("{name} of {infra}"),
+            Self::Cluster { cluster_type, .. } => format!("the cluster {cluster_type} of {infra} with its servers"),
         };
-        let id = submitted.map_err(|error| failure(&error))?;
+        let operation = self.operation();
+        (!self.target().check && operation != WorkflowOperation::Create)
+            .then(|| format!("{} {what}", operation.as_str()))
+    }
+
+    async fn send(&self, client: &Client) -> Result<TaskId, ClientError> {
+        let (operation, target) = (self.operation(), self.target().target());
+        match self {
+            Self::Servers { .. } => client.workflow_servers(operation, &ServersWorkflow { target }).await,
+            Self::Taskserv { name, .. } => {
+                let request = TaskservWorkflow { operation, taskserv: name.clone(), target };
+                client.workflow_taskserv_create(&request).await
+            }
+            Self::Cluster { cluster_type, .. } => {
+                let request = ClusterWorkflow { operation, cluster_type: cluster_type.clone(), target };
+                client.workflow_cluster_create(&request).await
+            }
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
+    let Verb::Submit(submit) = &args.verb;
+    let target = submit.target();
+    if let Some(what) = submit.destroys() {
+        target.yes.agree(global, &what)?;
+    }
+    let (client, printer) = (connect::client()?, Printer::new(global));
+    block_on(async {
+        let id = ask(&printer, submit.send(&client)).await?;
         let Some(limits) = target.follow.limits() else {
             printer.item(&id, &id.to_string(), |id| format!("{id}\n"))?;
             return Ok(ExitCode::SUCCESS);

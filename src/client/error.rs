@@ -11,9 +11,15 @@ pub enum ClientError {
     /// There is no session.
     #[error("you are not logged in")]
     NotLoggedIn,
-    /// The session can't be kept.
-    #[error("can't keep the session")]
-    Session(#[source] std::io::Error),
+    /// The session can't be read or kept.
+    #[error("can't {attempt} the session")]
+    Session {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// No answer came, or not a whole one.
     #[error("can't {attempt} at {url}")]
     Transport {
@@ -21,16 +27,49 @@ pub enum ClientError {
         attempt: &'static str,
         /// Where.
         url: String,
-        /// Whether the daemon could not be reached at all.
-        unreachable: bool,
+        /// What kind of trouble.
+        trouble: Trouble,
         /// Why.
         #[source]
         source: reqwest::Error,
     },
 }
 
+/// How a call got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody listens there.
+    Unreachable,
+    /// Somebody took the connection and said nothing in time.
+    Hanging,
+    /// The connection broke.
+    Broken,
+    /// The answer can't be understood, or the call can't be made.
+    Garbled,
+}
+
+impl Trouble {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Hanging
+        } else if error.is_connect() {
+            Self::Unreachable
+        } else if error.is_decode() || error.is_builder() || error.is_redirect() {
+            Self::Garbled
+        } else {
+            Self::Broken
+        }
+    }
+}
+
 impl ClientError {
     pub(super) fn transport(attempt: &'static str, url: &str, source: reqwest::Error) -> Self {
-        Self::Transport { attempt, url: url.to_owned(), unreachable: source.is_connect(), source: source.without_url() }
+        Self::Transport { attempt, url: url.to_owned(), trouble: Trouble::of(&source), source: source.without_url() }
+    }
+
+    /// Whether the daemon is away rather than of another opinion.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Transport { trouble, .. } if *trouble != Trouble::Garbled)
     }
 }

@@ -3,6 +3,7 @@
 //! Owns reqwest, where sessions are kept ([`session`]), and the refreshing of tokens. Knows nothing of terminals: what an
 //! error means for the exit code is the command line's to say.
 
+mod address;
 mod error;
 pub mod session;
 
@@ -14,7 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use error::ClientError;
+pub use address::address;
+pub use error::{ClientError, Trouble};
 use session::{Session, Sessions};
 
 use crate::api::auth::{LoginRequest, TokenPair, Verified};
@@ -56,7 +58,8 @@ pub struct Part<T> {
 
 /// A client of one daemon.
 pub struct Client {
-    http: reqwest::Client,
+    orchestrator: reqwest::Client,
+    control_center: reqwest::Client,
     servers: Servers,
     /// A token that was given and is not refreshed.
     fixed: Option<String>,
@@ -70,9 +73,9 @@ impl Client {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(servers: Servers) -> Result<Self, ClientError> {
-        let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).read_timeout(TIMEOUT);
-        let http = builder.build().map_err(|error| ClientError::transport("start", &servers.orchestrator, error))?;
-        Ok(Self { http, servers, fixed: None, session: Mutex::new(None), sessions: None })
+        let (orchestrator, control_center) = (http(&servers.orchestrator)?, http(&servers.control_center)?);
+        let session = Mutex::new(None);
+        Ok(Self { orchestrator, control_center, servers, fixed: None, session, sessions: None })
     }
 
     /// With a token that somebody gave.
@@ -99,8 +102,15 @@ impl Client {
     /// `POST /auth/login`.
     pub async fn auth_login(&self, request: &LoginRequest) -> Result<TokenPair, ClientError> {
         let url = format!("{}/auth/login", self.servers.control_center);
-        let sent = self.http.post(&url).json(request).send().await;
+        let sent = self.control_center.post(&url).json(request).send().await;
         data(sent.map_err(|error| ClientError::transport("log in", &url, error))?).await
+    }
+
+    /// `GET /health` of the orchestrator: whether it is one, and answers.
+    pub async fn health(&self) -> Result<Value, ClientError> {
+        let url = format!("{}/health", self.servers.orchestrator);
+        let sent = self.orchestrator.get(&url).send().await;
+        data(sent.map_err(|error| ClientError::transport("reach the orchestrator", &url, error))?).await
     }
 
     /// `POST /auth/logout`.
@@ -136,7 +146,7 @@ impl Client {
     /// `GET /tasks/{id}/logs`, as it comes.
     pub async fn task_logs(&self, id: TaskId, query: &LogQuery) -> Result<Response, ClientError> {
         let url = format!("{}/tasks/{id}/logs", self.servers.orchestrator);
-        let send = |token: String| self.http.get(&url).query(query).bearer_auth(token).send();
+        let send = |token: String| self.orchestrator.get(&url).query(query).bearer_auth(token).send();
         good(self.authorised("read the log", &url, send).await?).await
     }
 
@@ -191,12 +201,12 @@ impl Client {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let url = format!("{}{path}", self.servers.orchestrator);
-        data(self.authorised("read", &url, |token| self.http.get(&url).bearer_auth(token).send()).await?).await
+        data(self.authorised("read", &url, |token| self.orchestrator.get(&url).bearer_auth(token).send()).await?).await
     }
 
     async fn list<T: DeserializeOwned, Q: Serialize>(&self, path: &str, query: &Q) -> Result<Part<T>, ClientError> {
         let url = format!("{}{path}", self.servers.orchestrator);
-        let send = |token: String| self.http.get(&url).query(query).bearer_auth(token).send();
+        let send = |token: String| self.orchestrator.get(&url).query(query).bearer_auth(token).send();
         let response = self.authorised("list", &url, send).await?;
         let total = response.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
         let items: Vec<T> = data(response).await?;
@@ -207,12 +217,13 @@ impl Client {
     async fn post<B: Serialize>(&self, path: &str, body: &B) -> Result<Response, ClientError> {
         let url = format!("{}{path}", self.servers.orchestrator);
         let key = uuid::Uuid::now_v7().to_string();
-        let send =
-            |token: String| self.http.post(&url).header("idempotency-key", &key).json(body).bearer_auth(token).send();
+        let send = |token: String| {
+            self.orchestrator.post(&url).header("idempotency-key", &key).json(body).bearer_auth(token).send()
+        };
         let mut sends = 1;
         loop {
             match self.authorised("submit", &url, send).await {
-                Err(ClientError::Transport { unreachable: false, .. }) if sends < SENDS => sends += 1,
+                Err(ClientError::Transport { trouble: Trouble::Broken, .. }) if sends < SENDS => sends += 1,
                 other => return other,
             }
         }
@@ -226,7 +237,7 @@ impl Client {
     ) -> Result<T, ClientError> {
         let url = format!("{}{path}", self.servers.control_center);
         let send = |token: String| {
-            let request = self.http.request(method.clone(), &url).bearer_auth(token);
+            let request = self.control_center.request(method.clone(), &url).bearer_auth(token);
             body.iter().fold(request, reqwest::RequestBuilder::json).send()
         };
         data(self.authorised("ask the control center", &url, send).await?).await
@@ -275,21 +286,29 @@ impl Client {
         let session = self.current().ok_or(ClientError::NotLoggedIn)?;
         let sessions = self.sessions.as_ref().ok_or(ClientError::NotLoggedIn)?;
         // Another prov may have refreshed it meanwhile: a refresh token is good once.
-        let _turn = sessions.turn();
-        let kept = sessions.load().unwrap_or_else(|| session.clone());
+        let _turn = sessions.turn().await;
+        let unreadable = |source| ClientError::Session { attempt: "read", source };
+        let kept = sessions.load().map_err(unreadable)?.unwrap_or_else(|| session.clone());
         if kept.token != session.token && kept.expires_at > Timestamp::now() {
             *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(kept.clone());
             return Ok(kept.token);
         }
         let url = format!("{}/auth/refresh", self.servers.control_center);
-        let sent = self.http.post(&url).json(&json!({ "refresh_token": kept.refresh_token })).send().await;
+        let sent = self.control_center.post(&url).json(&json!({ "refresh_token": kept.refresh_token })).send().await;
         let pair: TokenPair =
             data(sent.map_err(|error| ClientError::transport("refresh the session", &url, error))?).await?;
         let next = Session { servers: kept.servers, ..Session::of(&pair, self.servers.clone()) };
-        sessions.keep(&next).map_err(ClientError::Session)?;
+        sessions.keep(&next).map_err(|source| ClientError::Session { attempt: "keep", source })?;
         *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(next.clone());
         Ok(next.token)
     }
+}
+
+/// What speaks to one address: over the proxy of the environment, unless the address is this machine's own.
+fn http(address: &str) -> Result<reqwest::Client, ClientError> {
+    let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).read_timeout(TIMEOUT);
+    let builder = if address::is_loopback(address) { builder.no_proxy() } else { builder };
+    builder.build().map_err(|error| ClientError::transport("start", address, error))
 }
 
 async fn data<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,9 @@ struct Kept {
 
 const SERVICE: &str = "prov";
 
+/// How often is looked whether it is this process's turn to refresh.
+const TURN: Duration = Duration::from_millis(20);
+
 impl Sessions {
     /// Those of the present user.
     ///
@@ -99,18 +103,24 @@ impl Sessions {
     }
 
     /// The daemon last logged in to.
-    #[must_use]
-    pub fn servers(&self) -> Option<Servers> {
-        self.kept().map(|kept| kept.servers)
+    ///
+    /// # Errors
+    /// When the file can't be read or is damaged.
+    pub fn servers(&self) -> io::Result<Option<Servers>> {
+        Ok(self.kept()?.map(|kept| kept.servers))
     }
 
     /// The kept session, when there is one.
-    #[must_use]
-    pub fn load(&self) -> Option<Session> {
-        let kept = self.kept()?;
+    ///
+    /// # Errors
+    /// When the file can't be read or is damaged.
+    pub fn load(&self) -> io::Result<Option<Session>> {
+        let Some(kept) = self.kept()? else { return Ok(None) };
+        let secret = || entry(&self.name())?.get_password().ok();
         match kept.place {
-            Place::File => kept.session,
-            Place::Keyring => serde_json::from_str(&entry(&self.name())?.get_password().ok()?).ok(),
+            Place::File => Ok(kept.session),
+            // A keyring forgets at reboot, which is no damage.
+            Place::Keyring => secret().map(|secret| self.parsed(secret.as_bytes())).transpose(),
         }
     }
 
@@ -150,21 +160,39 @@ impl Sessions {
         }
     }
 
-    /// Waits for the turn to refresh; other processes wait until the guard is dropped.
-    pub(super) fn turn(&self) -> Option<File> {
+    /// Waits for the turn to refresh; other processes wait until the guard is dropped. Never holds up the thread: whoever
+    /// waits may be told to stop waiting.
+    pub(super) async fn turn(&self) -> Option<File> {
         self.make_directory().ok()?;
         let path = self.directory.join("session.lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).ok()?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).ok()?;
-        Some(file)
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(file),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => tokio::time::sleep(TURN).await,
+                Err(_) => return None,
+            }
+        }
     }
 
     fn make_directory(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
     }
 
-    fn kept(&self) -> Option<Kept> {
-        serde_json::from_slice(&fs::read(self.path()).ok()?).ok()
+    fn kept(&self) -> io::Result<Option<Kept>> {
+        let unreadable =
+            |error: &io::Error| io::Error::new(error.kind(), format!("can't read {}: {error}", self.path().display()));
+        match fs::read(self.path()) {
+            Ok(bytes) => self.parsed(&bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&error)),
+        }
+    }
+
+    fn parsed<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> io::Result<T> {
+        // What the parser says may quote a secret.
+        let damaged = format!("{} is damaged", self.path().display());
+        serde_json::from_slice(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, damaged))
     }
 
     /// The keyring belongs to the user, the file to a home: entries of different homes must differ.

@@ -11,6 +11,7 @@
 //! ```
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::name::{Name, PathError, relative_path};
@@ -23,9 +24,11 @@ const STATE_DIR: &str = ".prov";
 const INFRA_DIR: &str = "infra";
 
 /// An existing directory, with its symbolic links resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Workspace {
     root: PathBuf,
+    /// As people wrote it, for what is shown to them.
+    given: PathBuf,
 }
 
 /// Why something of a workspace can't be had.
@@ -49,6 +52,12 @@ pub enum WorkspaceError {
         path: PathBuf,
         /// The workspace.
         root: PathBuf,
+    },
+    /// The directory holds nothing of a workspace.
+    #[error("{} is no workspace", dir.display())]
+    NotOne {
+        /// The directory as given.
+        dir: PathBuf,
     },
     /// The workspace has no such infra.
     #[error("there is no infra {name} in the workspace {}", root.display())]
@@ -82,7 +91,9 @@ impl WorkspaceError {
                 let known: Vec<&str> = known.iter().map(Name::as_str).collect();
                 Some(format!("the workspace has: {}", known.join(", ")))
             }
-            Self::Open { .. } => Some("name a directory with --workspace, or make one: prov init DIR".to_owned()),
+            Self::Open { .. } | Self::NotOne { .. } => {
+                Some("name a directory with --workspace, or make one: prov init DIR".to_owned())
+            }
             Self::Leaves { .. } => Some("copy the file into the workspace instead of linking to it".to_owned()),
             Self::Path(_) | Self::Read { .. } => None,
         }
@@ -94,7 +105,7 @@ impl WorkspaceError {
         match self {
             Self::NoInfra { .. } => true,
             Self::Open { source, .. } | Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            Self::Path(_) | Self::Leaves { .. } => false,
+            Self::Path(_) | Self::Leaves { .. } | Self::NotOne { .. } => false,
         }
     }
 }
@@ -110,17 +121,33 @@ impl Workspace {
         if !root.is_dir() {
             return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
         }
-        Ok(Self { root })
+        Ok(Self { root, given: dir.to_owned() })
     }
 
-    /// The workspace that `file` belongs to: the nearest directory above it with a `prov.toml`, else its own directory.
+    /// The workspace at `dir`, which must hold something of one: for those who only look.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Open`], [`WorkspaceError::NotOne`].
+    pub fn existing(dir: &Path) -> Result<Self, WorkspaceError> {
+        let workspace = Self::open(dir)?;
+        if [MARKER, INFRA_DIR, STATE_DIR].iter().any(|name| workspace.root.join(name).exists()) {
+            return Ok(workspace);
+        }
+        Err(WorkspaceError::NotOne { dir: dir.to_owned() })
+    }
+
+    /// The workspace that `file` belongs to: the nearest directory above it with a `prov.toml` of the same owner or of
+    /// this user, else its own directory. Somebody else's marker, as in `/tmp`, must not open more to a file's imports.
     ///
     /// # Errors
     /// [`WorkspaceError::Read`] where `file` can't be reached.
     pub fn containing(file: &Path) -> Result<Self, WorkspaceError> {
         let real = file.canonicalize().map_err(|source| WorkspaceError::Read { path: file.to_owned(), source })?;
         let own = real.parent().unwrap_or(&real);
-        let root = own.ancestors().find(|dir| dir.join(MARKER).is_file()).unwrap_or(own);
+        let owner = |path: &Path| path.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.uid());
+        let trusted = [owner(&real), Some(rustix::process::geteuid().as_raw())];
+        let is_marked = |dir: &&Path| owner(&dir.join(MARKER)).is_some_and(|uid| trusted.contains(&Some(uid)));
+        let root = own.ancestors().find(is_marked).unwrap_or(own);
         Self::open(root)
     }
 
@@ -189,10 +216,11 @@ impl Workspace {
         self.root.join(STATE_DIR)
     }
 
-    /// `path` as people know it: relative to the workspace where it is inside.
+    /// The path `relative` of the workspace as whoever named the workspace would write it.
     #[must_use]
-    pub fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
-        path.strip_prefix(&self.root).unwrap_or(path).display()
+    pub fn shown(&self, relative: &str) -> String {
+        let path = self.given.join(relative);
+        path.strip_prefix(".").unwrap_or(&path).display().to_string()
     }
 }
 
@@ -254,7 +282,15 @@ mod tests {
         fs::write(&file, "{}").unwrap();
         assert!(Workspace::containing(&file).unwrap().root().ends_with("batches"));
         fs::write(dir.path().join(MARKER), "").unwrap();
-        assert_eq!(Workspace::containing(&file).unwrap(), workspace);
+        assert_eq!(Workspace::containing(&file).unwrap().root(), workspace.root());
+    }
+
+    #[test]
+    fn an_empty_directory_is_no_workspace_to_look_at() {
+        let (dir, _) = sample();
+        assert!(Workspace::existing(dir.path()).is_ok());
+        let error = Workspace::existing(&dir.path().join("infra/staging")).unwrap_err();
+        assert!(matches!(error, WorkspaceError::NotOne { .. }) && error.hint().unwrap().contains("prov init"));
     }
 
     #[test]

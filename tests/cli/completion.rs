@@ -27,6 +27,23 @@ fn commands_options_infras_and_ids_are_offered() {
 }
 
 #[test]
+fn words_come_from_the_workspace_named_and_aliases_are_not_offered() {
+    let user = User::alone();
+    assert_eq!(user.prov(&["init", "ws"]).code, 0);
+    let of = |words: &[&str]| candidates(&user, words);
+    assert_eq!(of(&["prov", "--workspace", "ws", "servers", "create", "--infra", ""]), ["production"]);
+    assert_eq!(of(&["prov", "servers", "create", "--workspace=ws", "--infra", ""]), ["production"]);
+    assert_eq!(of(&["prov", "wor"]), ["workflow"]);
+    assert_eq!(of(&["prov", "task"]), ["taskserv", "tasks"]);
+    assert_eq!(of(&["prov", "task", "lo"]), ["logs"]);
+    assert_eq!(of(&["prov", "tasks", "list", "--status", "F"]), ["Failed"]);
+    assert_eq!(of(&["prov", "serve", "--log-format", ""]), ["text", "json"]);
+    assert!(of(&["prov", "help", ""]).contains(&"exit-codes".to_owned()));
+    assert_eq!(of(&["prov", "taskserv", "create", "--workspace", "ws", "tiny-"]), ["tiny-http", "tiny-kv"]);
+    assert_eq!(of(&["prov", "workflow", "submit", "cluster", "et"]), ["etcd"]);
+}
+
+#[test]
 fn without_a_daemon_there_are_no_ids_and_no_errors() {
     let user = User::alone();
     let mut offered = candidates(&user, &["prov", "batch", "get", ""]);

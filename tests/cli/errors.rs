@@ -6,7 +6,8 @@ use super::{User, ran};
 fn wrong_usage_is_told_with_the_nearest_right_one() {
     let user = User::alone();
     assert!(user.prov(&["task", "lst"]).fails(2).contains("'list'"));
-    assert!(user.prov(&["tasks", "list", "--status", "Runing"]).fails(2).contains("Running"));
+    assert!(user.prov(&["tasks", "list", "--status", "Runing"]).fails(2).contains("hint: did you mean 'Running'?"));
+    user.prov(&["tasks", "list", "--status", "failed"]).fails(4);
     assert!(user.prov(&["tasks", "get", "7"]).fails(2).contains("invalid value '7'"));
     assert!(user.prov(&["tasks", "list", "--limit", "0"]).fails(2).contains("1..=1000"));
     assert!(user.prov(&["help", "nothing"]).fails(2).contains("hint: prov --help"));
@@ -54,7 +55,7 @@ fn what_is_not_there_or_contradicts_has_its_own_code() {
 fn a_wrong_batch_file_is_shown_where_it_is_wrong() {
     let user = User::logged_in();
     let missing = user.prov(&["batch", "run", "nothing.yaml"]);
-    assert!(missing.fails(6).contains("nothing.yaml"), "{missing:?}");
+    assert!(missing.fails(2).contains("nothing.yaml"), "{missing:?}");
     let broken = user.file("broken.yaml", "name: b\noperations: [\n");
     assert!(user.prov(&["batch", "validate", &broken]).fails(2).contains("broken.yaml"));
     let text = "name: b\nparallel_limit: 0\noperations:\n  - id: a\n    type: comand\n  - id: b\n    type: command\n    command: 'true'\n    retri: {}\n";
@@ -73,5 +74,101 @@ fn a_wrong_batch_file_is_shown_where_it_is_wrong() {
         {"id": "a", "type": "command", "command": "true", "dependencies": ["b"]},
         {"id": "b", "type": "command", "command": "true", "dependencies": ["a"]}]}"#;
     let refused = user.prov(&["batch", "run", &user.file("cyclic.json", cyclic)]);
-    assert!(refused.fails(2).contains("a → b → a"), "{refused:?}");
+    assert!(refused.fails(2).contains("cyclic.json:2:") && refused.stderr.contains("a → b → a"), "{refused:?}");
+}
+
+#[test]
+fn a_file_is_named_as_it_was_given_and_its_fault_is_shown() {
+    let user = User::alone();
+    std::fs::create_dir(user.path("below")).unwrap();
+    user.file("prov.toml", "");
+    user.file("below/missing.yaml", "name: b\noperations:\n  - id: a\n    command: 'true'\n");
+    user.file("empty.yaml", "# nothing\n");
+    for (file, told) in [
+        ("below", "below"),
+        ("empty.yaml", "empty.yaml: there is nothing in it"),
+        (
+            "below/missing.yaml",
+            "below/missing.yaml:3:5: operations[0].type: is required\n    3 |   - id: a\n      |     ^",
+        ),
+    ] {
+        let refused = user.prov(&["batch", "validate", file]);
+        assert!(refused.fails(2).contains(told), "{told}: {refused:?}");
+    }
+    assert!(user.prov(&["batch", "validate", "below"]).stderr.contains("directory"));
+    let mut below = user.command(&["batch", "validate", "missing.yaml"]);
+    assert!(ran(below.current_dir(user.path("below")), "").fails(2).starts_with("error: missing.yaml:3:5"));
+}
+
+#[test]
+fn wrong_use_is_an_error_like_any_other() {
+    let user = User::alone();
+    let wrong = user.prov(&["tasks", "list", "--stauts", "x", "-o", "json"]);
+    let error: serde_json::Value = serde_json::from_str(wrong.fails(2)).unwrap();
+    assert_eq!((error["exit_code"].as_i64(), error["hints"][0].as_str()), (Some(2), Some("did you mean '--status'?")));
+    let nothing = user.prov(&["batch"]);
+    assert_eq!(nothing.fails(2), "error: `prov batch` needs a command\nhint: prov batch --help\n");
+    for format in ["json", "jsonl", "yaml", "name"] {
+        user.prov(&["demo", "-o", format]).fails(2);
+    }
+}
+
+#[test]
+fn outside_a_workspace_nothing_passes_for_an_empty_one() {
+    let user = User::alone();
+    for command in [&["infra", "list"][..], &["infra", "validate"], &["servers", "list"]] {
+        let refused = user.prov(command);
+        assert!(refused.fails(2).contains("is no workspace") && refused.stderr.contains("prov init"), "{refused:?}");
+    }
+    assert_eq!(user.prov(&["init", "."]).code, 0);
+    assert_eq!(user.prov(&["infra", "list", "-o", "name"]).out(), "production\n");
+    user.prov(&["infra", "validate", "nowhere"]).fails(6);
+}
+
+#[test]
+fn addresses_and_tokens_are_checked() {
+    let user = User::alone();
+    let set = |name: &str, value: &str| {
+        let mut command = user.command(&["tasks", "list"]);
+        ran(command.env(name, value), "")
+    };
+    for wrong in ["localhost:9090", "9090", "ftp://a"] {
+        assert!(set("PROV_SERVER", wrong).fails(2).contains("write http://host:port"), "{wrong}");
+    }
+    assert!(set("PROV_TOKEN", " ").fails(4).contains("hint:"), "an empty one is none");
+    assert!(set("PROV_TOKEN", "two words").fails(2).contains("PROV_TOKEN holds no token"));
+    assert!(set("PROV_TOKEN_FILE", "/nonexistent").fails(2).contains("PROV_TOKEN_FILE /nonexistent"));
+    assert!(
+        set("PROV_SERVR", "x")
+            .fails(4)
+            .contains("warning: PROV_SERVR means nothing to prov; did you mean PROV_SERVER?")
+    );
+}
+
+#[test]
+fn a_daemon_that_cannot_work_does_not_start() {
+    let user = User::alone();
+    let serve = |args: &[&str], log: &str| {
+        let mut command = user.command(&[&["serve", "--data-dir", "data"], args].concat());
+        ran(command.env("PROV_LOG", log), "")
+    };
+    assert!(serve(&["--command", "/nonexistent"], "").fails(2).contains("can't run work with /nonexistent"));
+    assert!(serve(&["--command", "no-such-program"], "").fails(2).contains("not on PATH"));
+    for garbage in ["debgu", "prov=lots", "warn,verbose"] {
+        assert!(serve(&[], garbage).fails(2).contains("PROV_LOG can't be"), "{garbage}");
+    }
+    user.file("prov.toml", "[deamon]\nmax_parallel = 1\n");
+    assert!(serve(&[], "").fails(2).contains("unknown table `deamon`; did you mean `daemon`?"));
+    assert!(!user.path("data").exists());
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let user = User::alone();
+    for args in [&["help", "exit-codes"][..], &["--help"], &["--version"], &["version"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = user.command(args).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("can't write to standard output"), "{args:?}");
+    }
 }

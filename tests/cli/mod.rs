@@ -7,6 +7,7 @@ mod selftest;
 mod sessions;
 mod work;
 
+use std::borrow::BorrowMut;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,8 @@ impl Drop for User {
     }
 }
 
-fn ran(mut command: Command, stdin: &str) -> Ran {
+fn ran(mut command: impl BorrowMut<Command>, stdin: &str) -> Ran {
+    let command = command.borrow_mut();
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // What doesn't read its input may be gone already.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());

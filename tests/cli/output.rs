@@ -50,14 +50,29 @@ fn a_table_fits_the_width_it_is_given_and_a_pipe_gets_all_of_it() {
     let user = User::logged_in();
     user.script("a-name-that-is-rather-long-for-a-narrow-terminal", "true");
     for width in [40, 60, 80] {
-        let mut command = user.command(&["batch", "list"]);
-        command.env("COLUMNS", width.to_string());
-        let cut = ran(command, "");
-        assert!(cut.out().lines().all(|line| line.chars().count() <= width), "{width}: {cut:?}");
-        assert_eq!(cut.out().lines().count(), 2, "{cut:?}");
+        let cut = on_a_terminal(&user, &["batch", "list"], &[("COLUMNS", &width.to_string()), ("TERM", "dumb")]);
+        assert!(cut.lines().all(|line| line.chars().count() <= width), "{width}: {cut:?}");
+        assert_eq!(cut.lines().count(), 2, "{cut:?}");
     }
+    let coloured = on_a_terminal(&user, &["batch", "list"], &[("FORCE_COLOR", "1"), ("COLUMNS", "0")]);
+    assert!(coloured.contains("\u{1b}[32mCompleted\u{1b}[0m"), "{coloured:?}");
+    assert!(!on_a_terminal(&user, &["batch", "list"], &[("NO_COLOR", "1")]).contains("\u{1b}[32m"));
+    let mut narrow = user.command(&["batch", "list"]);
+    let narrow = ran(narrow.env("COLUMNS", "40"), "");
+    assert!(narrow.out().contains("a-name-that-is-rather-long-for-a-narrow-terminal"), "{narrow:?}");
     let whole = user.prov(&["batch", "list"]);
     assert!(whole.out().contains("a-name-that-is-rather-long-for-a-narrow-terminal"), "{whole:?}");
+}
+
+/// What a command shows on a terminal.
+fn on_a_terminal(user: &User, args: &[&str], variables: &[(&str, &str)]) -> String {
+    let words = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
+    let prov = user.command(&[]);
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &words, "/dev/null"]).current_dir(user.home.path()).env_clear().env("TERM", "xterm");
+    script.envs(prov.get_envs().filter_map(|(name, value)| Some((name, value?)))).envs(variables.iter().copied());
+    let shown = ran(script, "");
+    shown.out().replace('\r', "")
 }
 
 #[test]

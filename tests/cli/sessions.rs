@@ -46,3 +46,41 @@ fn two_commands_at_once_share_a_session() {
         }
     });
 }
+
+#[test]
+fn a_password_is_sent_to_no_other_daemon() {
+    let user = User::logged_in();
+    let daemon = user.daemon();
+    let (orchestrator, control) = (daemon.orchestrator().to_owned(), daemon.control_center.clone());
+    let login = |args: &[&str], password: &str| {
+        let mut command = user.command(&[&["login", "--password-stdin"], args].concat());
+        super::ran(command.env_remove("PROV_SERVER").env_remove("PROV_CONTROL_CENTER"), password)
+    };
+    for (one, hint) in [
+        (["--server", "http://127.0.0.1:1"], "hint: add --control-center URL"),
+        (["--control-center", "http://127.0.0.1:1"], "hint: add --server URL"),
+    ] {
+        assert!(login(&one, "secret").fails(2).contains(hint), "{one:?}");
+    }
+    for wrong in ["", "localhost", "https://localhost:9090"] {
+        login(&["--server", wrong, "--control-center", &control], "secret").fails(2);
+    }
+    let gone = login(&["--server", "http://127.0.0.1:1", "--control-center", &control], &daemon.password());
+    assert!(gone.fails(12).contains("can't reach the orchestrator"), "{gone:?}");
+    let both = ["--server", &orchestrator, "--control-center", &control];
+    assert!(login(&both, "\n").fails(2).contains("the password from standard input is empty"));
+    assert!(login(&both, "wrong").fails(4).contains("admin-password"));
+    let from_file = login(&[&["--password-file", "/nonexistent"], &both[..]].concat()[..], "");
+    assert!(from_file.code == 2, "{from_file:?}");
+    assert_eq!(login(&both, &daemon.password()).code, 0);
+}
+
+#[test]
+fn a_damaged_session_is_said_and_can_be_replaced() {
+    let user = User::logged_in();
+    std::fs::write(user.path(".config/prov/session.json"), "{").unwrap();
+    let damaged = user.prov(&["whoami"]);
+    assert!(damaged.fails(4).contains("session.json is damaged"), "{damaged:?}");
+    assert_eq!(user.login().code, 0);
+    assert_eq!(user.prov(&["whoami", "-o", "name"]).out(), "admin\n");
+}

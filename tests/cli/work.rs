@@ -1,5 +1,9 @@
 //! Submitting work and following it: what is shown, and how the end is told.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{User, ran};
@@ -61,26 +65,60 @@ fn a_script_gets_the_id_and_a_follower_a_line_a_change() {
     assert_eq!(user.prov(&["batch", "run", &file, "--check"]).out(), plan.out());
 }
 
+/// A command that follows a batch without end, once it has said that the batch runs.
+fn follower(user: &User) -> (String, std::process::Child, impl BufRead) {
+    let batch = json!({ "name": "long", "operations": [script("op", "sleep 600")] });
+    let id = user.prov(&["batch", "run", &user.file("long.json", &batch.to_string()), "--detach"]);
+    let id = id.out().trim().to_owned();
+    let mut command = user.command(&["batch", "watch", &id]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    assert!(said.by_ref().lines().any(|line| line.unwrap() == "long Running"));
+    (id, child, said)
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
 #[test]
 fn an_interrupted_follower_says_that_the_work_goes_on() {
     let user = User::logged_in();
-    let ready = user.path("ready");
-    let text = format!("touch {}; sleep 600", ready.display());
-    let batch = json!({ "name": "long", "operations": [script("op", &text)] });
-    let file = user.file("long.json", &batch.to_string());
-    let mut command = user.command(&["batch", "run", &file, "--wait"]);
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    crate::support::run(async {
-        crate::support::until("the task runs", || async { ready.exists().then_some(()) }).await;
-    });
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{told}");
+    let (id, mut child, said) = follower(&user);
+    signal(child.id(), Signal::INT);
+    let told = std::io::read_to_string(said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
     assert!(told.contains("goes on") && told.contains("prov batch cancel"), "{told}");
-    let running = user.prov(&["batch", "list", "--status", "Running", "-o", "name"]);
-    assert_eq!(user.prov(&["batch", "cancel", running.out().trim()]).code, 0);
+    assert_eq!(user.prov(&["batch", "cancel", &id]).code, 0);
+}
+
+#[test]
+fn a_daemon_that_hangs_holds_up_nobody_who_wants_to_leave() {
+    let user = User::logged_in();
+    let (id, mut interrupted, said) = follower(&user);
+    let daemon = user.daemon().pid();
+    signal(daemon, Signal::STOP);
+    let limited = user.prov(&["batch", "watch", &id, "--timeout", "1s", "-o", "json"]);
+    let error: serde_json::Value = serde_json::from_str(limited.fails(9)).unwrap();
+    assert_eq!((error["exit_code"].as_i64(), error["id"].as_str()), (Some(9), Some(id.as_str())), "{error}");
+    let mut said = said.lines().map(Result::unwrap);
+    assert!(said.any(|line| line == "the daemon is away; waiting"), "it says so");
+    signal(interrupted.id(), Signal::INT);
+    assert!(said.any(|line| line == format!("hint: cancel it with `prov batch cancel {id}`")));
+    assert_eq!(interrupted.wait().unwrap().code(), Some(130));
+    signal(daemon, Signal::CONT);
+}
+
+#[test]
+fn a_daemon_that_was_never_there_is_not_waited_for() {
+    let user = User::logged_in();
+    let nothing = "01a20dde-a76b-74cc-b9dd-d96eee9b4642";
+    for command in ["watch", "wait"] {
+        user.prov(&["tasks", command, nothing]).fails(6);
+        let mut away = user.command(&["tasks", command, nothing]);
+        away.env("PROV_SERVER", "http://127.0.0.1:1");
+        assert!(ran(away, "").fails(12).contains("hint: is the daemon running?"));
+    }
 }
 
 #[test]
@@ -89,6 +127,20 @@ fn deleting_asks_and_never_prompts_where_nobody_answers() {
     assert_eq!(user.prov(&["init", "."]).code, 0);
     let refused = user.prov(&["servers", "delete", "--infra", "production"]);
     assert!(refused.code == 0 || refused.stderr.contains("--yes"), "{refused:?}");
+    let (id, infra) = ("01a20dde-a76b-74cc-b9dd-d96eee9b4642", ["--infra", "production"]);
+    for destroys in [
+        &["workflow", "submit", "servers", "--delete"][..],
+        &["workflow", "submit", "taskserv", "redis", "--delete"],
+        &["workflow", "submit", "taskserv", "redis", "--reinstall"],
+        &["workflow", "submit", "cluster", "etcd", "--delete"],
+    ] {
+        let asked = user.prov(&[destroys, &infra].concat());
+        assert!(asked.fails(2).contains("hint: add --yes"), "{asked:?}");
+        let answered = user.prov(&[destroys, &infra, &["--yes"]].concat());
+        assert!(answered.fails(4).contains("not logged in"), "{answered:?}");
+    }
+    assert!(user.prov(&["batch", "cancel", id, "--rollback"]).fails(2).contains("undo what batch"));
+    user.prov(&["batch", "cancel", id, "--rollback", "--yes"]).fails(4);
     let mut command = user.command(&["infra", "list", "-o", "name"]);
     command.env("PROV_WORKSPACE", user.home.path());
     assert_eq!(ran(command, "").out(), "production\n");

@@ -54,6 +54,67 @@ fn it_installs_for_a_user_and_removes_what_it_installed() {
     assert!(!install(home.path(), &["--uninstall"]).status.success(), "there is nothing to remove");
 }
 
+/// Every directory below one.
+fn directories(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                found.insert(entry.clone());
+                open.push(entry);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_prefix_of_any_name_is_left_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let prefix = home.path().join("a prefix of 100%\t'own'");
+    fs::create_dir_all(prefix.join("share/man")).unwrap();
+    let before = directories(home.path());
+    let binary = format!("--binary={}", env!("CARGO_BIN_EXE_prov"));
+    let place = format!("--prefix={}/", prefix.display());
+    for _ in 0..2 {
+        let installed = install(home.path(), &[&binary, &place]);
+        assert!(installed.status.success(), "{installed:?}");
+        assert!(prefix.join("bin/prov").is_file() && !home.path().join(".config").exists(), "{installed:?}");
+    }
+    let removed = install(home.path(), &["--uninstall", &place]);
+    assert!(removed.status.success(), "{removed:?}");
+    assert_eq!((files(home.path()), directories(home.path())), (BTreeSet::new(), before));
+}
+
+#[test]
+fn what_is_not_its_own_is_not_overwritten() {
+    let home = tempfile::tempdir().unwrap();
+    let prov = home.path().join(".local/bin/prov");
+    fs::create_dir_all(prov.parent().unwrap()).unwrap();
+    fs::write(&prov, "another prov").unwrap();
+    let from = ["--binary", env!("CARGO_BIN_EXE_prov")];
+    let refused = install(home.path(), &from);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--force"), "{refused:?}");
+    assert_eq!((files(home.path()), fs::read_to_string(&prov).unwrap()), ([prov].into(), "another prov".to_owned()));
+    assert!(install(home.path(), &[&from[..], &["--force"]].concat()).status.success());
+}
+
+#[test]
+fn a_run_that_ends_in_the_middle_can_be_undone_or_repeated() {
+    let home = tempfile::tempdir().unwrap();
+    let local = home.path().join(".local");
+    // A directory in the place of a file that comes late.
+    fs::create_dir_all(local.join("share/man/man1/prov.1.new")).unwrap();
+    let before = directories(home.path());
+    let ended = install(home.path(), &["--binary", env!("CARGO_BIN_EXE_prov")]);
+    assert!(!ended.status.success() && String::from_utf8_lossy(&ended.stderr).contains("--uninstall"), "{ended:?}");
+    assert!(local.join("bin/prov").is_file(), "it ended in the middle");
+    let removed = install(home.path(), &["--uninstall"]);
+    assert!(removed.status.success(), "{removed:?}");
+    assert_eq!((files(home.path()), directories(home.path())), (BTreeSet::new(), before));
+}
+
 #[test]
 fn wrong_use_changes_nothing() {
     let home = tempfile::tempdir().unwrap();
@@ -61,6 +122,8 @@ fn wrong_use_changes_nothing() {
         (&["--sytem"][..], "unknown option: --sytem"),
         (&["--binary"], "--binary needs a file"),
         (&["--binary", "/nonexistent"], "/nonexistent is no program"),
+        (&["--binary="], "--binary needs a file"),
+        (&["--prefix", "a\nb", "--binary", env!("CARGO_BIN_EXE_prov")], "line break"),
     ] {
         let refused = install(home.path(), args);
         assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains(why), "{refused:?}");

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use prov::provision::settings::{Limit, SettingsError};
 
-use super::{Sample, evaluator};
+use super::{Sample, Told, evaluator};
 
 /// What loading `text` as Nickel is refused with.
-fn refusal(text: &str, timeout: Duration) -> SettingsError {
+fn refusal(text: &str, timeout: Duration) -> Told {
     Sample::new().with("infra/a/config.ncl", text).load_within("config.ncl", timeout).unwrap_err()
 }
 
@@ -17,7 +17,7 @@ fn refusal(text: &str, timeout: Duration) -> SettingsError {
 fn a_loop_ends_at_the_deadline() {
     let began = Instant::now();
     let error = refusal("let rec loop = fun n => loop (n + 1) in loop 0", Duration::from_secs(1));
-    assert!(matches!(error, SettingsError::Limit { limit: Limit::Time(_), .. }), "{error}");
+    assert!(matches!(*error, SettingsError::Limit { limit: Limit::Time(_), .. }), "{error}");
     assert_eq!(error.to_string(), "infra/a/config.ncl is refused: it takes longer than 1 s");
     assert!(error.hint().unwrap().contains("PROV_EVAL_TIMEOUT_SECONDS"));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
@@ -27,7 +27,7 @@ fn a_loop_ends_at_the_deadline() {
 fn memory_without_end_ends_at_the_limit() {
     let text = "let rec grow = fun text => grow (text ++ text) in grow \"xxxxxxxxxxxxxxxx\"";
     let error = refusal(text, Duration::from_mins(1));
-    assert!(matches!(error, SettingsError::Limit { limit: Limit::Memory(_), .. }), "{error}");
+    assert!(matches!(*error, SettingsError::Limit { limit: Limit::Memory(_), .. }), "{error}");
     assert_eq!(error.to_string(), "infra/a/config.ncl is refused: it needs more than 512 MiB of memory");
 }
 
@@ -35,10 +35,10 @@ fn memory_without_end_ends_at_the_limit() {
 fn recursion_without_end_ends_at_a_limit() {
     let text = "let rec deep = fun n => 1 + deep n in deep 0";
     let error = refusal(text, Duration::from_mins(1));
-    assert!(matches!(error, SettingsError::Limit { .. }), "{error}");
+    assert!(matches!(*error, SettingsError::Limit { .. }), "{error}");
     let text = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let error = refusal(&text, Duration::from_mins(1));
-    assert!(matches!(error, SettingsError::Limit { limit: Limit::Depth, .. }), "{error}");
+    assert!(matches!(*error, SettingsError::Limit { limit: Limit::Depth, .. }), "{error}");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn yaml_that_takes_long_to_scan_ends_at_the_deadline() {
     let began = Instant::now();
     let sample = Sample::new().with("infra/a/config.yaml", &"{a: ".repeat(1_000_000));
     let error = sample.load_within("config.yaml", Duration::from_secs(1)).unwrap_err();
-    assert!(matches!(error, SettingsError::Limit { limit: Limit::Time(_), .. }), "{error}");
+    assert!(matches!(*error, SettingsError::Limit { limit: Limit::Time(_), .. }), "{error}");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -122,5 +122,6 @@ fn a_batch_may_import_what_is_in_its_workspace_and_no_more() {
     let document = evaluator.file(&sample.dir.path().join("batches/demo.ncl")).unwrap();
     assert_eq!(document.value, serde_json::json!({"plan": "1xCPU-1 GB", "zone": "de-fra1"}));
     let error = evaluator.file(&sample.dir.path().join("batches/bad.ncl")).unwrap_err().to_string();
+    let error = error.trim_start_matches(&format!("{}/", sample.dir.path().display()));
     assert!(error.starts_with("batches/bad.ncl:1:7: the import \"../../x.ncl\" leads out"), "{error}");
 }

@@ -105,7 +105,7 @@ fn problems_that_others_found_are_shown_in_the_file() {
     let document = evaluator.file(&sample.dir.path().join("b.yaml")).unwrap();
     let error = document.invalid_at([("/operations/0/type", "no such type"), ("/infra", "is required")]);
     let expected = "b.yaml has 2 problems\n  b.yaml:4:11: operations[0].type: no such type\n    4 |     type: magic\n      |           ^\n  b.yaml: infra: is required";
-    assert_eq!(error.to_string(), expected);
+    assert_eq!(error.to_string().replace(&format!("{}/", sample.dir.path().display()), ""), expected);
 }
 
 #[cfg(not(feature = "nickel"))]

@@ -40,12 +40,33 @@ impl Sample {
     }
 
     /// The settings of the infra `a` in its file `file`.
-    fn load(&self, file: &str) -> Result<Settings, SettingsError> {
+    fn load(&self, file: &str) -> Result<Settings, Told> {
         self.load_within(file, Duration::from_secs(30))
     }
 
-    fn load_within(&self, file: &str, timeout: Duration) -> Result<Settings, SettingsError> {
-        load_with(&evaluator(timeout), &self.workspace(), &Name::new("a").unwrap(), file)
+    fn load_within(&self, file: &str, timeout: Duration) -> Result<Settings, Told> {
+        let loaded = load_with(&evaluator(timeout), &self.workspace(), &Name::new("a").unwrap(), file);
+        loaded.map_err(|error| Told { error, directory: format!("{}/", self.dir.path().display()) })
+    }
+}
+
+/// An error as somebody in the workspace would see it.
+#[derive(Debug)]
+struct Told {
+    error: SettingsError,
+    directory: String,
+}
+
+impl std::ops::Deref for Told {
+    type Target = SettingsError;
+    fn deref(&self) -> &SettingsError {
+        &self.error
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.error.to_string().replace(&self.directory, ""))
     }
 }
 

@@ -46,7 +46,7 @@ fn three_etcd_servers_elect_a_leader_and_outlive_it() {
     let plan = sample.prov("cluster delete etcd --infra demo --check --detailed-exitcode");
     assert_eq!((plan.code, plan.stdout.matches(" delete ").count()), (3, 3), "{plan:?}");
     let unasked = sample.prov("cluster delete etcd --infra demo");
-    assert!(unasked.code != 0 && unasked.stderr.contains("needs a yes"), "{unasked:?}");
+    assert!(unasked.code == 2 && unasked.stderr.contains("needs a yes"), "{unasked:?}");
     assert_eq!(sample.prov("servers list --infra demo -o name").stdout.lines().count(), 4);
     let gone = sample.prov("cluster delete etcd --infra demo --yes");
     assert_eq!(gone.code, 0, "{gone:?}");

@@ -12,6 +12,7 @@ use clap::{Args as ClapArgs, Subcommand};
 pub(super) use self::render::server_rows;
 use self::render::{done_rows, plan_rows};
 use super::error::{CliError, Kind};
+use super::infra::settings_kind;
 use super::printer::{Format, Printer};
 use super::target::Target;
 use super::{Global, complete};
@@ -66,7 +67,7 @@ struct Parallel {
 #[derive(Debug, ClapArgs)]
 struct Delete {
     /// Servers by name, declared or not
-    #[arg(value_name = "SERVER", conflicts_with_all = ["settings", "operation"])]
+    #[arg(value_name = "SERVER", add = complete::servers(), conflicts_with_all = ["settings", "operation"])]
     names: Vec<Name>,
     #[command(flatten)]
     target: Target,
@@ -82,12 +83,11 @@ struct List {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
-    let workspace = Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))?;
-    let reporter = Reporter::from_env(global.quiet);
+    let reporter = Reporter::from_env(global.is_quiet());
     match &args.command {
-        Command::Create(create) => self::create(create, &workspace, &reporter, global),
-        Command::Delete(delete) => self::delete(delete, &workspace, &reporter, global),
-        Command::List(list) => self::list(list, &workspace, &reporter, global),
+        Command::Create(create) => self::create(create, &workspace(global)?, &reporter, global),
+        Command::Delete(delete) => self::delete(delete, &workspace(global)?, &reporter, global),
+        Command::List(list) => self::list(list, &workspace_to_look_at(global)?, &reporter, global),
     }
 }
 
@@ -179,13 +179,23 @@ fn parallel(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=64).contains(count)).ok_or_else(|| "must be from 1 to 64".to_owned())
 }
 
+/// The workspace of a command that changes nothing: it must be one, or a wrong directory would pass for an empty one.
+pub(super) fn workspace_to_look_at(global: &Global) -> Result<Workspace, CliError> {
+    Workspace::existing(&global.workspace).map_err(|error| workspace_error(&error))
+}
+
+/// The workspace of a command that may be the first to make something in it.
+pub(super) fn workspace(global: &Global) -> Result<Workspace, CliError> {
+    Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))
+}
+
 pub(super) fn workspace_error(error: &WorkspaceError) -> CliError {
-    let kind = match error {
-        _ if error.is_not_found() => Kind::NotFound,
-        WorkspaceError::Leaves { .. } | WorkspaceError::Path(_) => Kind::Usage,
-        _ => Kind::Failure,
-    };
-    CliError::of(kind, error).hint(error.hint())
+    CliError::of(workspace_kind(error), error).hint(error.hint())
+}
+
+/// An infra that isn't there is not found; a directory or file that can't be used is wrong use.
+pub(super) fn workspace_kind(error: &WorkspaceError) -> Kind {
+    if error.is_not_found() { Kind::NotFound } else { Kind::Usage }
 }
 
 pub(super) fn servers_error(error: &ServersError) -> CliError {
@@ -197,7 +207,9 @@ pub(super) fn servers_error(error: &ServersError) -> CliError {
 #[allow(clippy::needless_pass_by_value)]
 fn prepare_error(error: PrepareError) -> CliError {
     let kind = match &error {
-        _ if error.is_not_found() => Kind::NotFound,
+        PrepareError::Settings(error) => settings_kind(error),
+        PrepareError::Workspace(error) => workspace_kind(error),
+        PrepareError::NoServer { .. } => Kind::NotFound,
         _ if error.is_invalid() => Kind::Usage,
         _ => Kind::Failure,
     };

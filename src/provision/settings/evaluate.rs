@@ -101,10 +101,14 @@ impl Document {
         if self.text.len() > MAX_LOCATED_BYTES {
             return None;
         }
-        match self.format {
-            Format::Nickel => locate::by_text(&self.text, &self.value, &finding.path, finding.target),
-            Format::Yaml | Format::Json => locate::in_document(&self.text, &finding.path, finding.target),
-        }
+        let at = |path: &ValuePath, target| match self.format {
+            Format::Nickel => locate::by_text(&self.text, &self.value, path, target),
+            Format::Yaml | Format::Json => locate::in_document(&self.text, path, target),
+        };
+        // What is missing would stand in what is around it.
+        let is_missing = locate::at(&self.value, &finding.path).is_none();
+        let around = finding.path.parent().filter(|around| is_missing && !around.segments().is_empty());
+        at(&finding.path, finding.target).or_else(|| at(&around?, Target::Value))
     }
 }
 
@@ -147,7 +151,8 @@ impl Evaluator {
         let Some(relative) = relative else {
             return Err(SettingsError::Read { path: real, source: io::ErrorKind::InvalidFilename.into() });
         };
-        self.document(&workspace, relative)
+        let shown = |name: &str| if name == relative { file.display().to_string() } else { workspace.shown(name) };
+        self.read(&workspace, relative, &shown)
     }
 
     /// Reads the file `relative` of the workspace.
@@ -155,28 +160,48 @@ impl Evaluator {
     /// # Errors
     /// [`SettingsError`].
     pub fn document(&self, workspace: &Workspace, relative: &str) -> Result<Document, SettingsError> {
-        let file = relative.to_owned();
+        self.read(workspace, relative, &|name| workspace.shown(name))
+    }
+
+    /// Reads a file of the workspace, whose files `shown` names for people.
+    fn read(
+        &self,
+        workspace: &Workspace,
+        relative: &str,
+        shown: &dyn Fn(&str) -> String,
+    ) -> Result<Document, SettingsError> {
+        let file = shown(relative);
         let real = workspace.resolve_inside(relative)?;
+        if real.is_dir() {
+            return Err(SettingsError::Read { path: file.into(), source: io::ErrorKind::IsADirectory.into() });
+        }
         let Some(format) = Format::of(&real) else { return Err(SettingsError::UnknownFormat { file }) };
         if format == Format::Nickel && !cfg!(feature = "nickel") {
             return Err(SettingsError::WithoutNickel { file });
         }
-        let text = match read(&real, &file)? {
-            Ok(text) => text,
-            Err(problem) => return Err(SettingsError::Invalid { file, problems: vec![problem] }),
-        };
+        let invalid = |problems| SettingsError::Invalid { file: file.clone(), problems };
+        let text = read(&real, &file)?.map_err(|problem| invalid(vec![problem]))?;
         let value = match format {
             Format::Json => parse::json(&text).map_err(|error| vec![error.problem(&file, &text)]),
-            Format::Nickel | Format::Yaml => self.in_jail(workspace.root(), &file)?,
+            Format::Nickel | Format::Yaml => self.in_jail(workspace.root(), relative, shown)?,
         };
         match value {
+            Ok(Value::Null) if format == Format::Yaml => {
+                let message = "there is nothing in it".to_owned();
+                Err(invalid(vec![Problem { file: file.clone(), message, ..Problem::default() }]))
+            }
             Ok(value) => Ok(Document { value, file, format, text }),
-            Err(problems) => Err(SettingsError::Invalid { file, problems }),
+            Err(problems) => Err(invalid(problems)),
         }
     }
 
-    fn in_jail(&self, root: &Path, file: &str) -> Result<Result<Value, Vec<Problem>>, SettingsError> {
-        let failed = |what: String| SettingsError::Evaluator { file: file.to_owned(), what };
+    fn in_jail(
+        &self,
+        root: &Path,
+        file: &str,
+        shown: &dyn Fn(&str) -> String,
+    ) -> Result<Result<Value, Vec<Problem>>, SettingsError> {
+        let failed = |what: String| SettingsError::Evaluator { file: shown(file), what };
         let mut child = Command::new(&self.program)
             .args(["internal", super::evaluator::SUBCOMMAND])
             .args([root, Path::new(file)])
@@ -194,7 +219,7 @@ impl Evaluator {
         let _ = child.kill();
         let status = child.wait().map_err(|error| failed(error.to_string()))?;
         let ended = ended.map_err(|error| failed(error.to_string()))?;
-        let limit = |limit| SettingsError::Limit { file: file.to_owned(), limit };
+        let limit = |limit| SettingsError::Limit { file: shown(file), limit };
         if !ended.in_time {
             return Err(limit(Limit::Time(self.timeout)));
         }
@@ -207,7 +232,10 @@ impl Evaluator {
                 None => failed(last_line(&ended.stderr).unwrap_or_else(|| format!("its process ended with {status}"))),
             });
         }
-        super::evaluator::read_answer(&ended.stdout).ok_or_else(|| failed("its process gave no answer".to_owned()))
+        let answer = super::evaluator::read_answer(&ended.stdout);
+        let answer = answer.ok_or_else(|| failed("its process gave no answer".to_owned()))?;
+        let renamed = |problem: Problem| Problem { file: shown(&problem.file), ..problem };
+        Ok(answer.map_err(|problems| problems.into_iter().map(renamed).collect()))
     }
 }
 

@@ -38,6 +38,13 @@ impl ValuePath {
         self.with(Segment::Index(index))
     }
 
+    /// What is around what is here; nothing is around the whole.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, around) = self.0.split_last()?;
+        Some(Self(around.to_vec()))
+    }
+
     fn with(&self, segment: Segment) -> Self {
         let mut segments = self.0.clone();
         segments.push(segment);
@@ -128,6 +135,8 @@ pub fn excerpt(text: &str, (line, column): (usize, usize)) -> String {
     let Some(source) = text.lines().nth(line.saturating_sub(1)) else { return String::new() };
     let shown: String = source.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let number = line.to_string();
+    // What is missing at the end of a line is right behind it.
+    let column = column.min(source.chars().count() + 1);
     let mark = if column <= MAX_CHARS { format!("{}^", " ".repeat(column.saturating_sub(1))) } else { String::new() };
     format!("{number} | {shown}\n{} | {mark}", " ".repeat(number.len()))
 }
@@ -336,5 +345,6 @@ mod tests {
         let shown = excerpt(&text, (1, 900));
         assert!(!shown.contains('\u{1b}') && shown.len() < 200, "{shown:?}");
         assert_eq!(excerpt("one line", (7, 1)), "");
+        assert_eq!(excerpt("ab\n", (1, 90)), "1 | ab\n  |   ^");
     }
 }
