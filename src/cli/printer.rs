@@ -245,11 +245,12 @@ fn coloured(line: &str, whole: &[String], shown: &[String], widths: &[usize]) ->
     let mut line = line.to_owned();
     for (index, (whole, shown)) in whole.iter().zip(shown).enumerate().rev() {
         let column: usize = widths[..index].iter().map(|width| width + GAP).sum();
-        let (mut start, mut passed) = (0, 0usize);
-        for c in line.chars().take_while(|_| passed < column) {
-            passed += chars(c.encode_utf8(&mut [0; 4]));
-            start += c.len_utf8();
-        }
+        let before = line.char_indices().scan(0, |passed, (start, c)| {
+            let at = *passed;
+            *passed += chars(c.encode_utf8(&mut [0; 4]));
+            Some((at, start))
+        });
+        let Some((_, start)) = before.into_iter().find(|(at, _)| *at == column) else { continue };
         if !shown.is_empty() && line[start..].starts_with(shown.as_str()) {
             line.replace_range(start..start + shown.len(), &style::coloured(whole, shown));
         }
