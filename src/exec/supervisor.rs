@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, BufRead, Write};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use super::clock::Clock;
 use super::inherit::inherit;
 use super::journal::{self, Entry, Journal};
 use super::wire::{Ending, Key, Report, Request, Spawn};
-use super::{executor, lean};
+use super::{executor, lean, reaper};
 use crate::model::time::Timestamp;
 
 /// How long a supervisor without work waits for a daemon.
@@ -85,7 +85,7 @@ struct Daemon {
 pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
     rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let signals = signal_fd()?;
+    let signals = reaper::signal_fd()?;
     let groups = Groups::find(directory);
     let (journal, results) = take_over(directory, groups.as_ref())?;
     let listener = executor::listen(directory)?;
@@ -144,22 +144,6 @@ fn take_over(directory: &Path, groups: Option<&Groups>) -> io::Result<(Journal, 
     }
     journal.write()?;
     Ok((journal, results))
-}
-
-/// A descriptor that becomes readable when a child ends. The signals that a terminal or a service manager sends are left
-/// to their default, which ends the supervisor.
-fn signal_fd() -> io::Result<OwnedFd> {
-    // SAFETY: `set` is initialised by sigemptyset before use, and outlives the calls that borrow it.
-    unsafe {
-        let mut set = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGCHLD);
-        if libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
-    }
 }
 
 impl Supervisor {
@@ -440,7 +424,7 @@ impl Supervisor {
     fn reap(&mut self) {
         let mut drained = [0u8; 512];
         while rustix::io::read(&self.signals, &mut drained).is_ok_and(|count| count > 0) {}
-        while let Some((pid, mut ending)) = wait_any() {
+        while let Some((pid, mut ending)) = reaper::wait_any() {
             let Some(child) = self.children.get_mut(&pid) else { continue };
             let (out, err) = child.close_streams(&mut self.buffer);
             (ending.stdout_bytes, ending.stderr_bytes) = (out, err);
@@ -495,26 +479,4 @@ impl Supervisor {
 /// Into the log, which may be on a disk that is full: that must not end the supervisor.
 fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "prov supervisor: {what}");
-}
-
-/// The next process that has ended, with how it ended and what it used.
-fn wait_any() -> Option<(i32, Ending)> {
-    let mut status = 0;
-    // SAFETY: rusage is plain data for which zero is valid; both pointers outlive the call.
-    let (pid, usage) = unsafe {
-        let mut usage = std::mem::zeroed::<libc::rusage>();
-        (libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage), usage)
-    };
-    if pid <= 0 {
-        return None;
-    }
-    let milliseconds = |time: libc::timeval| u64::try_from(time.tv_sec * 1000 + time.tv_usec / 1000).unwrap_or(0);
-    let ending = Ending {
-        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
-        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
-        cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
-        max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
-        ..Ending::default()
-    };
-    Some((pid, ending))
 }

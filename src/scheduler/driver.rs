@@ -56,6 +56,8 @@ pub struct Driver {
     pub(super) effects: Vec<Effect>,
     /// Nothing is started any more.
     pub(super) draining: bool,
+    /// The supervisor was told that it may go; whichever takes its place is told so too.
+    pub(super) lets_go: bool,
     /// Who waits until nothing runs.
     pub(super) drained: Option<oneshot::Sender<()>>,
     /// Nothing is started before this.
@@ -75,6 +77,7 @@ impl Driver {
             && self.stalled.is_none()
             && let Some(reply) = self.drained.take()
         {
+            self.lets_go = true;
             self.tell_supervisor(Request::Retire);
             let _ = reply.send(());
         }
@@ -204,6 +207,9 @@ impl Driver {
             Told::Connected { connection, known, now: theirs } => {
                 self.connection = connection;
                 self.reconcile(known, theirs, now);
+                if self.lets_go {
+                    self.tell_supervisor(Request::Retire);
+                }
             }
             // It happened just now, and only one clock counts.
             Told::Happened(happening) => self.take_in(happening.moved(|_| now), now),

@@ -159,6 +159,7 @@ impl Driver {
             stalled: None,
             effects: Vec::new(),
             draining: false,
+            lets_go: false,
             drained: None,
             paused_until: None,
             ids,

@@ -49,6 +49,9 @@ fn on_a_full_disk_no_work_is_taken_and_what_was_taken_ends_once_there_is_room() 
         let text = format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done", up.display(), gate.display());
         let accepted = daemon.batch(&json!({ "name": "before", "operations": [script("a", &text)] })).await;
         until("the task runs", || async { up.exists().then_some(()) }).await;
+        let path = format!("/batch/operations/{accepted}");
+        until("that is on record", || async { (daemon.get(&path).await.data()["status"] == "Running").then_some(()) })
+            .await;
 
         let filler = disk.path().join("filler");
         let mut file = fs::File::create(&filler).unwrap();
@@ -58,7 +61,7 @@ fn on_a_full_disk_no_work_is_taken_and_what_was_taken_ends_once_there_is_room() 
         let refused = daemon.post("/batch/execute", &batch).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "unavailable"));
         fs::write(&gate, "").unwrap();
-        let shown = daemon.get(&format!("/batch/operations/{accepted}")).await;
+        let shown = daemon.get(&path).await;
         assert_eq!(shown.data()["status"], "Running", "reads go on");
 
         fs::remove_file(filler).unwrap();

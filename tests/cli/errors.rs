@@ -86,7 +86,7 @@ fn a_file_is_named_as_it_was_given_and_its_fault_is_shown() {
     user.file("empty.yaml", "# nothing\n");
     for (file, told) in [
         ("below", "below"),
-        ("empty.yaml", "empty.yaml: there is nothing in it"),
+        ("empty.yaml", "empty.yaml:1:1: there is nothing in it"),
         (
             "below/missing.yaml",
             "below/missing.yaml:3:5: operations[0].type: is required\n    3 |   - id: a\n      |     ^",

@@ -195,7 +195,7 @@ pub(super) fn workspace_error(error: &WorkspaceError) -> CliError {
 
 /// An infra that isn't there is not found; a directory or file that can't be used is wrong use.
 pub(super) fn workspace_kind(error: &WorkspaceError) -> Kind {
-    if error.is_not_found() { Kind::NotFound } else { Kind::Usage }
+    if matches!(error, WorkspaceError::NoInfra { .. }) { Kind::NotFound } else { Kind::Usage }
 }
 
 pub(super) fn servers_error(error: &ServersError) -> CliError {

@@ -134,11 +134,6 @@ impl<'de> Visitor<'de> for &Budget {
         self.spend(0).map(|()| Value::Null)
     }
 
-    /// A document without anything in it.
-    fn visit_none<E: serde::de::Error>(self) -> Result<Value, E> {
-        self.visit_unit()
-    }
-
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
         self.spend(0).map(|()| value.into())
     }
