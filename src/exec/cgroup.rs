@@ -58,6 +58,19 @@ impl Groups {
     }
 }
 
+/// Ends whatever is left in the groups of the supervisors of `directory`, and removes the groups: for when there will be no
+/// supervisor any more that does so.
+pub fn remove_groups(directory: &Path) {
+    let Some(groups) = Groups::find(directory) else { return };
+    for entry in fs::read_dir(&groups.base).into_iter().flatten().flatten() {
+        let group = Group { path: entry.path() };
+        if group.kill().is_ok() {
+            super::inherit::end(&group);
+        }
+    }
+    groups.remove();
+}
+
 impl Group {
     /// What a process writes `0` to, to join.
     pub(super) fn door(&self) -> io::Result<File> {

@@ -34,7 +34,7 @@ pub(super) fn inherit(key: Key, trace: Trace, group: Option<&Group>) -> (Vec<Rep
 }
 
 /// Ends what is left in the group, and answers how many processes that were.
-fn end(group: &Group) -> usize {
+pub(super) fn end(group: &Group) -> usize {
     let count = group.members().len();
     let _ = group.kill();
     for _ in 0..census::KILL_ROUNDS {

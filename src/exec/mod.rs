@@ -29,6 +29,7 @@ mod reaper;
 pub mod supervisor;
 pub mod wire;
 
+pub use cgroup::remove_groups;
 pub use clock::Clock;
 pub use executor::{ExecError, Executor, Heard, Places};
 pub use wire::{Ending, Key, Report, Spawn};

@@ -215,6 +215,9 @@ impl Drop for Daemon {
         for pid in processes_of(&name) {
             let _ = kill_process(pid, Signal::KILL);
         }
+        if let Ok(data) = fs::canonicalize(self.path("data")) {
+            prov::exec::remove_groups(&data.join("supervisor"));
+        }
     }
 }
 
