@@ -272,3 +272,30 @@ fn what_is_taken_or_damaged_is_said_with_what_to_do() {
         assert!(nowhere.contains("the workspace"), "{nowhere}");
     });
 }
+
+#[test]
+fn without_files_to_be_had_tasks_wait_and_run_when_there_are() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        let operation =
+            |n: usize| script(&format!("o{n}"), &format!("echo {n} >> {}", daemon.path("ledger").display()));
+        let first = daemon.batch(&json!({ "name": "first", "operations": [operation(0)] })).await;
+        assert_eq!(daemon.ended(&first).await["status"], "Completed");
+        let supervisor = daemon.path("data/supervisor").display().to_string();
+        let supervisor = *processes_of(&supervisor).first().unwrap();
+        let limit = |files| rustix::process::Rlimit { current: Some(files), maximum: Some(4096) };
+        let before = rustix::process::prlimit(Some(supervisor), rustix::process::Resource::Nofile, limit(9)).unwrap();
+        assert!(before.current > Some(9));
+        let batch =
+            json!({ "name": "waits", "parallel_limit": 4, "operations": (1..9).map(operation).collect::<Vec<_>>() });
+        let id = daemon.batch(&batch).await;
+        let refused = || async { daemon.log().contains("can't start at the moment").then_some(()) };
+        until("a start is refused", refused).await;
+        rustix::process::prlimit(Some(supervisor), rustix::process::Resource::Nofile, limit(1024)).unwrap();
+        assert_eq!(daemon.ended(&id).await["status"], "Completed");
+        let mut lines: Vec<u32> =
+            std::fs::read_to_string(daemon.path("ledger")).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, (0..9).collect::<Vec<_>>());
+    });
+}

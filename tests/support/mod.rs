@@ -133,6 +133,11 @@ impl Daemon {
         login.data()["token"].as_str().unwrap().clone_into(&mut self.token);
     }
 
+    /// What the daemon has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
