@@ -10,8 +10,7 @@ use crate::api::batch::{BatchDraft, BatchPlan, BatchQuery, BatchSummary, BatchVi
 use crate::api::list::Listed;
 use crate::model::id::{BatchId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus};
-use crate::scheduler::{Rows, Submission};
-use crate::store::record::{WorkKind, WorkRecord};
+use crate::scheduler::Submission;
 use check::Checked;
 
 mod check;
@@ -43,16 +42,7 @@ impl App {
             return Ok(Answer { data: Executed::Planned(Box::new(plan)), warnings });
         }
         let id = BatchId(Uuid::now_v7());
-        let mut batch = rows::batch(id, &request.spec, context, now);
-        batch.warnings = warnings;
-        let operations = rows::operations(id, &request.spec);
-        let kind = WorkKind::Batch { spec: request.spec };
-        let submission = Submission {
-            id: WorkId::from(id),
-            work: WorkRecord { kind, submitted_by: context.username().to_owned(), created_at: now },
-            rows: Rows::Batch(Box::new(batch), operations),
-            remember: None,
-        };
+        let submission = Submission::batch(id, request.spec, warnings, context.username(), now);
         let id = idempotency::submit(resources, context, "batch_execute", key, submission).await?;
         let Answer { data, warnings } = find(resources, BatchId(id)).await?;
         Ok(Answer { data: Executed::Started(Box::new(data)), warnings })

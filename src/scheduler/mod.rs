@@ -14,6 +14,7 @@ mod outbox;
 pub mod recover;
 pub mod report;
 mod rows;
+mod submission;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,9 +24,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::engine::react::NotNow;
 use crate::exec::{Clock, ExecError, Executor, Places};
 use crate::model::id::WorkId;
-use crate::model::task::Task;
-use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkRecord};
 use crate::store::{Refused, Store, StoreError};
+
+pub use submission::{Rows, Submission};
 
 /// How the scheduler works.
 #[derive(Clone, Debug)]
@@ -40,28 +41,6 @@ pub struct Config {
     pub places: Places,
     /// How long a process may take to end by itself when asked to.
     pub grace: Duration,
-}
-
-/// New work, as it is to be accepted.
-#[derive(Debug)]
-pub struct Submission {
-    /// Its id.
-    pub id: WorkId,
-    /// What doesn't change.
-    pub work: WorkRecord,
-    /// How it is shown at first.
-    pub rows: Rows,
-    /// The idempotency key it came with.
-    pub remember: Option<(String, Remembered)>,
-}
-
-/// How work is shown.
-#[derive(Debug)]
-pub enum Rows {
-    /// As a task.
-    Workflow(Box<Task>),
-    /// As a batch with its operations.
-    Batch(Box<BatchRecord>, Vec<OperationRecord>),
 }
 
 /// Why the scheduler did not do something.

@@ -8,16 +8,13 @@ use prov::api::batch::BatchRequest;
 use prov::engine::Outcome;
 use prov::exec::wire::Request;
 use prov::exec::{Key, Places};
-use prov::model::batch::BatchSpec;
-use prov::model::id::{BatchId, WorkId};
-use prov::model::status::{BatchStatus, OperationStatus};
+use prov::model::id::BatchId;
 use prov::model::time::Timestamp;
 use prov::scheduler::command::Program;
 use prov::scheduler::driver::{Driver, Effect};
 use prov::scheduler::recover::Before;
 use prov::scheduler::report::{Happening, Told};
-use prov::scheduler::{Config, Rows, Submission};
-use prov::store::record::{BatchRecord, OperationRecord, WorkKind, WorkRecord};
+use prov::scheduler::{Config, Submission};
 use uuid::Uuid;
 
 use super::measure::timed;
@@ -35,7 +32,8 @@ pub fn through(request: &BatchRequest) -> Duration {
     let supervisor = Told::Connected { connection: 1, known: Vec::new(), now: NOW };
     let before = Before { epoch: 1, live: Vec::new(), supervisor };
     let mut driver = Driver::take_up(config(limit), before, Box::new(next_id), NOW);
-    let submission = submission(request.spec.clone());
+    let id = BatchId(Uuid::from_u128(u128::MAX));
+    let submission = Submission::batch(id, request.spec.clone(), Vec::new(), "bench", NOW);
     let (reply, _answer) = tokio::sync::oneshot::channel();
     let mut running: VecDeque<Key> = VecDeque::new();
     let ((), took) = timed(|| {
@@ -68,45 +66,4 @@ fn config(max_parallel: usize) -> Config {
     let places = Places { directory: PathBuf::from("/nowhere"), logs: PathBuf::from("/nowhere"), log_limit: 0 };
     let program = Program { path: PathBuf::from("/bin/true") };
     Config { max_parallel, program, workspace: PathBuf::from("/"), places, grace: Duration::from_secs(1) }
-}
-
-fn submission(spec: BatchSpec) -> Submission {
-    let id = BatchId(Uuid::from_u128(u128::MAX));
-    let operation = |(index, operation): (usize, &prov::model::batch::Operation)| OperationRecord {
-        batch: id,
-        index: u32::try_from(index).unwrap(),
-        id: operation.id.clone(),
-        kind: operation.payload.kind().to_owned(),
-        provider: operation.provider.clone(),
-        status: OperationStatus::Pending,
-        task: None,
-        undo_task: None,
-        attempt: 0,
-        max_attempts: operation.retry.max_attempts,
-        started_at: None,
-        completed_at: None,
-        error: None,
-    };
-    let operations: Vec<OperationRecord> = spec.operations.iter().enumerate().map(operation).collect();
-    let batch = BatchRecord {
-        id,
-        name: spec.name.clone(),
-        version: spec.version.clone(),
-        status: BatchStatus::Pending,
-        infra: spec.infra.clone(),
-        parallel_limit: spec.parallel_limit,
-        rollback_enabled: spec.rollback_enabled,
-        total: u32::try_from(operations.len()).unwrap(),
-        completed: 0,
-        created_at: NOW,
-        started_at: None,
-        completed_at: None,
-        cancel_requested: false,
-        error: None,
-        left: Vec::new(),
-        warnings: Vec::new(),
-        submitted_by: "bench".to_owned(),
-    };
-    let work = WorkRecord { kind: WorkKind::Batch { spec }, submitted_by: "bench".to_owned(), created_at: NOW };
-    Submission { id: WorkId::from(id), work, rows: Rows::Batch(Box::new(batch), operations), remember: None }
 }

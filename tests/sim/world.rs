@@ -19,8 +19,8 @@ use prov::scheduler::command::Program;
 use prov::scheduler::driver::{Driver, Effect, Ticket};
 use prov::scheduler::recover::Before;
 use prov::scheduler::report::Told;
-use prov::scheduler::{Config, Rows, ScheduleError, Submission, recover};
-use prov::store::record::{BatchRecord, OperationRecord, Remembered, WorkKind, WorkRecord};
+use prov::scheduler::{Config, ScheduleError, Submission, recover};
+use prov::store::record::Remembered;
 use prov::store::{CommitError, Transaction};
 
 use super::ledger::{self, Check, Ledger};
@@ -514,46 +514,6 @@ fn new_ids(ids: &Arc<AtomicU64>) -> Box<dyn FnMut() -> Uuid + Send> {
 
 /// A batch as the app hands it to the scheduler.
 fn submission(spec: &BatchSpec, id: BatchId, key: String, at: Timestamp) -> Submission {
-    let batch = BatchRecord {
-        id,
-        name: spec.name.clone(),
-        version: spec.version.clone(),
-        status: BatchStatus::Pending,
-        infra: spec.infra.clone(),
-        parallel_limit: spec.parallel_limit,
-        rollback_enabled: spec.rollback_enabled,
-        total: u32::try_from(spec.operations.len()).unwrap(),
-        completed: 0,
-        created_at: at,
-        started_at: None,
-        completed_at: None,
-        cancel_requested: false,
-        error: None,
-        left: Vec::new(),
-        warnings: Vec::new(),
-        submitted_by: "somebody".to_owned(),
-    };
-    let row = |(index, operation): (u32, &prov::model::batch::Operation)| OperationRecord {
-        batch: id,
-        index,
-        id: operation.id.clone(),
-        kind: operation.payload.kind().to_owned(),
-        provider: None,
-        status: OperationStatus::Pending,
-        task: None,
-        undo_task: None,
-        attempt: 0,
-        max_attempts: operation.retry.max_attempts,
-        started_at: None,
-        completed_at: None,
-        error: None,
-    };
-    let rows = (0u32..).zip(&spec.operations).map(row).collect();
-    let kind = WorkKind::Batch { spec: spec.clone() };
-    Submission {
-        id: WorkId::from(id),
-        work: WorkRecord { kind, submitted_by: "somebody".to_owned(), created_at: at },
-        rows: Rows::Batch(Box::new(batch), rows),
-        remember: Some((key, Remembered { digest: [0; 32], id: id.0, at })),
-    }
+    let remember = Some((key, Remembered { digest: [0; 32], id: id.0, at }));
+    Submission { remember, ..Submission::batch(id, spec.clone(), Vec::new(), "somebody", at) }
 }

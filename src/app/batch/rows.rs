@@ -1,55 +1,7 @@
 //! Batches and operations between their records and what is shown of them.
 
 use crate::api::batch::{BatchSummary, OperationView};
-use crate::app::context::Context;
-use crate::model::batch::{BatchSpec, Operation};
-use crate::model::id::BatchId;
-use crate::model::status::{BatchStatus, OperationStatus};
-use crate::model::time::Timestamp;
 use crate::store::record::{BatchRecord, OperationRecord};
-
-/// A batch that was just accepted.
-pub(super) fn batch(id: BatchId, spec: &BatchSpec, context: &Context, now: Timestamp) -> BatchRecord {
-    BatchRecord {
-        id,
-        name: spec.name.clone(),
-        version: spec.version.clone(),
-        status: BatchStatus::Pending,
-        infra: spec.infra.clone(),
-        parallel_limit: spec.parallel_limit,
-        rollback_enabled: spec.rollback_enabled,
-        total: crate::engine::index(spec.operations.len()),
-        completed: 0,
-        created_at: now,
-        started_at: None,
-        completed_at: None,
-        cancel_requested: false,
-        error: None,
-        left: Vec::new(),
-        warnings: Vec::new(),
-        submitted_by: context.username().to_owned(),
-    }
-}
-
-/// Its operations.
-pub(super) fn operations(batch: BatchId, spec: &BatchSpec) -> Vec<OperationRecord> {
-    let record = |(index, operation): (usize, &Operation)| OperationRecord {
-        batch,
-        index: crate::engine::index(index),
-        id: operation.id.clone(),
-        kind: operation.payload.kind().to_owned(),
-        provider: operation.provider.clone(),
-        status: OperationStatus::Pending,
-        task: None,
-        undo_task: None,
-        attempt: 0,
-        max_attempts: operation.retry.max_attempts,
-        started_at: None,
-        completed_at: None,
-        error: None,
-    };
-    spec.operations.iter().enumerate().map(record).collect()
-}
 
 /// A batch as lists show it. Its progress is the share of its operations that are Completed: what the store alone knows,
 /// so that a list and a single batch say the same.
