@@ -181,8 +181,9 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
         serve(listener, orchestrator::router(Arc::clone(&app))),
         serve(control, control_center::router(Arc::clone(&app))),
     ];
-    announce(&config, addresses)?;
+    // Before anybody is told that the daemon is ready, who may tell it at once to end.
     let mut signals = Signals::new()?;
+    announce(&config, addresses)?;
     signals.next().await;
     tracing::info!("ending: no new work is taken, what runs may go on for {} s", config.drain_seconds);
     app.begin_draining();
