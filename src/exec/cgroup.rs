@@ -1,25 +1,32 @@
-//! A control group of version 2 for each attempt, where they can be made: whatever a task starts is in its group, however
-//! it hides, and the kernel ends a group whole. (Kernel documentation, admin-guide/cgroup-v2.)
+//! A control group of version 2 for each attempt, where there can be: whatever a task starts is in its group, however it
+//! hides, and the kernel ends a group whole. (Kernel documentation, admin-guide/cgroup-v2.)
 //!
 //! No controller is used, so nothing is limited here; limits are the execution plane's.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::wire::Key;
-
-/// Where groups can be made.
-#[derive(Clone, Debug)]
+/// Groups that attempts are given, one after the other: to make one and to remove it costs as much as a small process.
+#[derive(Debug)]
 pub(super) struct Groups {
     base: PathBuf,
+    /// Nobody's at the moment, and nothing in them.
+    free: Vec<Group>,
+    /// Of attempts that are over, with processes left that nobody asked the end of.
+    lingering: VecDeque<Group>,
+    /// The next one that is made bears this number.
+    next: u32,
 }
 
-/// The group of one attempt.
+/// A group.
 #[derive(Debug)]
 pub(super) struct Group {
+    /// Names it among the groups of its supervisor.
+    pub(super) number: u32,
     path: PathBuf,
 }
 
@@ -34,26 +41,73 @@ impl Groups {
         let digest = crate::model::digest::sha256(directory.as_os_str().as_bytes());
         let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let base = mount()?.join(own).join(format!("prov-tasks-{name}"));
-        match fs::create_dir(&base) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => None,
-            _ => fs::metadata(base.join("cgroup.kill")).ok().map(|_| Self { base }),
+        let there = match fs::create_dir(&base) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
+            _ => fs::exists(base.join("cgroup.kill")).unwrap_or(false),
+        };
+        there.then_some(Self { base, free: Vec::new(), lingering: VecDeque::new(), next: 0 })
+    }
+
+    /// An empty group.
+    pub(super) fn take(&mut self) -> io::Result<Group> {
+        if self.free.is_empty() {
+            // Of one that has just been left the kernel may not know yet that it is empty.
+            self.sweep(2);
+        }
+        while let Some(group) = self.free.pop() {
+            // Whoever tidies up a machine may take an empty group away.
+            if group.path.exists() {
+                return Ok(group);
+            }
+        }
+        self.make()
+    }
+
+    fn make(&mut self) -> io::Result<Group> {
+        loop {
+            let group = self.of(self.next);
+            self.next = self.next.wrapping_add(1);
+            match fs::create_dir(&group.path) {
+                // What a supervisor before this one could not remove.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| group),
+            }
         }
     }
 
-    /// Makes the group of an attempt.
-    pub(super) fn make(&self, key: Key) -> io::Result<Group> {
-        let group = self.of(key);
-        fs::create_dir(&group.path)?;
-        Ok(group)
+    /// The attempt is over that had it; somebody else gets it once nothing is left in it.
+    pub(super) fn give_back(&mut self, group: Group) {
+        if group.is_empty() {
+            self.free.push(group);
+        } else {
+            self.lingering.push_back(group);
+        }
     }
 
-    /// The group of an attempt, which may be there.
-    pub(super) fn of(&self, key: Key) -> Group {
-        Group { path: self.base.join(key.to_string()) }
+    /// Looks at so many of the groups that something was left in.
+    pub(super) fn sweep(&mut self, most: usize) {
+        for _ in 0..most.min(self.lingering.len()) {
+            let group = self.lingering.pop_front();
+            group.into_iter().for_each(|group| self.give_back(group));
+        }
     }
 
-    /// Removes the place itself, when nothing is left in it.
-    pub(super) fn remove(&self) {
+    /// The group with this number, which may be there.
+    pub(super) fn of(&self, number: u32) -> Group {
+        Group { number, path: self.base.join(number.to_string()) }
+    }
+
+    /// Removes every group that nothing is left in.
+    pub(super) fn clear(&mut self) {
+        self.free.clear();
+        for entry in fs::read_dir(&self.base).into_iter().flatten().flatten() {
+            let _ = remove_tree(&entry.path());
+        }
+    }
+
+    /// Removes the place itself as well, if nothing is left in it.
+    pub(super) fn remove(&mut self) {
+        self.clear();
         let _ = fs::remove_dir(&self.base);
     }
 }
@@ -61,11 +115,10 @@ impl Groups {
 /// Ends whatever is left in the groups of the supervisors of `directory`, and removes the groups: for when there will be no
 /// supervisor any more that does so.
 pub fn remove_groups(directory: &Path) {
-    let Some(groups) = Groups::find(directory) else { return };
+    let Some(mut groups) = Groups::find(directory) else { return };
     for entry in fs::read_dir(&groups.base).into_iter().flatten().flatten() {
-        let group = Group { path: entry.path() };
-        if group.kill().is_ok() {
-            super::inherit::end(&group);
+        if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            super::inherit::end(&groups.of(number));
         }
     }
     groups.remove();
@@ -75,6 +128,12 @@ impl Group {
     /// What a process writes `0` to, to join.
     pub(super) fn door(&self) -> io::Result<File> {
         File::options().write(true).open(self.path.join("cgroup.procs"))
+    }
+
+    /// Whether no process is in the group or in groups made below it.
+    fn is_empty(&self) -> bool {
+        let events = fs::read_to_string(self.path.join("cgroup.events"));
+        events.is_ok_and(|events| events.lines().any(|line| line == "populated 0"))
     }
 
     /// The processes of the group and of groups made below it.

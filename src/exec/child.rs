@@ -5,19 +5,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
 use super::census::Census;
-use super::cgroup::{Group, Groups};
+use super::cgroup::Group;
 use super::logs::{self, Stream};
+use super::process::{Environment, Start};
 use super::wire::{Ending, Key, Spawn};
 use super::{census, wire};
 use crate::model::time::Timestamp;
@@ -43,21 +43,22 @@ pub(super) struct Child {
     pub(super) exit: Option<(Timestamp, Ending)>,
 }
 
-/// Where the output of tasks goes.
+/// What all tasks have in common.
 pub(super) struct Place<'a> {
+    /// Where their output goes.
     pub(super) logs: &'a Path,
     /// Bytes that each stream may keep.
     pub(super) log_limit: u64,
-    /// Where control groups are made, where they can be.
-    pub(super) groups: Option<&'a Groups>,
+    /// What they inherit.
+    pub(super) environment: &'a Environment,
 }
 
 /// Processes are started by so many threads at once: whoever starts one waits until its program is loaded.
 const STARTERS: usize = 4;
 
-/// Starts all of them, side by side; each one's result at its place.
-pub(super) fn start_all(spawns: &[Spawn], place: &Place<'_>, at: Timestamp) -> Vec<io::Result<Child>> {
-    let start = |spawn: &Spawn| Child::start(spawn, place, at);
+/// Starts all of them, side by side, each in its group; each one's result at its place.
+pub(super) fn start_all(spawns: &[(Spawn, Option<Group>)], place: &Place<'_>, at: Timestamp) -> Vec<io::Result<Child>> {
+    let start = |(spawn, group): &(Spawn, Option<Group>)| Child::start(spawn, group.as_ref(), place, at);
     if let [only] = spawns {
         return vec![start(only)];
     }
@@ -79,9 +80,9 @@ pub(super) fn start_all(spawns: &[Spawn], place: &Place<'_>, at: Timestamp) -> V
     all.into_iter().map(|(_, started)| started).collect()
 }
 
-fn next_of<'s>(spawns: &'s [Spawn], next: &AtomicUsize) -> Option<(usize, &'s Spawn)> {
+fn next_of<'s, T>(all: &'s [T], next: &AtomicUsize) -> Option<(usize, &'s T)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    spawns.get(index).map(|spawn| (index, spawn))
+    all.get(index).map(|one| (index, one))
 }
 
 /// Somebody asked for the end.
@@ -100,12 +101,14 @@ pub(super) struct Pipe {
     sink: Sink,
 }
 
-impl Pipe {
-    fn new(fd: OwnedFd, sink: Sink) -> io::Result<Self> {
-        fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
-        Ok(Self { fd, sink })
-    }
+/// The end that is read here, which never waits, and the end that a process writes.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&read, true)?;
+    Ok((read, write))
+}
 
+impl Pipe {
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -194,35 +197,33 @@ impl Sink {
 }
 
 impl Child {
-    /// Starts the process, in a process group of its own, and in a control group where there are any.
-    fn start(spawn: &Spawn, place: &Place<'_>, at: Timestamp) -> io::Result<Self> {
+    /// Starts the process, in a process group of its own, and in the control group, if any. Whose the group is, the caller
+    /// says.
+    fn start(spawn: &Spawn, group: Option<&Group>, place: &Place<'_>, at: Timestamp) -> io::Result<Self> {
         make_room_for_events(spawn, place.logs)?;
-        let group = place.groups.and_then(|groups| groups.make(spawn.key).ok());
-        let mut command = Command::new(&spawn.program);
-        command
-            .args(&spawn.args)
-            .envs(spawn.env.iter().map(|(name, value)| (name, value)))
-            .env(census::MARK, spawn.key.task.to_string())
-            .current_dir(&spawn.cwd)
-            .stdin(stdin(&spawn.stdin)?)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        if let Some(group) = &group {
-            let door = group.door()?;
-            // SAFETY: one write to an open file, which is async-signal-safe and touches no memory.
-            unsafe {
-                command.pre_exec(move || rustix::io::write(&door, b"0").map(drop).map_err(io::Error::from));
-            }
-        }
-        let mut process = command.spawn()?;
-        let pid = i32::try_from(process.id()).map_err(|_| io::Error::other("a process id above 2^31"))?;
-        let sink = |stream| Sink::new(logs::path(place.logs, spawn.key.task, stream), place.log_limit);
-        let pipe = |fd: Option<OwnedFd>, stream| fd.map(|fd| Pipe::new(fd, sink(stream))).transpose();
-        // The process itself is waited for by signal, so std's handle is let go of.
-        let out = pipe(process.stdout.take().map(OwnedFd::from), Stream::Out)?;
-        let err = pipe(process.stderr.take().map(OwnedFd::from), Stream::Err)?;
-        Ok(Self { key: spawn.key, pid, started: at, start: census::ticks(), out, err, group, ending: None, exit: None })
+        let door = group.map(Group::door).transpose()?;
+        let mark = spawn.key.task.to_string();
+        let added = spawn.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let stdin = stdin(&spawn.stdin)?;
+        let (out, stdout) = pipe()?;
+        let (err, stderr) = pipe()?;
+        let start = Start {
+            program: &spawn.program,
+            args: &spawn.args,
+            environment: place.environment,
+            added: &added.chain([(census::MARK, mark.as_str())]).collect::<Vec<_>>(),
+            cwd: &spawn.cwd,
+            streams: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+            door: door.as_ref().map(AsFd::as_fd),
+        };
+        let pid = start.start()?;
+        let pipe = |fd, stream| {
+            let sink = Sink::new(logs::path(place.logs, spawn.key.task, stream), place.log_limit);
+            Some(Pipe { fd, sink })
+        };
+        let (out, err) = (pipe(out, Stream::Out), pipe(err, Stream::Err));
+        let (key, start) = (spawn.key, census::ticks());
+        Ok(Self { key, pid, started: at, start, out, err, group: None, ending: None, exit: None })
     }
 
     /// The living processes of the task, as far as can be told; a census is taken where it has no group.
@@ -284,14 +285,14 @@ fn make_room_for_events(spawn: &Spawn, logs: &Path) -> io::Result<()> {
 }
 
 /// Standard input from memory, so that a process that reads slowly, or not at all, holds nobody up.
-fn stdin(text: &str) -> io::Result<Stdio> {
+fn stdin(text: &str) -> io::Result<File> {
     if text.is_empty() {
-        return Ok(Stdio::null());
+        return File::open("/dev/null");
     }
     let mut file = File::from(rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC)?);
     file.write_all(text.as_bytes())?;
     file.seek(SeekFrom::Start(0))?;
-    Ok(Stdio::from(file))
+    Ok(file)
 }
 
 /// Whether a start that failed so may succeed later.

@@ -2,15 +2,16 @@
 //! would see any more.
 
 use super::census;
-use super::cgroup::Group;
+use super::cgroup::{Group, Groups};
 use super::journal::{Entry, Trace};
 use super::wire::{Key, Report};
 
 /// What is told of an attempt of the dead supervisor, and what is written down of it where that is new. What still runs of
 /// it is ended, because nobody could learn its exit status.
-pub(super) fn inherit(key: Key, trace: Trace, group: Option<&Group>) -> (Vec<Report>, Option<Entry>) {
-    let kill = |leader| {
-        let held = group.map_or(0, end);
+pub(super) fn inherit(key: Key, trace: Trace, groups: Option<&Groups>) -> (Vec<Report>, Option<Entry>) {
+    let kill = |group: Option<u32>, leader| {
+        let group = groups.zip(group).map(|(groups, number)| groups.of(number));
+        let held = group.as_ref().map_or(0, end);
         held.max(census::kill_all(key.task, leader))
     };
     let (at, what) = match trace {
@@ -18,14 +19,14 @@ pub(super) fn inherit(key: Key, trace: Trace, group: Option<&Group>) -> (Vec<Rep
             return (vec![Report::Started { key, pid: 0, at: started }, Report::Exited { key, at, ending }], None);
         }
         Trace::Lost { started, what } => return (lost(key, started, what), None),
-        Trace::Begun { at } => {
-            let killed = kill(0);
+        Trace::Begun { at, group } => {
+            let killed = kill(group, 0);
             (at, format!("the supervisor was killed while it started this; {}", remains(killed)))
         }
         Trace::Started { at, this_boot: false, .. } => (at, "the machine went down while it ran".to_owned()),
-        Trace::Started { at, pid, start, .. } => {
+        Trace::Started { at, group, pid, start, .. } => {
             let same = census::is_of(pid, start);
-            let killed = kill(if same { pid } else { 0 });
+            let killed = kill(group, if same { pid } else { 0 });
             let known = "the supervisor was killed while it ran, so its exit status is not known";
             (at, format!("{known}; {}", remains(killed)))
         }

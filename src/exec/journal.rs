@@ -33,6 +33,9 @@ pub enum Entry {
         key: Key,
         /// When.
         at: Timestamp,
+        /// The number of its control group, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<u32>,
     },
     /// It was started.
     Started {
@@ -78,11 +81,15 @@ pub enum Trace {
     Begun {
         /// When.
         at: Timestamp,
+        /// The number of its control group.
+        group: Option<u32>,
     },
     /// It was started, and its end was not seen.
     Started {
         /// When.
         at: Timestamp,
+        /// The number of its control group.
+        group: Option<u32>,
         /// Its process.
         pid: i32,
         /// What the clock since boot showed when the process had started, in ticks.
@@ -216,23 +223,23 @@ pub fn read(directory: &Path) -> io::Result<BTreeMap<Key, Trace>> {
     for entry in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
         match entry {
             Entry::Boot { id } => this_boot = id == boot_id(),
-            Entry::Begin { key, at } => _ = traces.insert(key, Trace::Begun { at }),
+            Entry::Begin { key, at, group } => _ = traces.insert(key, Trace::Begun { at, group }),
             Entry::Started { key, pid, start } => {
-                if let Some(Trace::Begun { at }) = traces.get(&key) {
-                    let at = *at;
-                    traces.insert(key, Trace::Started { at, pid, start, this_boot });
+                if let Some(Trace::Begun { at, group }) = traces.get(&key) {
+                    let (at, group) = (*at, *group);
+                    traces.insert(key, Trace::Started { at, group, pid, start, this_boot });
                 }
             }
             Entry::Refused { key } | Entry::Forgotten { key } => _ = traces.remove(&key),
             Entry::Lost { key, what } => {
-                if let Some(Trace::Begun { at } | Trace::Started { at, .. }) = traces.get(&key) {
+                if let Some(Trace::Begun { at, .. } | Trace::Started { at, .. }) = traces.get(&key) {
                     let started = *at;
                     traces.insert(key, Trace::Lost { started, what });
                 }
             }
             Entry::Exited { key, at, ending } => {
                 let started = match traces.get(&key) {
-                    Some(Trace::Begun { at } | Trace::Started { at, .. }) => *at,
+                    Some(Trace::Begun { at, .. } | Trace::Started { at, .. }) => *at,
                     _ => at,
                 };
                 traces.insert(key, Trace::Exited { started, at, ending });
@@ -260,7 +267,7 @@ mod tests {
     fn a_line_cut_short_is_passed_over_and_swallows_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(directory.path()).unwrap();
-        journal.note(&Entry::Begin { key: key(1), at: Timestamp(5) });
+        journal.note(&Entry::Begin { key: key(1), at: Timestamp(5), group: Some(7) });
         journal.note(&Entry::Started { key: key(1), pid: 7, start: 9 });
         journal.write().unwrap();
         let whole = journal.bytes();
@@ -269,11 +276,14 @@ mod tests {
         journal.file.set_len(whole + 10).unwrap();
         drop(journal);
         let mut journal = Journal::open(directory.path()).unwrap();
-        journal.note(&Entry::Begin { key: key(2), at: Timestamp(6) });
+        journal.note(&Entry::Begin { key: key(2), at: Timestamp(6), group: Some(7) });
         journal.write().unwrap();
         let traces = read(directory.path()).unwrap();
-        assert_eq!(traces[&key(1)], Trace::Started { at: Timestamp(5), pid: 7, start: 9, this_boot: true });
-        assert_eq!(traces[&key(2)], Trace::Begun { at: Timestamp(6) });
+        assert_eq!(
+            traces[&key(1)],
+            Trace::Started { at: Timestamp(5), group: Some(7), pid: 7, start: 9, this_boot: true }
+        );
+        assert_eq!(traces[&key(2)], Trace::Begun { at: Timestamp(6), group: Some(7) });
     }
 
     #[test]
@@ -282,7 +292,7 @@ mod tests {
         let mut journal = Journal::open(directory.path()).unwrap();
         assert!(Journal::open(directory.path()).is_err(), "it has one writer");
         for attempt in 1..=4 {
-            journal.note(&Entry::Begin { key: key(attempt), at: Timestamp(attempt.into()) });
+            journal.note(&Entry::Begin { key: key(attempt), at: Timestamp(attempt.into()), group: Some(7) });
         }
         journal.note(&Entry::Refused { key: key(1) });
         journal.note(&Entry::Lost { key: key(2), what: "gone".to_owned() });
@@ -292,9 +302,9 @@ mod tests {
         let traces = read(directory.path()).unwrap();
         assert_eq!(traces.keys().copied().collect::<Vec<_>>(), [key(2), key(4)]);
         assert_eq!(traces[&key(2)], Trace::Lost { started: Timestamp(2), what: "gone".to_owned() });
-        journal.rewrite(&[Entry::Begin { key: key(4), at: Timestamp(4) }]).unwrap();
+        journal.rewrite(&[Entry::Begin { key: key(4), at: Timestamp(4), group: Some(7) }]).unwrap();
         assert!(Journal::open(directory.path()).is_err(), "the new file is locked as well");
-        journal.note(&Entry::Begin { key: key(5), at: Timestamp(5) });
+        journal.note(&Entry::Begin { key: key(5), at: Timestamp(5), group: Some(7) });
         journal.write().unwrap();
         assert_eq!(read(directory.path()).unwrap().keys().copied().collect::<Vec<_>>(), [key(4), key(5)]);
     }

@@ -25,6 +25,7 @@ mod inherit;
 pub mod journal;
 mod lean;
 pub mod logs;
+mod process;
 mod reaper;
 pub mod supervisor;
 pub mod wire;

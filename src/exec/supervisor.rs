@@ -20,8 +20,9 @@ use super::child::{self, Child, EndRequest, Place, is_transient};
 use super::clock::Clock;
 use super::inherit::inherit;
 use super::journal::{self, Entry, Journal};
+use super::process::Environment;
 use super::wire::{Ending, Key, Report, Request, Spawn};
-use super::{executor, lean, reaper};
+use super::{census, executor, lean, reaper};
 use crate::model::time::Timestamp;
 
 /// How long a supervisor without work waits for a daemon.
@@ -58,8 +59,8 @@ struct Supervisor {
     results: BTreeMap<Key, Vec<Report>>,
     /// Where control groups are made, where they can be.
     groups: Option<Groups>,
-    /// Groups of attempts that have ended, with processes left that nobody asked the end of.
-    lingering: Vec<Group>,
+    /// What tasks inherit.
+    environment: Environment,
     /// Who belongs to whom, as of this turn.
     census: Option<Census>,
     retiring: bool,
@@ -86,8 +87,10 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
     rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let signals = reaper::signal_fd()?;
-    let groups = Groups::find(directory);
+    let mut groups = Groups::find(directory);
     let (journal, results) = take_over(directory, groups.as_ref())?;
+    // What an attempt that was over left running is nobody's to end.
+    groups.iter_mut().for_each(Groups::clear);
     let listener = executor::listen(directory)?;
     listener.set_nonblocking(true)?;
     let add = |fd: std::os::fd::BorrowedFd<'_>, token| {
@@ -108,7 +111,7 @@ pub fn run(directory: &Path, logs: &Path, log_limit: u64) -> io::Result<()> {
         pids: HashMap::new(),
         results,
         groups,
-        lingering: Vec::new(),
+        environment: Environment::own(),
         census: None,
         retiring: false,
         alone_since: Instant::now(),
@@ -133,10 +136,7 @@ fn take_over(directory: &Path, groups: Option<&Groups>) -> io::Result<(Journal, 
     };
     let mut results = BTreeMap::new();
     for (key, trace) in journal::read(directory)? {
-        let group = groups.map(|groups| groups.of(key));
-        let (reports, entry) = inherit(key, trace, group.as_ref());
-        // What an attempt that was over left running is nobody's to end.
-        let _ = group.map(|group| group.remove());
+        let (reports, entry) = inherit(key, trace, groups);
         if let Some(entry) = entry {
             journal.note(&entry);
         }
@@ -173,15 +173,14 @@ impl Supervisor {
                 self.reap();
             }
             if events.is_empty() {
-                self.sweep();
+                self.groups.iter_mut().for_each(|groups| groups.sweep(usize::MAX));
                 lean::give_back();
             }
             self.end_what_lingers();
             self.flush();
             self.shorten();
             if self.is_over() {
-                self.sweep();
-                self.groups.iter().for_each(Groups::remove);
+                self.groups.iter_mut().for_each(Groups::remove);
                 let _ = fs::remove_file(self.directory.join(executor::SOCKET));
                 return Ok(());
             }
@@ -309,7 +308,7 @@ impl Supervisor {
         }
         let of_result = |(key, reports): (&Key, &Vec<Report>)| {
             let begun = reports.iter().find_map(|report| match report {
-                Report::Started { at, .. } => Some(Entry::Begin { key: *key, at: *at }),
+                Report::Started { at, .. } => Some(Entry::Begin { key: *key, at: *at, group: None }),
                 _ => None,
             });
             let ended = reports.iter().find_map(|report| match report {
@@ -320,7 +319,8 @@ impl Supervisor {
             [begun, ended]
         };
         let of_child = |child: &Child| {
-            let begun = Entry::Begin { key: child.key, at: child.started };
+            let group = child.group.as_ref().map(|group| group.number);
+            let begun = Entry::Begin { key: child.key, at: child.started, group };
             [Some(begun), Some(Entry::Started { key: child.key, pid: child.pid, start: child.start })]
         };
         let results = self.results.iter().flat_map(of_result);
@@ -342,21 +342,24 @@ impl Supervisor {
             return;
         }
         let at = self.clock.now();
-        for spawn in &spawns {
-            self.journal.note(&Entry::Begin { key: spawn.key, at });
+        let mut group = || self.groups.as_mut().and_then(|groups| groups.take().ok());
+        let spawns: Vec<(Spawn, Option<Group>)> = spawns.into_iter().map(|spawn| (spawn, group())).collect();
+        for (Spawn { key, .. }, group) in &spawns {
+            let group = group.as_ref().map(|group| group.number);
+            self.journal.note(&Entry::Begin { key: *key, at, group });
         }
         // What is about to start must be written down before it can start.
         let started = match self.journal.write() {
             Ok(()) => {
-                let place = Place { logs: &self.logs, log_limit: self.log_limit, groups: self.groups.as_ref() };
+                let place = Place { logs: &self.logs, log_limit: self.log_limit, environment: &self.environment };
                 child::start_all(&spawns, &place, at)
             }
             Err(error) => spawns.iter().map(|_| Err(io::Error::from(error.kind()))).collect(),
         };
-        for (spawn, started) in spawns.iter().zip(started) {
-            match started.and_then(|child| self.watched(child)) {
-                Ok(child) => self.begun(child),
-                Err(error) => self.refuse(spawn, at, &error),
+        for ((spawn, group), started) in spawns.into_iter().zip(started) {
+            match started.and_then(|child| self.watched(child, group.as_ref())) {
+                Ok(child) => self.begun(Child { group, ..child }),
+                Err(error) => self.refuse(&spawn, group, at, &error),
             }
         }
     }
@@ -368,21 +371,29 @@ impl Supervisor {
         self.children.insert(child.pid, child);
     }
 
-    fn refuse(&mut self, spawn: &Spawn, at: Timestamp, error: &io::Error) {
+    fn refuse(&mut self, spawn: &Spawn, group: Option<Group>, at: Timestamp, error: &io::Error) {
         let key = spawn.key;
         self.journal.note(&Entry::Refused { key });
         let what = format!("can't start {:?} in {:?}: {error}", spawn.program, spawn.cwd);
         self.tell(&Report::Refused { key, at, error: what, transient: is_transient(error) });
-        self.lingering
-            .extend(self.groups.as_ref().map(|groups| groups.of(key)).filter(|group| group.remove().is_err()));
+        self.give_back(group);
+    }
+
+    fn give_back(&mut self, group: Option<Group>) {
+        if let Some((groups, group)) = self.groups.as_mut().zip(group) {
+            groups.give_back(group);
+        }
     }
 
     /// The child with its streams looked at; one that can't be watched must not run.
-    fn watched(&self, mut child: Child) -> io::Result<Child> {
+    fn watched(&self, child: Child, group: Option<&Group>) -> io::Result<Child> {
         match self.watch(&child) {
             Ok(()) => Ok(child),
             Err(error) => {
-                child.signal(Signal::KILL, &mut None);
+                let killed = group.map(Group::kill);
+                if !killed.is_some_and(|killed| killed.is_ok()) {
+                    census::signal(&[child.pid], Signal::KILL);
+                }
                 Err(error)
             }
         }
@@ -456,11 +467,6 @@ impl Supervisor {
         }
     }
 
-    /// Removes the groups that nothing is left in.
-    fn sweep(&mut self) {
-        self.lingering.retain(|group| group.remove().is_err());
-    }
-
     /// The attempt is over: writes it down, keeps it until the daemon has it, says so.
     fn report(&mut self, pid: i32) {
         let Some(child) = self.children.remove(&pid) else { return };
@@ -472,7 +478,7 @@ impl Supervisor {
         let report = Report::Exited { key: child.key, at, ending };
         self.tell(&report);
         self.results.insert(child.key, vec![child.started(), report]);
-        self.lingering.extend(child.group.filter(|group| group.remove().is_err()));
+        self.give_back(child.group);
     }
 }
 

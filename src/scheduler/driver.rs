@@ -49,6 +49,8 @@ pub struct Driver {
     /// The connection to the supervisor that was last heard of.
     pub(super) connection: u64,
     pub(super) group: Group,
+    /// The group is sent by then, whatever else happens.
+    pub(super) held_until: Option<Timestamp>,
     /// A group is being written.
     pub(super) is_writing: bool,
     /// A group that could not be written.
@@ -91,8 +93,7 @@ impl Driver {
     /// When [`Driver::settle`] has something to do although nothing happened.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let stalled = self.stalled.as_ref().map(|stalled| stalled.until);
-        [self.engine.next_timer(), self.paused_until, stalled].into_iter().flatten().min()
+        [self.engine.next_timer(), self.paused_until, self.next_flush()].into_iter().flatten().min()
     }
 
     /// New work is a commit of its own, because it can be refused on its own.

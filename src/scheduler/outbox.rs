@@ -1,6 +1,7 @@
 //! The driver's commits: what waits to be written, what waits for it to be written, and what follows once it is.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -41,11 +42,22 @@ pub struct After {
 }
 
 impl Group {
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         let after = &self.after;
         self.changes.is_empty() && after.forget.is_empty() && after.replies.is_empty() && after.signals.is_empty()
     }
+
+    /// Whether somebody waits for it: a caller, a process that is to end or to start, whoever waits for the end of work.
+    fn is_waited_for(&self) -> bool {
+        let after = &self.after;
+        let leads_on = |event: &Event| matches!(event, Event::Intended { .. } | Event::Ended { .. });
+        !after.replies.is_empty() || !after.signals.is_empty() || after.events.iter().any(|(_, event)| leads_on(event))
+    }
 }
+
+/// How long a group is held that nobody waits for, so that more goes with it: the supervisor knows what is in it until it
+/// is written, and what happens to a task meanwhile makes its record be written once.
+const HOLD: Duration = Duration::from_millis(8);
 
 /// What follows from a commit.
 pub enum Ticket {
@@ -73,8 +85,8 @@ pub(super) struct Stalled {
 }
 
 impl Driver {
-    /// Sends what is waiting to the store as one commit, unless one is under way. What could not be written is written
-    /// before anything that came later.
+    /// Sends what is waiting to the store as one commit, unless one is under way, or nobody waits for it and more may come.
+    /// What could not be written is written before anything that came later.
     pub(super) fn flush(&mut self, now: Timestamp) {
         if self.is_writing || self.stalled.as_ref().is_some_and(|stalled| stalled.until > now) {
             return;
@@ -82,12 +94,17 @@ impl Driver {
         let (changes, after) = if let Some(again) = self.stalled.take() {
             (again.changes, again.after)
         } else {
+            if self.group.is_empty() && !self.rows.is_changed() {
+                return;
+            }
+            let until = *self.held_until.get_or_insert(now.plus(HOLD));
+            if until > now && !self.draining && !self.group.is_waited_for() {
+                return;
+            }
+            self.held_until = None;
             let rows = self.rows.take_changes();
             let mut group = std::mem::take(&mut self.group);
             group.changes.extend(rows);
-            if group.is_empty() {
-                return;
-            }
             (group.changes, group.after)
         };
         self.is_writing = true;
@@ -122,6 +139,15 @@ impl Driver {
                 self.is_writing = false;
                 self.act(after);
             }
+        }
+    }
+
+    /// When [`Driver::flush`] has something to send although nothing happened.
+    pub(super) fn next_flush(&self) -> Option<Timestamp> {
+        match &self.stalled {
+            _ if self.is_writing => None,
+            Some(stalled) => Some(stalled.until),
+            None => self.held_until,
         }
     }
 

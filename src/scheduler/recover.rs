@@ -155,6 +155,7 @@ impl Driver {
             launched: HashMap::new(),
             connection: 0,
             group: Group::default(),
+            held_until: None,
             is_writing: false,
             stalled: None,
             effects: Vec::new(),

@@ -216,6 +216,11 @@ impl LiveRows {
         }
     }
 
+    /// Whether anything differs from the store's records.
+    pub(super) fn is_changed(&self) -> bool {
+        !(self.dirty_tasks.is_empty() && self.dirty_operations.is_empty() && self.dirty_batches.is_empty())
+    }
+
     /// Takes what differs from the store's records, to be written, and lets go of ended tasks.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
