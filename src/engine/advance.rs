@@ -37,11 +37,16 @@ fn forward(work: &Work, inputs: &mut Inputs<'_>) -> Vec<Event> {
 }
 
 /// How many intents are made ahead of slots, so that a free slot never waits for the disk: two commits take about 7 ms,
-/// in which eight slots get through some twenty short operations.
+/// in which eight slots get through some twenty short operations. More are made once half of them have got a slot, many at
+/// a time: a commit with an intent in it is not put off.
 const AHEAD: usize = 64;
 
 fn intents(work: &Work, direction: Direction, inputs: &mut Inputs<'_>) -> Vec<Event> {
-    let room = (work.shape.parallel_limit as usize + AHEAD).saturating_sub(work.active.len());
+    let ahead = work.active.len().saturating_sub(work.shape.parallel_limit as usize);
+    if ahead > AHEAD / 2 {
+        return Vec::new();
+    }
+    let room = work.shape.parallel_limit as usize + AHEAD - work.active.len();
     let due = work.delayed.iter().take_while(|(until, _)| *until <= inputs.now);
     let again: Vec<u32> = due.map(|(_, index)| *index).take(room).collect();
     let first = work.ready.iter().take(room - again.len()).copied();

@@ -23,7 +23,7 @@ pub(super) struct Groups {
 }
 
 /// A group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     /// Names it among the groups of its supervisor.
     pub(super) number: u32,

@@ -6,7 +6,6 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustix::fs::MemfdFlags;
@@ -18,6 +17,7 @@ use super::census::Census;
 use super::cgroup::Group;
 use super::logs::{self, Stream};
 use super::process::{Environment, Start};
+use super::starter::Job;
 use super::wire::{Ending, Key, Spawn};
 use super::{census, wire};
 use crate::model::time::Timestamp;
@@ -44,45 +44,13 @@ pub(super) struct Child {
 }
 
 /// What all tasks have in common.
-pub(super) struct Place<'a> {
+pub(super) struct Place {
     /// Where their output goes.
-    pub(super) logs: &'a Path,
+    pub(super) logs: PathBuf,
     /// Bytes that each stream may keep.
     pub(super) log_limit: u64,
     /// What they inherit.
-    pub(super) environment: &'a Environment,
-}
-
-/// Processes are started by so many threads at once: whoever starts one waits until its program is loaded.
-const STARTERS: usize = 4;
-
-/// Starts all of them, side by side, each in its group; each one's result at its place.
-pub(super) fn start_all(spawns: &[(Spawn, Option<Group>)], place: &Place<'_>, at: Timestamp) -> Vec<io::Result<Child>> {
-    let start = |(spawn, group): &(Spawn, Option<Group>)| Child::start(spawn, group.as_ref(), place, at);
-    if let [only] = spawns {
-        return vec![start(only)];
-    }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut started = Vec::new();
-        while let Some((index, spawn)) = next_of(spawns, &next) {
-            started.push((index, start(spawn)));
-        }
-        started
-    };
-    let mut all = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..STARTERS.min(spawns.len())).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        all.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
-        all
-    });
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, started)| started).collect()
-}
-
-fn next_of<'s, T>(all: &'s [T], next: &AtomicUsize) -> Option<(usize, &'s T)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    all.get(index).map(|one| (index, one))
+    pub(super) environment: Environment,
 }
 
 /// Somebody asked for the end.
@@ -197,11 +165,11 @@ impl Sink {
 }
 
 impl Child {
-    /// Starts the process, in a process group of its own, and in the control group, if any. Whose the group is, the caller
-    /// says.
-    fn start(spawn: &Spawn, group: Option<&Group>, place: &Place<'_>, at: Timestamp) -> io::Result<Self> {
-        make_room_for_events(spawn, place.logs)?;
-        let door = group.map(Group::door).transpose()?;
+    /// Starts the process, in a process group of its own, and in its control group, if it has one.
+    pub(super) fn start(job: &Job, place: &Place) -> io::Result<Self> {
+        let spawn = &job.spawn;
+        make_room_for_events(spawn, &place.logs)?;
+        let door = job.group.as_ref().map(Group::door).transpose()?;
         let mark = spawn.key.task.to_string();
         let added = spawn.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let stdin = stdin(&spawn.stdin)?;
@@ -210,20 +178,20 @@ impl Child {
         let start = Start {
             program: &spawn.program,
             args: &spawn.args,
-            environment: place.environment,
+            environment: &place.environment,
             added: &added.chain([(census::MARK, mark.as_str())]).collect::<Vec<_>>(),
             cwd: &spawn.cwd,
             streams: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
             door: door.as_ref().map(AsFd::as_fd),
         };
-        let pid = start.start()?;
+        let pid = start.start(&job.pid)?;
         let pipe = |fd, stream| {
-            let sink = Sink::new(logs::path(place.logs, spawn.key.task, stream), place.log_limit);
+            let sink = Sink::new(logs::path(&place.logs, spawn.key.task, stream), place.log_limit);
             Some(Pipe { fd, sink })
         };
         let (out, err) = (pipe(out, Stream::Out), pipe(err, Stream::Err));
-        let (key, start) = (spawn.key, census::ticks());
-        Ok(Self { key, pid, started: at, start, out, err, group: None, ending: None, exit: None })
+        let (key, start, group) = (spawn.key, census::ticks(), job.group.clone());
+        Ok(Self { key, pid, started: job.at, start, out, err, group, ending: None, exit: None })
     }
 
     /// The living processes of the task, as far as can be told; a census is taken where it has no group.

@@ -27,6 +27,7 @@ mod lean;
 pub mod logs;
 mod process;
 mod reaper;
+mod starter;
 pub mod supervisor;
 pub mod wire;
 

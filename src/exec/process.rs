@@ -59,11 +59,12 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Starts it in a process group of its own, with no signal blocked, and answers its id once its program is loaded.
+    /// Starts it in a process group of its own, with no signal blocked, and answers its id once its program is loaded. In
+    /// `pid` the id stands before the process can have ended.
     ///
     /// # Errors
     /// When it can't be started, or its program can't be loaded; then nothing is left of it.
-    pub(super) fn start(&self) -> io::Result<i32> {
+    pub(super) fn start(&self, pid: &AtomicI32) -> io::Result<i32> {
         let environment = self.environment.with(self.added)?;
         let path = environment.iter().find_map(|line| line.to_bytes().strip_prefix(b"PATH="));
         let candidates = candidates(self.program, path)?;
@@ -78,7 +79,7 @@ impl Start<'_> {
             door: self.door,
             failure: AtomicI32::new(0),
         };
-        image.start()
+        image.start(pid)
     }
 }
 
@@ -100,16 +101,15 @@ const STACK_BYTES: usize = 32 * 1024;
 
 impl Image<'_> {
     /// A new process that becomes the program.
-    fn start(&self) -> io::Result<i32> {
+    fn start(&self, pid: &AtomicI32) -> io::Result<i32> {
         let mut stack = vec![0u128; STACK_BYTES / size_of::<u128>()];
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+        let image = ptr::from_ref(self).cast_mut().cast();
         let blocked = Blocked::all();
         // SAFETY: the new process has a stack of its own, which grows down from its end and is aligned as every platform
         // asks. Of the memory that both have it changes only `failure` and this thread's errno, and this thread stands still
-        // until it has its program or is gone: what it reads outlives it. `enter` keeps to what may be called in it.
-        let pid = unsafe {
-            libc::clone(enter, stack.as_mut_ptr_range().end.cast(), flags, ptr::from_ref(self).cast_mut().cast())
-        };
+        // until it has its program or is gone: what it reads outlives it. The kernel writes the id before it runs. `enter` keeps to what may be called in it.
+        let pid = unsafe { libc::clone(enter, stack.as_mut_ptr_range().end.cast(), flags, image, pid.as_ptr()) };
         drop(blocked);
         if pid == -1 {
             return Err(io::Error::last_os_error());
@@ -235,7 +235,7 @@ mod tests {
         let null = File::open("/dev/null")?;
         let streams = [null.as_fd(), write.as_fd(), write.as_fd()];
         let start = Start { program, args: &args, environment: &environment, added, cwd, streams, door: None };
-        let pid = start.start()?;
+        let pid = start.start(&AtomicI32::new(0))?;
         drop(write);
         let mut text = String::new();
         File::from(read).read_to_string(&mut text)?;

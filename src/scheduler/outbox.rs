@@ -57,7 +57,7 @@ impl Group {
 
 /// How long a group is held that nobody waits for, so that more goes with it: the supervisor knows what is in it until it
 /// is written, and what happens to a task meanwhile makes its record be written once.
-const HOLD: Duration = Duration::from_millis(8);
+const HOLD: Duration = Duration::from_millis(20);
 
 /// What follows from a commit.
 pub enum Ticket {
