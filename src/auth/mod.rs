@@ -8,6 +8,7 @@ pub mod backup;
 pub mod keys;
 pub mod password;
 pub mod permit;
+pub mod rules;
 pub mod secret;
 pub mod session;
 pub mod token;
