@@ -6,6 +6,7 @@
 
 pub mod backup;
 pub mod keys;
+pub mod lockout;
 pub mod password;
 pub mod permit;
 pub mod rules;

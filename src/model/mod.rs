@@ -19,6 +19,7 @@
 pub mod batch;
 pub mod digest;
 pub mod id;
+pub mod lockout;
 pub mod mfa;
 pub mod name;
 pub mod nearest;
