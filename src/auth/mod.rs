@@ -4,6 +4,7 @@
 //! sessions come in as records and go out as records, and no file but those of the keys ([`key_files`]). What a user may do
 //! is decided in one place, [`permit`].
 
+pub mod api_token;
 pub mod backup;
 pub mod key_files;
 pub mod keys;

@@ -16,6 +16,7 @@
 //! | cluster | servers and taskservs that work as one |
 //! | compensation | the command that undoes an operation |
 
+pub mod api_token;
 pub mod batch;
 pub mod digest;
 pub mod id;
