@@ -16,9 +16,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Limits, Parts};
-use crate::auth::keys::{KeyError, SigningKey};
-use crate::auth::token::TokenError;
+use crate::app::{self, App, BootstrapError, Keys, Limits, Parts};
+use crate::auth::key_files::KeyError;
 use crate::config::{Daemon, DrainAction};
 use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
@@ -69,12 +68,9 @@ pub enum DaemonError {
         #[source]
         source: ListenError,
     },
-    /// The signing key can't be had.
+    /// The signing keys can't be had.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The signing key can't sign.
-    #[error(transparent)]
-    Token(#[from] TokenError),
     /// The administrator can't be made.
     #[error("can't make the administrator")]
     Bootstrap(#[from] BootstrapError),
@@ -152,7 +148,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let data_dir = private_directory(&config.data_dir)?;
     let store = open_store(&data_dir).await?;
     let clock = Clock::start();
-    let key = SigningKey::load_or_make(&data_dir)?;
+    let keys = Keys::open(&data_dir, clock.now())?;
     if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
         eprintln!("prov: first start: the password of the user admin is in {}", path.display());
     }
@@ -168,8 +164,8 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
     let limits = limits(&config);
     let parts =
-        Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, workspace, clock, key, limits };
-    let app = Arc::new(App::new(parts)?);
+        Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, workspace, clock, keys, limits };
+    let app = Arc::new(App::new(parts));
     tokio::spawn(tidy(Arc::clone(&app)));
 
     let (stop, stopping) = watch::channel(false);
@@ -277,7 +273,7 @@ async fn tidy(app: Arc<App>) {
     loop {
         interval.tick().await;
         if let Err(error) = app.tidy().await {
-            tracing::warn!(%error, "can't forget old idempotency keys");
+            tracing::warn!(%error, "can't forget what has had its time");
         }
         memory::give_free_memory_back();
     }

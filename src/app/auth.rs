@@ -125,19 +125,13 @@ impl App {
         })
     }
 
-    /// The public keys that tokens can be checked with.
-    #[must_use]
-    pub fn jwks(&self) -> &serde_json::Value {
-        &self.jwks
-    }
-
     /// The context of a request with this token.
     ///
     /// # Errors
     /// When the token isn't good, its session is over, or its user made too many requests.
     pub async fn authenticate(&self, token: &str, caller: Caller) -> Result<(Context, Quota), Error> {
         let now = self.clock.now();
-        let claims = self.tokens.check(token, now)?;
+        let claims = self.keys.tokens().check(token, now)?;
         let id = claims.sid;
         let live =
             if let Some(live) = self.sessions.is_live(id) { live } else { self.look_up_session(id, now).await? };
@@ -164,7 +158,7 @@ impl App {
     }
 
     fn pair(&self, user: &User, session: &Session, refresh_token: String, now: Timestamp) -> Result<TokenPair, Error> {
-        let (token, claims) = self.tokens.issue(user, session.id, session.mfa, now)?;
+        let (token, claims) = self.keys.tokens().issue(user, session.id, session.mfa, now)?;
         Ok(TokenPair {
             token,
             refresh_token,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::auth::keys::write_secret;
+use crate::auth::key_files::write_secret;
 use crate::auth::password::{self, HashError};
 use crate::auth::secret::{NoRandomness, random};
 use crate::model::id::UserId;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::read::{LISTED, Problem};
+use crate::auth::key_files::KeyError;
 use crate::auth::secret::NoRandomness;
 use crate::auth::token::TokenError;
 use crate::engine::react::NotNow;
@@ -112,6 +113,12 @@ impl From<NotNow> for Error {
 
 impl From<NoRandomness> for Error {
     fn from(error: NoRandomness) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
         Self::Internal(Box::new(error))
     }
 }

@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod guard;
 mod idempotency;
+mod keys;
 mod limit;
 mod logs;
 mod sessions;
@@ -22,18 +23,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
 pub use error::Error;
 pub use idempotency::Idempotency;
+pub use keys::Keys;
 pub use limit::{Limits, Quota};
 
 use crate::api::batch::{BatchPlan, BatchView};
-use crate::auth::keys::SigningKey;
-use crate::auth::token::{TokenError, Tokens};
 use crate::exec::Clock;
 use crate::scheduler::Scheduler;
 use crate::scheduler::command::Program;
@@ -46,8 +45,7 @@ const PASSWORD_CHECKS: usize = 2;
 pub struct App {
     guarded: guard::Guarded<Resources>,
     clock: Clock,
-    tokens: Tokens,
-    jwks: Value,
+    keys: Arc<Keys>,
     sessions: sessions::Sessions,
     counters: limit::Counters,
     password_checks: Arc<Semaphore>,
@@ -80,7 +78,7 @@ pub struct Parts {
     /// The time.
     pub clock: Clock,
     /// What signs tokens.
-    pub key: SigningKey,
+    pub keys: Keys,
     /// How much is too much.
     pub limits: Limits,
 }
@@ -124,13 +122,10 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 
 impl App {
     /// Puts the parts together.
-    ///
-    /// # Errors
-    /// When the key can't sign.
-    pub fn new(parts: Parts) -> Result<Self, TokenError> {
-        Ok(Self {
-            tokens: Tokens::new(&parts.key)?,
-            jwks: parts.key.jwks(),
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            keys: Arc::new(parts.keys),
             guarded: guard::Guarded::new(Resources {
                 store: parts.store,
                 scheduler: parts.scheduler,
@@ -144,7 +139,7 @@ impl App {
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             keyed_retries: Mutex::new(()),
             phase: AtomicU8::new(Phase::Ready as u8),
-        })
+        }
     }
 
     /// How much is too much.
@@ -156,8 +151,9 @@ impl App {
     /// Forgets what has had its time; called now and then.
     ///
     /// # Errors
-    /// When the store can't be read or written.
+    /// When the store or a key can't be read or written.
     pub async fn tidy(&self) -> Result<(), Error> {
+        self.forget_keys().await?;
         let resources = self.guarded.open(&Permit::own());
         idempotency::forget_expired(&resources.store, self.clock.now()).await
     }

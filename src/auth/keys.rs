@@ -1,88 +1,58 @@
-//! Signing keys: Ed25519, made at first start, kept in 0600 files, published as a JWKS.
+//! Signing keys and the ring of them: Ed25519, one that signs, and those that signed until lately.
+//!
+//! A rotation adds a key that signs from then on. The one before goes on verifying until the longest-lived token that it
+//! signed is over, so nobody is logged out, and then it vanishes. Other programs find the keys that verify in the JWK set,
+//! and look again when a token names one they don't know. Where keys are kept is [`super::key_files`]' matter.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::secret::NoRandomness;
+use super::token::ACCESS_LIFETIME;
 use crate::model::digest::sha256;
+use crate::model::time::Timestamp;
 
-/// Why there are no keys.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file can't be read or written.
-    #[error("can't use the signing key {path}")]
-    File {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// What the file holds is no key.
-    #[error("the signing key {path} is damaged; remove the file to have a new one made, which logs everybody out")]
-    Damaged {
-        /// The file.
-        path: String,
-    },
-    /// No key could be made.
-    #[error("no signing key can be made: the system gives no random numbers")]
-    Generate,
-}
+/// By how much the clock may have been ahead when a token was signed, or a key added.
+pub(super) const SKEW: Duration = Duration::from_mins(1);
 
-/// A key pair with its id. `Debug` shows the id alone.
+/// A key pair with its id. `Debug` hides the secret part.
 pub struct SigningKey {
     kid: String,
     pkcs8: Vec<u8>,
     public: Vec<u8>,
+    since: Timestamp,
 }
 
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("kid", &self.kid).field("since", &self.since).finish_non_exhaustive()
     }
 }
 
 impl SigningKey {
-    /// The key in `directory`, made when there is none.
-    ///
-    /// # Errors
-    /// When the file can't be used or holds no key.
-    pub fn load_or_make(directory: &Path) -> Result<Self, KeyError> {
-        let path = directory.join("signing-key.pk8");
-        let file = |source| KeyError::File { path: path.display().to_string(), source };
-        match fs::read(&path) {
-            Ok(pkcs8) => Self::from_pkcs8(pkcs8).ok_or_else(|| KeyError::Damaged { path: path.display().to_string() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = Self::generate()?;
-                write_secret(&path, &key.pkcs8).map_err(file)?;
-                Ok(key)
-            }
-            Err(error) => Err(file(error)),
-        }
-    }
-
-    /// A new key.
+    /// A new key that signs from `since` on.
     ///
     /// # Errors
     /// When the system gives no random numbers.
-    pub fn generate() -> Result<Self, KeyError> {
-        let document =
-            Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).map_err(|_| KeyError::Generate)?;
-        Self::from_pkcs8(document.as_ref().to_vec()).ok_or(KeyError::Generate)
+    pub fn generate(since: Timestamp) -> Result<Self, NoRandomness> {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| NoRandomness)?;
+        Self::from_pkcs8(document.as_ref().to_vec(), since).ok_or(NoRandomness)
     }
 
-    fn from_pkcs8(pkcs8: Vec<u8>) -> Option<Self> {
+    /// The key of a PKCS #8 document; nothing when it holds none.
+    pub(super) fn from_pkcs8(pkcs8: Vec<u8>, since: Timestamp) -> Option<Self> {
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).ok()?;
         let public = pair.public_key().as_ref().to_vec();
         // The thumbprint of RFC 7638 for an octet key pair (RFC 8037, appendix A.3).
         let thumbprint = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&public));
-        Some(Self { kid: URL_SAFE_NO_PAD.encode(sha256(thumbprint.as_bytes())), pkcs8, public })
+        Some(Self { kid: URL_SAFE_NO_PAD.encode(sha256(thumbprint.as_bytes())), pkcs8, public, since })
     }
 
     /// The key's id.
@@ -91,31 +61,171 @@ impl SigningKey {
         &self.kid
     }
 
+    /// When it began to sign.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
     pub(super) fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
 
-    pub(super) fn x(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&self.public)
+    pub(super) fn public(&self) -> &[u8] {
+        &self.public
     }
 
-    /// The public keys as a JWK set (RFC 7517).
-    #[must_use]
-    pub fn jwks(&self) -> Value {
-        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.kid, "x": self.x()}]})
+    fn jwk(&self) -> Value {
+        let x = URL_SAFE_NO_PAD.encode(&self.public);
+        json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.kid, "x": x})
     }
 }
 
-/// Writes a file that only its owner can read, whole or not at all; an existing one is replaced.
-///
-/// # Errors
-/// When it can't be written.
-pub fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let partial = path.with_extension("partial");
-    let _ = fs::remove_file(&partial);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+/// The keys that verify, in the order in which they began to sign; the last one signs.
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    retired: Vec<Arc<SigningKey>>,
+    signing: Arc<SigningKey>,
+}
+
+impl KeyRing {
+    /// The ring of one key.
+    #[must_use]
+    pub fn of(key: SigningKey) -> Self {
+        Self { retired: Vec::new(), signing: Arc::new(key) }
+    }
+
+    /// The ring of these keys, whatever their order; nothing when there are none.
+    #[must_use]
+    pub fn from_keys(mut keys: Vec<SigningKey>) -> Option<Self> {
+        keys.sort_by_key(SigningKey::since);
+        let signing = Arc::new(keys.pop()?);
+        Some(Self { retired: keys.into_iter().map(Arc::new).collect(), signing })
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// A new ring with a new key that signs from now on.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn rotate(&self, now: Timestamp) -> Result<Self, NoRandomness> {
+        // A clock that was set back must not put the new key before the old one.
+        let since = now.max(Timestamp(self.signing.since.0.saturating_add(1)));
+        let signing = Arc::new(SigningKey::generate(since)?);
+        let retired = self.retired.iter().chain([&self.signing]).cloned().collect();
+        Ok(Self { retired, signing }.without_over(now))
+    }
+
+    /// The ring without the keys that verify no more.
+    #[must_use]
+    pub fn without_over(&self, now: Timestamp) -> Self {
+        let retired = self.entries().filter(|entry| entry.verifies(now)).filter(|entry| entry.retired_at.is_some());
+        Self { retired: retired.map(|entry| Arc::clone(entry.key)).collect(), signing: Arc::clone(&self.signing) }
+    }
+
+    /// Whether it holds keys that verify no more.
+    #[must_use]
+    pub fn has_over(&self, now: Timestamp) -> bool {
+        self.entries().any(|entry| !entry.verifies(now))
+    }
+
+    /// The public keys that verify, as a JWK set (RFC 7517); the one that signs comes first.
+    #[must_use]
+    pub fn jwks(&self, now: Timestamp) -> Value {
+        let mut keys: Vec<Value> =
+            self.entries().filter(|entry| entry.verifies(now)).map(|entry| entry.key.jwk()).collect();
+        keys.reverse();
+        json!({ "keys": keys })
+    }
+
+    /// Every key with when it ceased to sign.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let keys = self.retired.iter().chain([&self.signing]);
+        let successors = keys.clone().skip(1).map(|key| Some(key.since));
+        keys.zip(successors.chain([None])).map(|(key, retired_at)| Entry { key, retired_at })
+    }
+}
+
+/// A key of a ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'r> {
+    pub(super) key: &'r Arc<SigningKey>,
+    /// When the next one took over.
+    pub(super) retired_at: Option<Timestamp>,
+}
+
+impl Entry<'_> {
+    /// Whether tokens that the key signed can still be good.
+    pub(super) fn verifies(&self, now: Timestamp) -> bool {
+        self.retired_at.is_none_or(|retired| now < retired.plus(ACCESS_LIFETIME).plus(SKEW))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kids(ring: &KeyRing, now: Timestamp) -> Vec<String> {
+        let jwks = ring.jwks(now);
+        let keys = jwks["keys"].as_array().unwrap();
+        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn after_a_rotation_the_new_key_signs_and_the_old_one_verifies_for_a_while() {
+        let first = KeyRing::of(SigningKey::generate(Timestamp(0)).unwrap());
+        let now = Timestamp(5_000);
+        let second = first.rotate(now).unwrap();
+        let (old, new) = (first.signing().kid().to_owned(), second.signing().kid().to_owned());
+        assert_ne!(old, new);
+        assert_eq!(second.signing().since(), now);
+        assert_eq!(kids(&second, now), [new.clone(), old.clone()]);
+        let over = now.plus(ACCESS_LIFETIME).plus(SKEW);
+        assert_eq!(kids(&second, Timestamp(over.0 - 1)), [new.clone(), old]);
+        assert_eq!(kids(&second, over), [new]);
+        assert_eq!(second.without_over(over).entries().count(), 1);
+        assert_eq!(second.without_over(now).entries().count(), 2);
+    }
+
+    #[test]
+    fn a_single_key_verifies_for_ever() {
+        let ring = KeyRing::of(SigningKey::generate(Timestamp(0)).unwrap());
+        let late = Timestamp(0).plus(Duration::from_hours(1_000_000));
+        assert_eq!(kids(&ring, late), [ring.signing().kid()]);
+        assert!(!ring.has_over(late));
+        assert_eq!(ring.without_over(late).entries().count(), 1);
+    }
+
+    #[test]
+    fn many_rotations_leave_those_that_verify() {
+        let mut ring = KeyRing::of(SigningKey::generate(Timestamp(0)).unwrap());
+        for minutes in 1..=100 {
+            ring = ring.rotate(Timestamp(minutes * 60_000)).unwrap();
+        }
+        assert_eq!(ring.entries().count(), 17);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_bring_an_old_key_back() {
+        let first = KeyRing::of(SigningKey::generate(Timestamp(1_000_000)).unwrap());
+        let second = first.rotate(Timestamp(10)).unwrap();
+        assert!(second.signing().since() > first.signing().since());
+        let copy = |key: &SigningKey| SigningKey::from_pkcs8(key.pkcs8().to_vec(), key.since()).unwrap();
+        let read = KeyRing::from_keys(vec![copy(second.signing()), copy(first.signing())]).unwrap();
+        assert_eq!(read.signing().kid(), second.signing().kid());
+    }
+
+    #[test]
+    fn the_published_set_holds_public_parts_alone() {
+        let ring = KeyRing::of(SigningKey::generate(Timestamp(0)).unwrap());
+        let jwks = ring.jwks(Timestamp(0));
+        let key = jwks["keys"][0].as_object().unwrap();
+        assert_eq!(key.keys().map(String::as_str).collect::<Vec<_>>(), ["alg", "crv", "kid", "kty", "use", "x"]);
+        assert!(!format!("{ring:?}").contains("pkcs8"));
+    }
 }

@@ -25,6 +25,7 @@ mod own_daemon;
 pub mod printer;
 mod processes;
 mod progress;
+pub mod qr;
 mod selftest;
 mod serve;
 mod servers;

@@ -78,6 +78,10 @@ id! {
     /// One login, from its password check until logout; refreshed tokens stay in their session.
     SessionId
 }
+id! {
+    /// One API token.
+    ApiTokenId
+}
 
 impl From<TaskId> for WorkId {
     fn from(id: TaskId) -> Self {

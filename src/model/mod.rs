@@ -16,9 +16,12 @@
 //! | cluster | servers and taskservs that work as one |
 //! | compensation | the command that undoes an operation |
 
+pub mod api_token;
 pub mod batch;
 pub mod digest;
 pub mod id;
+pub mod lockout;
+pub mod mfa;
 pub mod name;
 pub mod nearest;
 pub mod plan;

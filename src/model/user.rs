@@ -38,6 +38,19 @@ impl Role {
             Self::Auditor => "Auditor",
         }
     }
+
+    /// Whether who has this role has what the other one may as well, by the rules that prov ships. A Developer doesn't
+    /// have what a Viewer may, who reads production.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Operator => matches!(other, Self::Operator | Self::Developer | Self::Viewer),
+            Self::Auditor => matches!(other, Self::Auditor | Self::Viewer),
+            Self::Developer => matches!(other, Self::Developer),
+            Self::Viewer => matches!(other, Self::Viewer),
+        }
+    }
 }
 
 impl fmt::Display for Role {
@@ -94,4 +107,30 @@ pub struct Session {
     pub revoked_at: Option<Timestamp>,
     /// Whether a second factor was given.
     pub mfa: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inclusion_is_an_order() {
+        for one in Role::ALL {
+            assert!(one.includes(*one));
+            for other in Role::ALL {
+                assert!(!(one.includes(*other) && other.includes(*one)) || one == other, "{one} and {other}");
+                for third in Role::ALL {
+                    assert!(!(one.includes(*other) && other.includes(*third)) || one.includes(*third), "{one} {third}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_role_is_read_from_its_word() {
+        for role in Role::ALL {
+            assert_eq!(role.as_str().parse(), Ok(*role));
+        }
+        assert!("admin".parse::<Role>().is_err());
+    }
 }

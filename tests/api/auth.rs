@@ -70,9 +70,10 @@ fn the_password_file_is_private_and_the_keys_are_published() {
     run(async {
         use std::os::unix::fs::PermissionsExt;
         let daemon = Daemon::start(&[]).await;
-        for file in ["data/admin-password", "data/signing-key.pk8"] {
-            let mode = std::fs::metadata(daemon.path(file)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{file}");
+        let keys = std::fs::read_dir(daemon.path("data/keys")).unwrap().map(|key| key.unwrap().path());
+        for file in keys.chain([daemon.path("data/admin-password")]) {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
         }
         let jwks = daemon.http.get(format!("{}/.well-known/jwks.json", daemon.control_center)).send().await.unwrap();
         let jwks: serde_json::Value = jwks.json().await.unwrap();
