@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod engine;
 pub mod exec;
 pub mod model;
+pub mod policy;
 pub mod provision;
 pub mod scheduler;
 pub mod server;

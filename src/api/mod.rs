@@ -3,6 +3,7 @@
 //! Server and client meet only here. Owns shapes and the rules that a body alone can break; knows no axum, no store, and
 //! nothing of what is true at the moment.
 
+pub mod actions;
 pub mod auth;
 pub mod batch;
 pub mod envelope;

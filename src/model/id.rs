@@ -75,6 +75,10 @@ id! {
     UserId
 }
 id! {
+    /// One policy: a text of an administrator, in all its versions.
+    PolicyId
+}
+id! {
     /// One login, from its password check until logout; refreshed tokens stay in their session.
     SessionId
 }

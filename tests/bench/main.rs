@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod command;
+mod decide;
 mod disk;
 mod dispatch;
 mod driving;
@@ -32,13 +33,14 @@ type Bench = fn(&mut Table);
 /// What takes long and measures no time; only by name.
 const APART: [(&str, Bench); 1] = [("mutants", mutants::bench)];
 
-const ALL: [(&str, Bench); 6] = [
+const ALL: [(&str, Bench); 7] = [
     ("dispatch", dispatch::bench),
     ("submit", submit::bench),
     ("million", million::bench),
     ("graph", graph::bench),
     ("idle", idle::bench),
     ("command", command::bench),
+    ("decide", decide::bench),
 ];
 
 fn main() {
