@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(read(&document).open(public), Ok(&checkpoint()));
 
         let other = "0".repeat(64);
-        let changes = [
+        let cases = [
             ("sequence", 41.into()),
             ("mac", other.into()),
             ("key", 4.into()),
@@ -130,7 +130,7 @@ mod tests {
             ("signature", "AAAA".into()),
             ("signature", "!".into()),
         ];
-        for (field, value) in changes {
+        for (field, value) in cases {
             let mut changed = document.clone();
             changed[field] = value;
             let error = read(&changed).open(public).unwrap_err();

@@ -112,10 +112,9 @@ fn hidden(value: Value) -> Value {
 
 fn object(fields: Map<String, Value>, depth: usize) -> Map<String, Value> {
     // `{"name": "PGPASSWORD", "value": "…"}`, as environments and headers are often written.
-    let names = ["name", "key"].iter().filter_map(|name| fields.get(*name)?.as_str());
-    let named = names.into_iter().any(is_secret);
+    let telling = ["name", "key"].iter().filter_map(|name| fields.get(*name)?.as_str()).any(is_secret);
     let fields = fields.into_iter().map(|(name, value)| {
-        let secret = is_secret(&name) || (named && name == "value");
+        let secret = is_secret(&name) || (telling && name == "value");
         let value = if secret { hidden(value) } else { below(value, depth.saturating_sub(1)) };
         (plain(&text(&name), TEXT), value)
     });

@@ -9,7 +9,9 @@ use super::*;
 fn export(format: Format, log: &[Sealed]) -> String {
     let mut exporter = Exporter::new(format, "host-1");
     let mut out = exporter.header();
-    log.iter().for_each(|entry| exporter.entry(entry, &mut out).unwrap());
+    for entry in log {
+        exporter.entry(entry, &mut out).unwrap();
+    }
     out.extend_from_slice(exporter.footer());
     String::from_utf8(out).unwrap()
 }

@@ -93,10 +93,14 @@ proptest! {
         prop_assert_eq!(report.entries, events.len() as u64);
 
         let (mut exporter, mut export) = (Exporter::new(Format::Jsonl, "host"), Vec::new());
-        log.iter().for_each(|entry| exporter.entry(entry, &mut export).unwrap());
+        for entry in &log {
+            exporter.entry(entry, &mut export).unwrap();
+        }
         let mut verifier = Verifier::new(&keys, Head::START);
         let export = String::from_utf8(export).unwrap();
-        export.lines().for_each(|line| verifier.push_line(line).unwrap());
+        for line in export.lines() {
+            verifier.push_line(line).unwrap();
+        }
         prop_assert_eq!(verifier.finish(), Ok(report));
 
         for (event, entry) in events.into_iter().zip(&log) {
