@@ -17,7 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::{self, App, BootstrapError, Keys, Limits, Parts};
-use crate::auth::key_files::KeyError;
+use crate::audit;
+use crate::auth::key_files::{KeyError, audit_secret};
 use crate::config::{Daemon, DrainAction};
 use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
@@ -231,7 +232,8 @@ fn private_directory(path: &Path) -> Result<PathBuf, DaemonError> {
 async fn open_store(data_dir: &Path) -> Result<Store, DaemonError> {
     let (begun, mut told) = (Instant::now(), false);
     loop {
-        match Store::open(data_dir, CACHE_BYTES) {
+        let key = audit_key(data_dir)?;
+        match Store::open(data_dir, CACHE_BYTES, key) {
             Err(StoreError::Locked(_)) if begun.elapsed() < LOCK_PATIENCE => {
                 if !told {
                     tracing::warn!("another process holds the store; waiting a moment for it to let go");
@@ -244,6 +246,11 @@ async fn open_store(data_dir: &Path) -> Result<Store, DaemonError> {
             }
         }
     }
+}
+
+/// The key of the audit trail; one is made when there is none.
+fn audit_key(data_dir: &Path) -> Result<audit::Key, DaemonError> {
+    Ok(audit::Key::from_bytes(1, audit_secret(data_dir)?))
 }
 
 fn program(config: &Daemon) -> Result<Program, DaemonError> {

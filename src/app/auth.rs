@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::authorise::Question;
 use super::context::{Caller, Context, Permit};
 use super::error::Error;
 use super::limit::Quota;
@@ -15,6 +16,7 @@ use crate::auth::token::ACCESS_LIFETIME;
 use crate::model::id::SessionId;
 use crate::model::time::Timestamp;
 use crate::model::user::{Session, User};
+use crate::policy::Resource;
 use crate::store::{Change, Precondition, Transaction};
 
 /// One text for every reason, so that an answer doesn't tell whether a user exists.
@@ -97,7 +99,8 @@ impl App {
     /// # Errors
     /// When the store can't be written.
     pub async fn auth_logout(&self, context: &Context, all: bool) -> Result<(), Error> {
-        let resources = self.guarded.open(&context.permit("auth_logout")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "auth_logout", &Question::about(Resource::System))?);
         let (user, this) = (context.user, context.session);
         let sessions = resources.store.read(move |reads| reads.sessions_of(user)).await?;
         let now = self.clock.now();
@@ -112,7 +115,8 @@ impl App {
     /// # Errors
     /// When the user is gone.
     pub async fn auth_verify(&self, context: &Context) -> Result<Verified, Error> {
-        let resources = self.guarded.open(&context.permit("auth_verify")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "auth_verify", &Question::about(Resource::System))?);
         let id = context.user;
         let user = resources.store.read(move |reads| reads.user(id)).await?;
         let user = user.ok_or(Error::Unauthenticated("the user is gone"))?.user;

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::authorise::Question;
 use super::context::Context;
 use super::error::Error;
 use super::idempotency::{self, Claim, Idempotency};
@@ -10,7 +11,8 @@ use crate::api::batch::{BatchDraft, BatchPlan, BatchQuery, BatchSummary, BatchVi
 use crate::api::list::Listed;
 use crate::model::id::{BatchId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus};
-use crate::scheduler::Submission;
+use crate::policy::Resource;
+use crate::scheduler::{Cancel, Submission};
 use check::Checked;
 
 mod check;
@@ -28,7 +30,8 @@ impl App {
         draft: BatchDraft,
         key: Option<Idempotency>,
     ) -> Result<Answer<Executed>, Error> {
-        let resources = self.guarded.open(&context.permit("batch_execute")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "batch_execute", &Question::about(Resource::System))?);
         let workspace = resources.workspace.clone();
         let Checked { request, warnings } = aside(move || check::check(draft, &workspace)).await??;
         let now = self.clock.now();
@@ -53,7 +56,8 @@ impl App {
     /// # Errors
     /// When its graph doesn't hold together, with every problem.
     pub async fn batch_validate(&self, context: &Context, draft: BatchDraft) -> Result<Answer<BatchPlan>, Error> {
-        let resources = self.guarded.open(&context.permit("batch_validate")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "batch_validate", &Question::about(Resource::System))?);
         let (workspace, program) = (resources.workspace.clone(), resources.program.clone());
         let planned = aside(move || {
             let Checked { request, warnings } = check::check(draft, &workspace)?;
@@ -67,7 +71,8 @@ impl App {
     /// # Errors
     /// When the store can't be read.
     pub async fn batch_list(&self, context: &Context, query: BatchQuery) -> Result<Listed<BatchSummary>, Error> {
-        let resources = self.guarded.open(&context.permit("batch_list")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "batch_list", &Question::about(Resource::System))?);
         let Listed { items, total, next_after } =
             resources.store.read(move |reads| reads.batches(query.status, query.page)).await?;
         Ok(Listed { items: items.into_iter().map(rows::summary).collect(), total, next_after })
@@ -78,7 +83,7 @@ impl App {
     /// # Errors
     /// When there is none of that id.
     pub async fn batch_get(&self, context: &Context, id: BatchId) -> Result<Answer<BatchView>, Error> {
-        let resources = self.guarded.open(&context.permit("batch_get")?);
+        let resources = self.guarded.open(&self.authorise(context, "batch_get", &Question::about(Resource::System))?);
         find(resources, id).await
     }
 
@@ -92,12 +97,14 @@ impl App {
         id: BatchId,
         rollback: bool,
     ) -> Result<Answer<BatchView>, Error> {
-        let resources = self.guarded.open(&context.permit("batch_cancel")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "batch_cancel", &Question::about(Resource::System))?);
         let batch = find(resources, id).await?.data.summary;
         if batch.status.is_terminal() {
             return Err(Error::Conflict(format!("batch {id} has already ended ({})", batch.status)));
         }
-        resources.scheduler.cancel(WorkId::from(id), None, rollback).await?;
+        let wanted = Cancel { work: WorkId::from(id), operation: None, rollback };
+        resources.scheduler.cancel(wanted, Vec::new()).await?;
         let mut answer = find(resources, id).await?;
         if rollback && !batch.rollback_enabled {
             answer.warnings.push(ROLLED_BACK_ANYWAY.to_owned());
@@ -107,9 +114,6 @@ impl App {
 
     /// Goes on with a batch from what failed, once for each key.
     ///
-    /// The key is remembered after the retry: whoever loses the answer to a crash between the two may go on with the batch
-    /// once more, and never finds it left alone.
-    ///
     /// # Errors
     /// When it hasn't ended, or nothing of it failed; or the key came with another request before.
     pub async fn batch_retry(
@@ -118,20 +122,18 @@ impl App {
         id: BatchId,
         key: Option<Idempotency>,
     ) -> Result<Answer<BatchView>, Error> {
-        let resources = self.guarded.open(&context.permit("batch_retry")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "batch_retry", &Question::about(Resource::System))?);
         find(resources, id).await?;
         let Some(key) = key else {
-            resources.scheduler.retry(WorkId::from(id)).await?;
+            resources.scheduler.retry(WorkId::from(id), Vec::new()).await?;
             return find(resources, id).await;
         };
         let claim = Claim::new(context, "batch_retry", key, self.clock.now());
         // One at a time, so that of two with the same key the second finds what the first remembered.
         let turn = self.keyed_retries.lock().await;
         if claim.find(&resources.store).await?.is_none() {
-            resources.scheduler.retry(WorkId::from(id)).await?;
-            if let Err(error) = claim.remember(&resources.store, id.0).await {
-                tracing::warn!(%error, batch = %id, "a retry's idempotency key can't be remembered");
-            }
+            resources.scheduler.retry(WorkId::from(id), vec![claim.remembering(id.0)]).await?;
         }
         drop(turn);
         find(resources, id).await

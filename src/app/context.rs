@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::error::Error;
 use crate::api::operations::{self, Access};
-use crate::auth::permit;
 use crate::auth::token::Claims;
 use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
@@ -28,12 +26,15 @@ pub struct Context {
     pub(super) session: SessionId,
     pub(super) expires_at: Timestamp,
     pub(super) mfa: bool,
-    caller: Caller,
+    pub(super) caller: Caller,
 }
 
 /// The right to carry out one operation; opens what the app guards.
 #[derive(Debug)]
-pub struct Permit(());
+pub struct Permit {
+    /// The policies that gave it; none where no policy was asked.
+    pub(super) policies: Vec<String>,
+}
 
 impl Context {
     pub(super) fn new(claims: Claims, caller: Caller) -> Self {
@@ -59,34 +60,17 @@ impl Context {
     pub fn principal(&self) -> UserId {
         self.user
     }
-
-    /// The right to carry out the operation called `id` in the table of operations.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] when no role of the caller permits it, and for an id that isn't in the table.
-    pub fn permit(&self, id: &'static str) -> Result<Permit, Error> {
-        let allowed = match operations::find(id).map(|row| row.access) {
-            Some(Access::Public | Access::Authenticated) => true,
-            Some(Access::Action(_)) => permit::permits(&self.roles),
-            None => false,
-        };
-        if allowed {
-            return Ok(Permit(()));
-        }
-        tracing::info!(user = self.username, operation = id, address = %self.caller.address, request_id = self.caller.request_id, "denied");
-        Err(Error::Forbidden { operation: id })
-    }
 }
 
 impl Permit {
     /// The right to what anybody may do: operations that the table calls public.
     pub(super) fn public(id: &'static str) -> Self {
         debug_assert!(operations::find(id).is_some_and(|row| row.access == Access::Public), "{id} is not public");
-        Self(())
+        Self { policies: Vec::new() }
     }
 
     /// The right of the daemon itself, to what nobody asked for.
     pub(super) fn own() -> Self {
-        Self(())
+        Self { policies: Vec::new() }
     }
 }

@@ -62,13 +62,10 @@ impl Claim {
         (self.name.clone(), Remembered { digest: self.key.digest, id, at: self.at })
     }
 
-    /// Remembers that what was asked for is done to `id`.
-    ///
-    /// # Errors
-    /// When the store can't be written.
-    pub(super) async fn remember(&self, store: &Store, id: Uuid) -> Result<(), Error> {
+    /// What remembers that what was asked for is done to `id`.
+    pub(super) fn remembering(&self, id: Uuid) -> Change {
         let (name, remembered) = self.standing_for(id);
-        Ok(store.commit(Transaction::of(vec![Change::Remember(name, remembered)])).await?)
+        Change::Remember(name, remembered)
     }
 }
 

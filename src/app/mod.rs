@@ -5,6 +5,7 @@
 //! compile. Knows no HTTP; [`Error`] says what happened, not how it is answered.
 
 mod auth;
+mod authorise;
 mod batch;
 mod bootstrap;
 mod context;
@@ -46,6 +47,7 @@ pub struct App {
     guarded: guard::Guarded<Resources>,
     clock: Clock,
     keys: Arc<Keys>,
+    policies: authorise::InForce,
     sessions: sessions::Sessions,
     counters: limit::Counters,
     password_checks: Arc<Semaphore>,
@@ -134,6 +136,7 @@ impl App {
                 workspace: parts.workspace,
             }),
             clock: parts.clock,
+            policies: authorise::InForce::shipped(),
             sessions: sessions::Sessions::default(),
             counters: limit::Counters::new(parts.limits),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),

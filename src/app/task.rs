@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::authorise::Question;
 use super::context::Context;
 use super::error::Error;
 use super::idempotency::Idempotency;
@@ -12,7 +13,8 @@ use crate::api::task::{LogQuery, TaskQuery};
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
-use crate::scheduler::command;
+use crate::policy::Resource;
+use crate::scheduler::{Cancel, command};
 use crate::store::record::WorkKind;
 
 impl App {
@@ -21,7 +23,7 @@ impl App {
     /// # Errors
     /// When the store can't be read.
     pub async fn task_list(&self, context: &Context, query: TaskQuery) -> Result<Listed<Task>, Error> {
-        let resources = self.guarded.open(&context.permit("task_list")?);
+        let resources = self.guarded.open(&self.authorise(context, "task_list", &Question::about(Resource::System))?);
         let mut tasks = resources.store.read(move |reads| reads.tasks(&query.filter, query.page)).await?;
         for task in &mut tasks.items {
             logs::fill_progress(&resources.logs, task).await;
@@ -34,7 +36,7 @@ impl App {
     /// # Errors
     /// When there is none of that id.
     pub async fn task_get(&self, context: &Context, id: TaskId) -> Result<Task, Error> {
-        let resources = self.guarded.open(&context.permit("task_get")?);
+        let resources = self.guarded.open(&self.authorise(context, "task_get", &Question::about(Resource::System))?);
         let mut task = find(resources, id).await?;
         logs::fill_progress(&resources.logs, &mut task).await;
         Ok(task)
@@ -45,7 +47,8 @@ impl App {
     /// # Errors
     /// When it has already ended.
     pub async fn task_cancel(&self, context: &Context, id: TaskId) -> Result<Task, Error> {
-        let resources = self.guarded.open(&context.permit("task_cancel")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "task_cancel", &Question::about(Resource::System))?);
         let task = find(resources, id).await?;
         if task.status.is_terminal() {
             return Err(Error::Conflict(format!("task {id} has already ended ({})", task.status)));
@@ -54,7 +57,7 @@ impl App {
             None => (WorkId::from(id), None),
             Some(batch) => (WorkId::from(batch), Some(operation_of(resources, batch, id).await?)),
         };
-        resources.scheduler.cancel(work, operation, false).await?;
+        resources.scheduler.cancel(Cancel { work, operation, rollback: false }, Vec::new()).await?;
         find(resources, id).await
     }
 
@@ -63,7 +66,8 @@ impl App {
     /// # Errors
     /// When the task is neither.
     pub async fn task_retry(&self, context: &Context, id: TaskId, key: Option<Idempotency>) -> Result<TaskId, Error> {
-        let resources = self.guarded.open(&context.permit("task_retry")?);
+        let resources =
+            self.guarded.open(&self.authorise(context, "task_retry", &Question::about(Resource::System))?);
         let task = find(resources, id).await?;
         if !matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled) {
             return Err(Error::Conflict(format!(
@@ -99,7 +103,7 @@ impl App {
     /// # Errors
     /// When there is no such task.
     pub async fn task_logs(&self, context: &Context, id: TaskId, query: LogQuery) -> Result<LogBody, Error> {
-        let resources = self.guarded.open(&context.permit("task_logs")?);
+        let resources = self.guarded.open(&self.authorise(context, "task_logs", &Question::about(Resource::System))?);
         find(resources, id).await?;
         Ok(logs::read(resources.store.clone(), resources.scheduler.changes(), resources.logs.clone(), id, query))
     }

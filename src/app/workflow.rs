@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::authorise::Question;
 use super::context::Context;
 use super::error::Error;
 use super::idempotency::{self, Idempotency};
@@ -12,6 +13,7 @@ use crate::model::id::{TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
+use crate::policy::Resource;
 use crate::scheduler::command::CommandLine;
 use crate::scheduler::{Rows, Submission};
 use crate::store::record::{WorkKind, WorkRecord};
@@ -75,7 +77,7 @@ impl App {
         workflow: Workflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
-        let resources = self.guarded.open(&context.permit(workflow.id)?);
+        let resources = self.guarded.open(&self.authorise(context, workflow.id, &Question::about(Resource::System))?);
         let verb = workflow.operation.as_str();
         let line = CommandLine::of(&resources.program, workflow.noun, verb, workflow.arguments());
         let task = Task {
@@ -153,6 +155,7 @@ pub(super) async fn submit_task(
         },
         rows: Rows::Workflow(Box::new(task)),
         remember: None,
+        also: Vec::new(),
     };
     idempotency::submit(resources, context, operation, key, submission).await.map(TaskId)
 }

@@ -133,13 +133,34 @@ fn read_key(path: &Path, since: Timestamp) -> Result<SigningKey, KeyError> {
     let failed = |source| failed(path, source);
     // Permissions are those of the file that is read, not of what stands under its name a moment later.
     let mut file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed { path: path.display().to_string(), mode });
-    }
+    check_private(path, &file)?;
     let mut pkcs8 = Vec::new();
     file.read_to_end(&mut pkcs8).map_err(failed)?;
     SigningKey::from_pkcs8(pkcs8, since).ok_or_else(|| KeyError::Damaged { path: path.display().to_string() })
+}
+
+fn check_private(path: &Path, file: &File) -> Result<(), KeyError> {
+    let mode = file.metadata().map_err(|source| failed(path, source))?.mode() & 0o7777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.display().to_string(), mode }) }
+}
+
+/// The secret that seals the audit trail, in `audit-key` of a data directory; made when there is none.
+///
+/// # Errors
+/// When it can't be used or made.
+pub fn audit_secret(data_dir: &Path) -> Result<[u8; 32], KeyError> {
+    let path = data_dir.join("audit-key");
+    let failed = |source| KeyError::File { path: path.display().to_string(), source };
+    if !fs::exists(&path).map_err(failed)? {
+        let mut secret = [0; 32];
+        aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoRandomness)?;
+        write_secret(&path, &secret).map_err(failed)?;
+    }
+    let mut file = File::open(&path).map_err(failed)?;
+    check_private(&path, &file)?;
+    let mut secret = Vec::new();
+    file.read_to_end(&mut secret).map_err(failed)?;
+    secret.try_into().map_err(|_| KeyError::Damaged { path: path.display().to_string() })
 }
 
 /// Writes a file that only its owner can read, whole or not at all; an existing one is replaced.

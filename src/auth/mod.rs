@@ -1,8 +1,7 @@
 //! What proves who somebody is: passwords, second factors, signing keys, tokens, sessions. Functions on data they are given.
 //!
 //! Owns argon2, the signing algorithm and the JWT library. Knows no store, no HTTP and no clock; users, their roles and
-//! sessions come in as records and go out as records, and no file but those of the keys ([`key_files`]). What a user may do
-//! is decided in one place, [`permit`].
+//! sessions come in as records and go out as records, and no file but those of the keys ([`key_files`]).
 
 pub mod api_token;
 pub mod backup;
@@ -10,7 +9,6 @@ pub mod key_files;
 pub mod keys;
 pub mod lockout;
 pub mod password;
-pub mod permit;
 pub mod rules;
 pub mod secret;
 pub mod session;

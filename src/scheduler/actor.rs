@@ -78,10 +78,8 @@ impl Actor {
         let now = self.clock.now();
         match request {
             Request::Submit(submission, reply) => self.driver.submit(*submission, reply, now),
-            Request::Cancel { work, operation, rollback, reply } => {
-                self.driver.cancel(work, operation, rollback, reply, now);
-            }
-            Request::Retry { work, reply } => self.driver.retry(work, self.store.reads(), reply, now),
+            Request::Cancel { wanted, also, reply } => self.driver.cancel(wanted, also, reply, now),
+            Request::Retry { work, also, reply } => self.driver.retry(work, also, self.store.reads(), reply, now),
             Request::Drain { cancel, reply } => self.driver.drain(cancel, reply, now),
         }
     }

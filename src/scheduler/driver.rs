@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::outbox::{Group, Reply, Stalled};
 use super::report::{Happening, Told};
 use super::rows::{LiveRows, NewTask};
-use super::{Config, Rows, ScheduleError, Submission, command, recover};
+use super::{Cancel, Config, Rows, ScheduleError, Submission, command, recover};
 use crate::engine::react::{NotNow, react};
 use crate::engine::{Attempt, Command, Direction, Engine, Event, Inputs, Outcome, Step, retry};
 use crate::exec::wire::Request;
@@ -102,7 +102,7 @@ impl Driver {
             let _ = reply.send(Err(reason));
             return;
         }
-        let Submission { id, work, rows, remember } = submission;
+        let Submission { id, work, rows, remember, also } = submission;
         let shape = recover::shape(&work);
         let only_task = matches!(rows, Rows::Workflow(_)).then_some(TaskId(id.0));
         let mut new_task = || only_task.unwrap_or_else(|| TaskId((self.ids)()));
@@ -111,6 +111,7 @@ impl Driver {
             vec![Change::PutWork(id, Box::new(work.clone())), Change::PutLive(id, LiveRecord { epoch: self.epoch })];
         let preconditions = remember.iter().map(|(key, _)| Precondition::KeyUnused(key.clone())).collect();
         changes.extend(remember.map(|(key, remembered)| Change::Remember(key, remembered)));
+        changes.extend(also);
         let others = self.rows.take_changes();
         self.group.changes.extend(others);
         match rows {
@@ -125,20 +126,27 @@ impl Driver {
         self.effects.push(Effect::Commit(ticket, Transaction { preconditions, changes }));
     }
 
-    /// Asks for the end of work, or of one of its operations.
-    pub fn cancel(&mut self, work: WorkId, operation: Option<u32>, rollback: bool, reply: Reply, now: Timestamp) {
+    /// Asks for the end of work, or of one of its operations; `also` is written with that.
+    pub fn cancel(&mut self, wanted: Cancel, also: Vec<Change>, reply: Reply, now: Timestamp) {
+        let Cancel { work, operation, rollback } = wanted;
         let stalled = self.stalled.as_ref().map(|stalled| ScheduleError::Unavailable(stalled.why.clone()));
         let told = stalled.map_or_else(|| self.tell(work, &Command::Cancel { operation, rollback }, now), Err);
         match told {
-            Ok(()) => self.group.after.replies.push(reply),
+            Ok(()) => self.answer_with(also, reply),
             Err(reason) => _ = reply.send(Err(reason)),
         }
     }
 
-    /// Goes on with ended work from what failed; `reads` is where it is found.
-    pub fn retry(&mut self, work: WorkId, reads: &dyn Backend, reply: Reply, now: Timestamp) {
+    /// Writes this with what was just noted, and answers then.
+    fn answer_with(&mut self, also: Vec<Change>, reply: Reply) {
+        self.group.changes.extend(also);
+        self.group.after.replies.push(reply);
+    }
+
+    /// Goes on with ended work from what failed; `reads` is where it is found, and `also` is written with that.
+    pub fn retry(&mut self, work: WorkId, also: Vec<Change>, reads: &dyn Backend, reply: Reply, now: Timestamp) {
         match self.take_up_again(work, reads, now) {
-            Ok(()) => self.group.after.replies.push(reply),
+            Ok(()) => self.answer_with(also, reply),
             Err(reason) => _ = reply.send(Err(reason)),
         }
     }

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::engine::react::NotNow;
 use crate::exec::{Clock, ExecError, Executor, Places};
 use crate::model::id::WorkId;
-use crate::store::{Refused, Store, StoreError};
+use crate::store::{Change, Refused, Store, StoreError};
 
 pub use submission::{Rows, Submission};
 
@@ -83,10 +83,21 @@ pub enum StartError {
     Unwritable(String),
 }
 
+/// What is to be ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Cancel {
+    /// The work.
+    pub work: WorkId,
+    /// One of its operations, or all of it.
+    pub operation: Option<u32>,
+    /// Whether what it has done is undone.
+    pub rollback: bool,
+}
+
 pub(crate) enum Request {
     Submit(Box<Submission>, oneshot::Sender<Result<(), ScheduleError>>),
-    Cancel { work: WorkId, operation: Option<u32>, rollback: bool, reply: oneshot::Sender<Result<(), ScheduleError>> },
-    Retry { work: WorkId, reply: oneshot::Sender<Result<(), ScheduleError>> },
+    Cancel { wanted: Cancel, also: Vec<Change>, reply: oneshot::Sender<Result<(), ScheduleError>> },
+    Retry { work: WorkId, also: Vec<Change>, reply: oneshot::Sender<Result<(), ScheduleError>> },
     Drain { cancel: bool, reply: oneshot::Sender<()> },
 }
 
@@ -123,20 +134,20 @@ impl Scheduler {
         self.ask(|reply| Request::Submit(Box::new(submission), reply)).await
     }
 
-    /// Asks for the end of work, or of one of its operations; the request is on disk when this returns.
+    /// Asks for the end of work, or of one of its operations; the request is on disk when this returns, and `also` with it.
     ///
     /// # Errors
-    /// When the work has ended or is being rolled back.
-    pub async fn cancel(&self, work: WorkId, operation: Option<u32>, rollback: bool) -> Result<(), ScheduleError> {
-        self.ask(|reply| Request::Cancel { work, operation, rollback, reply }).await
+    /// When the work has ended or is being rolled back; then nothing is written.
+    pub async fn cancel(&self, wanted: Cancel, also: Vec<Change>) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::Cancel { wanted, also, reply }).await
     }
 
-    /// Goes on with ended work from what failed.
+    /// Goes on with ended work from what failed; that is on disk when this returns, and `also` with it.
     ///
     /// # Errors
-    /// When it hasn't ended, or nothing of it failed.
-    pub async fn retry(&self, work: WorkId) -> Result<(), ScheduleError> {
-        self.ask(|reply| Request::Retry { work, reply }).await
+    /// When it hasn't ended, or nothing of it failed; then nothing is written.
+    pub async fn retry(&self, work: WorkId, also: Vec<Change>) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::Retry { work, also, reply }).await
     }
 
     /// Starts nothing more, and returns once nothing runs and the supervisor, which was let go, is gone. With `cancel`, what runs is

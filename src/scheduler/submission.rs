@@ -5,6 +5,7 @@ use crate::model::id::{BatchId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
+use crate::store::Change;
 use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkKind, WorkRecord};
 
 /// New work, as it is to be accepted.
@@ -18,6 +19,8 @@ pub struct Submission {
     pub rows: Rows,
     /// The idempotency key it came with.
     pub remember: Option<(String, Remembered)>,
+    /// Changes that happen with its acceptance, or not at all.
+    pub also: Vec<Change>,
 }
 
 /// How work is shown.
@@ -60,6 +63,7 @@ impl Submission {
             work: WorkRecord { kind: WorkKind::Batch { spec }, submitted_by, created_at: at },
             rows: Rows::Batch(Box::new(batch), operations),
             remember: None,
+            also: Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::change::{Refused, Transaction};
 use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
+use crate::audit::{Head, Sealed};
 use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
@@ -83,6 +84,10 @@ pub trait Backend: Send + Sync + 'static {
     fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
     /// The sessions of a user.
     fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
+    /// Entries of the audit trail after the one with this sequence, in order, at most `limit`.
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError>;
+    /// Where the audit trail ends.
+    fn audit_head(&self) -> Result<Head, StoreError>;
     /// A fact about the daemon itself, by name.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }

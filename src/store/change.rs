@@ -1,6 +1,7 @@
 //! Transactions: what is written, and what it relies on.
 
 use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use crate::audit::Event;
 use crate::model::id::{SessionId, WorkId};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -52,6 +53,8 @@ pub enum Change {
     RemoveSession(SessionId),
     /// A fact about the daemon itself.
     PutMeta(String, Vec<u8>),
+    /// An event for the audit trail; its place in the chain is given by the store.
+    Audit(Box<Event>),
 }
 
 /// What a transaction relies on.

@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::audit;
+
 pub use backend::{Backend, StoreError};
 pub use change::{Change, Precondition, Refused, Transaction};
 pub use redb_backend::RedbBackend;
@@ -46,12 +48,12 @@ pub enum CommitError {
 }
 
 impl Store {
-    /// Opens the store in `directory`, or makes it; `cache_bytes` bounds its memory.
+    /// Opens the store in `directory`, or makes it; `cache_bytes` bounds its memory, `audit_key` seals the audit trail.
     ///
     /// # Errors
     /// When another process has it, its format is newer than this program, or the disk refuses.
-    pub fn open(directory: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        Self::over(Arc::new(RedbBackend::open(&directory.join("prov.redb"), cache_bytes)?))
+    pub fn open(directory: &Path, cache_bytes: usize, audit_key: audit::Key) -> Result<Self, StoreError> {
+        Self::over(Arc::new(RedbBackend::open(&directory.join("prov.redb"), cache_bytes, audit_key)?))
     }
 
     /// An empty store in memory, for tests.
@@ -59,7 +61,7 @@ impl Store {
     /// # Errors
     /// When it can't be set up.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::over(Arc::new(RedbBackend::in_memory()?))
+        Self::over(Arc::new(RedbBackend::in_memory(audit::Key::from_bytes(1, [0; 32]))?))
     }
 
     /// A store over any backend.

@@ -14,6 +14,7 @@ use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remem
 use super::{index, tables};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
+use crate::audit::{self, Head, Sealed};
 use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
@@ -37,6 +38,8 @@ const HEADER_BYTES: usize = 5;
 /// redb in a file or in memory.
 pub struct RedbBackend {
     file: File,
+    /// Seals the audit trail.
+    audit_key: audit::Key,
     written: Mutex<Written>,
 }
 
@@ -56,20 +59,20 @@ fn failed<E: std::fmt::Display>(attempt: &'static str) -> impl FnOnce(E) -> Stor
 
 impl RedbBackend {
     /// Opens the file, or makes it.
-    pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        Self::prepare(File::open(path, cache_bytes, check_format)?)
+    pub(super) fn open(path: &Path, cache_bytes: usize, audit_key: audit::Key) -> Result<Self, StoreError> {
+        Self::prepare(File::open(path, cache_bytes, check_format)?, audit_key)
     }
 
     /// An empty store in memory.
-    pub(super) fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(File::in_memory()?)
+    pub(super) fn in_memory(audit_key: audit::Key) -> Result<Self, StoreError> {
+        Self::prepare(File::in_memory()?, audit_key)
     }
 
     /// Checks the format and makes every table, so that no read meets one that no write made.
-    fn prepare(file: File) -> Result<Self, StoreError> {
+    fn prepare(file: File, audit_key: audit::Key) -> Result<Self, StoreError> {
         file.write(check_format)?;
         let written = Mutex::new(Written { commits: commits(&file)?, doubtful: None });
-        Ok(Self { file, written })
+        Ok(Self { file, audit_key, written })
     }
 
     /// Settles whether a commit that failed is on disk all the same; those of its transactions that are sent again then
@@ -182,6 +185,7 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     }
     transaction.open_table(tables::SEQUENCE).map_err(failed("make a table"))?;
     transaction.open_table(tables::COUNTS).map_err(failed("make a table"))?;
+    transaction.open_table(tables::AUDIT).map_err(failed("make a table"))?;
     Ok(())
 }
 
@@ -214,7 +218,8 @@ impl Backend for RedbBackend {
             return Ok(transactions.iter().map(|_| Ok(())).collect());
         }
         let (number, mut verdicts) = (written.commits + 1, Vec::with_capacity(transactions.len()));
-        let applied = self.file.write(|database| apply::apply(database, transactions, number, &mut verdicts));
+        let applied =
+            self.file.write(|database| apply::apply(database, transactions, number, &self.audit_key, &mut verdicts));
         match applied {
             Ok(()) => written.commits = number,
             Err(error @ StoreError::Failed { .. }) => {
@@ -312,6 +317,21 @@ impl Backend for RedbBackend {
             found.extend(one_of(&transaction, tables::SESSIONS, "session", session)?);
         }
         Ok(found)
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+        let transaction = self.begin()?;
+        let table = transaction.open_table(tables::AUDIT).map_err(failed("open a table"))?;
+        let entries = table.range(after.saturating_add(1)..).map_err(failed("read"))?.take(limit);
+        let sealed = entries.map(|entry| {
+            let (sequence, value) = entry.map_err(failed("read"))?;
+            decode("audit", &sequence.value().to_be_bytes(), value.value())
+        });
+        sealed.collect()
+    }
+
+    fn audit_head(&self) -> Result<Head, StoreError> {
+        apply::head_of(self.meta(apply::AUDIT_HEAD)?.as_deref())
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

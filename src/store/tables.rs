@@ -6,7 +6,8 @@ use redb::TableDefinition;
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Keys = TableDefinition<'static, &'static [u8], ()>;
 
-/// name → bytes: `format` (u32, big-endian), `commits` and `epoch` (u64, big-endian)
+/// name → bytes: `format` (u32, big-endian), `commits` and `epoch` (u64, big-endian),
+/// `audit_head` (`audit::Head`, JSON)
 pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta_v1");
 /// work id → `WorkRecord`
 pub(super) const WORKS: Bytes = TableDefinition::new("works_v1");
@@ -26,6 +27,8 @@ pub(super) const OPERATIONS: Bytes = TableDefinition::new("operations_v1");
 pub(super) const INDEX: Keys = TableDefinition::new("index_v1");
 /// an index's prefix → how many keys it has
 pub(super) const COUNTS: TableDefinition<'static, &'static [u8], u64> = TableDefinition::new("counts_v1");
+/// sequence → `audit::Sealed`
+pub(super) const AUDIT: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("audit_v1");
 /// idempotency key → `Remembered`
 pub(super) const REMEMBERED: Bytes = TableDefinition::new("remembered_v1");
 /// time (i64 milliseconds, big-endian) + idempotency key

@@ -137,7 +137,7 @@ fn what_was_relied_on_must_hold_and_else_nothing_is_written() {
 }
 
 fn open(directory: &Path) -> Result<Store, StoreError> {
-    Store::open(directory, CACHE_BYTES)
+    Store::open(directory, CACHE_BYTES, crate::audit::Key::from_bytes(1, [0; 32]))
 }
 
 /// A directory with a store in it, and the store's bytes.

@@ -53,7 +53,7 @@ fn forget_others(count: usize) {
 }
 
 async fn fill(directory: &Path, count: usize) {
-    let store = Store::open(directory, CACHE_BYTES).unwrap();
+    let store = Store::open(directory, CACHE_BYTES, prov::audit::Key::from_bytes(1, [0; 32])).unwrap();
     let mut n = 0;
     while n < count {
         let end = count.min(n + A_COMMIT);

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
+use prov::audit::{Head, Sealed};
 use prov::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
 use prov::model::status::BatchStatus;
 use prov::model::task::Task;
@@ -121,6 +122,14 @@ impl Backend for FakeStore {
 
     fn user_by_name(&self, _: &str) -> Result<Option<UserRecord>, StoreError> {
         Ok(None)
+    }
+
+    fn audit(&self, _: u64, _: usize) -> Result<Vec<Sealed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn audit_head(&self) -> Result<Head, StoreError> {
+        Ok(Head::START)
     }
 
     fn has_users(&self) -> Result<bool, StoreError> {

@@ -15,6 +15,7 @@ use prov::model::batch::BatchSpec;
 use prov::model::id::{BatchId, WorkId};
 use prov::model::status::{BatchStatus, OperationStatus};
 use prov::model::time::Timestamp;
+use prov::scheduler::Cancel;
 use prov::scheduler::command::Program;
 use prov::scheduler::driver::{Driver, Effect, Ticket};
 use prov::scheduler::recover::Before;
@@ -346,12 +347,14 @@ impl World {
         let (reply, answer) = oneshot::channel();
         let asked = match pick % 8 {
             0 | 1 => {
-                self.driver.cancel(id, None, pick.is_multiple_of(2), reply, self.now);
+                let wanted = Cancel { work: id, operation: None, rollback: pick.is_multiple_of(2) };
+                self.driver.cancel(wanted, Vec::new(), reply, self.now);
                 Asked::Cancel(index)
             }
             2 | 3 => {
                 let operation = u32::try_from(pick / 32 % self.batches[index].spec.operations.len()).unwrap();
-                self.driver.cancel(id, Some(operation), false, reply, self.now);
+                let wanted = Cancel { work: id, operation: Some(operation), rollback: false };
+                self.driver.cancel(wanted, Vec::new(), reply, self.now);
                 Asked::CancelOperation
             }
             4 if pick.is_multiple_of(3) && self.draining.is_none() => {
@@ -362,7 +365,7 @@ impl World {
                 return;
             }
             _ => {
-                self.driver.retry(id, &self.store, reply, self.now);
+                self.driver.retry(id, Vec::new(), &self.store, reply, self.now);
                 Asked::Retry(index)
             }
         };
@@ -477,7 +480,7 @@ impl World {
                     continue;
                 }
                 let (reply, answer) = oneshot::channel();
-                self.driver.retry(WorkId::from(id), &self.store, reply, self.now);
+                self.driver.retry(WorkId::from(id), Vec::new(), &self.store, reply, self.now);
                 self.asked.push((Asked::Retry(index), answer));
             }
             self.settle_for_good()?;

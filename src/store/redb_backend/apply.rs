@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::lazy::Lazy;
 use super::{HEADER_BYTES, RECORD_VERSION, decode, failed};
+use crate::audit::{self, Chain, Event, Head};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -18,6 +19,18 @@ use crate::store::tables;
 
 /// The name of the number of the last commit among the store's facts.
 pub(super) const COMMITS: &str = "commits";
+/// The name of the audit trail's end among them.
+pub(super) const AUDIT_HEAD: &str = "audit_head";
+
+/// Where the audit trail ends, as it is stored.
+pub(super) fn head_of(stored: Option<&[u8]>) -> Result<Head, StoreError> {
+    let damaged = |error: serde_json::Error| StoreError::Damaged {
+        kind: "audit",
+        key: "head".to_owned(),
+        cause: error.to_string(),
+    };
+    stored.map_or(Ok(Head::START), |json| serde_json::from_slice(json).map_err(damaged))
+}
 
 /// Applies the transactions and commits them together, as the commit of this number. The verdicts are known before the
 /// commit is, and hold if it turns out to have happened.
@@ -25,6 +38,7 @@ pub(super) fn apply(
     database: &Database,
     transactions: &[Transaction],
     number: u64,
+    audit_key: &audit::Key,
     verdicts: &mut Vec<Result<(), Refused>>,
 ) -> Result<(), StoreError> {
     let mut write = database.begin_write().map_err(failed("begin a transaction"))?;
@@ -33,7 +47,7 @@ pub(super) fn apply(
     // of a millisecond a commit, and nothing where many share one.
     write.set_quick_repair(true);
     {
-        let mut tables = Tables::of(&write);
+        let mut tables = Tables::of(&write, audit_key);
         for transaction in transactions {
             let verdict = tables.check(&transaction.preconditions)?;
             if verdict.is_ok() {
@@ -44,6 +58,7 @@ pub(super) fn apply(
             verdicts.push(verdict);
         }
         tables.write_counts()?;
+        tables.write_head()?;
         tables.meta.get()?.insert(COMMITS, &number.to_be_bytes()[..]).map_err(failed("write"))?;
     }
     write.commit().map_err(failed("commit"))
@@ -67,6 +82,10 @@ struct Tables<'t> {
     index: KeysTable<'t>,
     counts: Lazy<'t, &'static [u8], u64>,
     counted: HashMap<Prefix, i64>,
+    audit: Lazy<'t, u64, &'static [u8]>,
+    audit_key: &'t audit::Key,
+    /// Known once the first event was sealed.
+    chain: Option<Chain<'t>>,
     remembered: BytesTable<'t>,
     remembered_at: KeysTable<'t>,
     users: BytesTable<'t>,
@@ -77,7 +96,7 @@ struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    fn of(write: &'t WriteTransaction) -> Self {
+    fn of(write: &'t WriteTransaction, audit_key: &'t audit::Key) -> Self {
         let (bytes, keys) = (|table| Lazy::new(write, table), |table| Lazy::new(write, table));
         Self {
             meta: Lazy::new(write, tables::META),
@@ -92,6 +111,9 @@ impl<'t> Tables<'t> {
             index: keys(tables::INDEX),
             counts: Lazy::new(write, tables::COUNTS),
             counted: HashMap::new(),
+            audit: Lazy::new(write, tables::AUDIT),
+            audit_key,
+            chain: None,
             remembered: bytes(tables::REMEMBERED),
             remembered_at: keys(tables::REMEMBERED_AT),
             users: bytes(tables::USERS),
@@ -153,6 +175,7 @@ impl<'t> Tables<'t> {
                 put(self.sessions.get()?, &session.id.bytes(), &**session, &mut self.buffer)
             }
             Change::RemoveSession(id) => self.remove_session(id.bytes()),
+            Change::Audit(event) => self.seal(event),
             Change::PutMeta(name, value) => {
                 self.meta.get()?.insert(name.as_str(), &value[..]).map_err(failed("write"))?;
                 Ok(())
@@ -166,6 +189,27 @@ impl<'t> Tables<'t> {
         self.sequence.get()?.insert(sequence, &work[..]).map_err(failed("write"))?;
         let key = [&work[..], &sequence.to_be_bytes()[..]].concat();
         put(self.events.get()?, &key, event, &mut self.buffer)
+    }
+
+    /// Makes the event the next entry of the audit trail.
+    fn seal(&mut self, event: &Event) -> Result<(), StoreError> {
+        if self.chain.is_none() {
+            let head = self.meta.get()?.get(AUDIT_HEAD).map_err(failed("read the head of the audit trail"))?;
+            let head = head_of(head.as_ref().map(|stored| stored.value()))?;
+            self.chain = Some(Chain::new(self.audit_key, head).map_err(failed("go on with the audit trail"))?);
+        }
+        let Some(chain) = &mut self.chain else { return Ok(()) };
+        let sealed = chain.seal(event.clone());
+        let record = encode(&sealed, &mut self.buffer)?;
+        self.audit.get()?.insert(chain.head().sequence, record).map_err(failed("write"))?;
+        Ok(())
+    }
+
+    fn write_head(&mut self) -> Result<(), StoreError> {
+        let Some(chain) = &self.chain else { return Ok(()) };
+        let head = serde_json::to_vec(&chain.head()).map_err(failed("encode the head of the audit trail"))?;
+        self.meta.get()?.insert(AUDIT_HEAD, &head[..]).map_err(failed("write"))?;
+        Ok(())
     }
 
     /// The next place in the order of all events.
@@ -273,13 +317,18 @@ fn put<T: Serialize>(
     record: &T,
     buffer: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
+    table.insert(key, encode(record, buffer)?).map_err(failed("write"))?;
+    Ok(())
+}
+
+/// The record as it is stored, in the buffer.
+fn encode<'b, T: Serialize>(record: &T, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], StoreError> {
     buffer.clear();
     buffer.extend_from_slice(&[RECORD_VERSION, 0, 0, 0, 0]);
     serde_json::to_writer(&mut *buffer, record).map_err(failed("encode a record"))?;
     let checksum = crc32fast::hash(&buffer[HEADER_BYTES..]);
     buffer[1..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
-    table.insert(key, &buffer[..]).map_err(failed("write"))?;
-    Ok(())
+    Ok(buffer)
 }
 
 fn remove(table: &mut Table<'_, &'static [u8], &'static [u8]>, key: &[u8]) -> Result<(), StoreError> {

@@ -93,7 +93,7 @@ impl Medium for Disk {
 fn store(disk: &Disk) -> Result<RedbBackend, StoreError> {
     let database = disk.open()?;
     check_format(&database)?;
-    RedbBackend::prepare(File::over(database, Some(Box::new(disk.clone()))))
+    RedbBackend::prepare(File::over(database, Some(Box::new(disk.clone()))), crate::audit::Key::from_bytes(1, [0; 32]))
 }
 
 fn work(n: u128) -> WorkId {
