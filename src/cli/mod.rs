@@ -22,6 +22,7 @@ mod infra;
 mod init;
 mod login;
 mod own_daemon;
+mod policy;
 pub mod printer;
 mod processes;
 mod progress;
@@ -126,6 +127,9 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// Policies: who may do what
+    #[command(visible_alias = "policies")]
+    Policy(policy::Args),
     /// Find out what this host and account can do for servers
     Doctor,
     /// Find out whether prov keeps its promises on this host
@@ -175,6 +179,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),
+        Command::Policy(args) => policy::run(args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod health;
+mod policies;
 
 use std::sync::Arc;
 
@@ -18,6 +19,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/login", post(auth::auth_login))
         .route("/auth/refresh", post(auth::auth_refresh))
         .route("/auth/logout", post(auth::auth_logout))
-        .route("/auth/verify", get(auth::auth_verify));
+        .route("/auth/verify", get(auth::auth_verify))
+        .route("/policies", get(policies::policy_list).post(policies::policy_create))
+        .route("/policies/validate", post(policies::policy_validate))
+        .route("/policies/evaluate", post(policies::policy_evaluate))
+        .route("/policies/{id}", get(policies::policy_get).put(policies::policy_update).delete(policies::policy_delete))
+        .route("/policies/{id}/versions", get(policies::policy_versions))
+        .route("/policies/{id}/rollback", post(policies::policy_rollback));
     super::around(routes, app)
 }
