@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Keys, Limits, Parts};
+use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, PolicyStartError};
 use crate::audit;
 use crate::auth::key_files::{KeyError, audit_secret};
 use crate::config::{Daemon, DrainAction};
@@ -75,6 +75,9 @@ pub enum DaemonError {
     /// The administrator can't be made.
     #[error("can't make the administrator")]
     Bootstrap(#[from] BootstrapError),
+    /// The policies can't be had.
+    #[error("can't put the policies into force")]
+    Policies(#[from] PolicyStartError),
     /// Work from before can't be taken up.
     #[error("can't start the scheduler")]
     Start(#[from] StartError),
@@ -153,6 +156,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
         eprintln!("prov: first start: the password of the user admin is in {}", path.display());
     }
+    let policies = app::policies(&store, clock.now()).await?;
     let program = program(&config)?;
     let places = places(&config, &data_dir);
     let scheduling = Config {
@@ -175,6 +179,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
         limits,
         audit_key: audit_key(&data_dir)?,
         audit_retention_days: config.audit_retention_days,
+        policies,
     };
     let app = Arc::new(App::new(parts));
     tokio::spawn(tidy(Arc::clone(&app)));

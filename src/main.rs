@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use prov::provision::describe;
 use prov::provision::provider::local;
 use prov::provision::settings::evaluator;
 use prov::provision::tiny;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
 fn internal(name: &OsString, rest: &[OsString]) -> ExitCode {
     match (name.to_str(), rest) {
         (Some(evaluator::SUBCOMMAND), rest) => evaluator::run(rest),
+        (Some(describe::SUBCOMMAND), rest) => describe::run(rest),
         (Some(word @ (local::init::SUBCOMMAND | local::exec::SUBCOMMAND)), rest) => local::internal(word, rest),
         (Some(word @ (tiny::HTTP | tiny::KV)), rest) => tiny::run(word, rest),
         (Some("supervisor"), [directory, logs, limit]) => {

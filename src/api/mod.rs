@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod json;
 pub mod list;
 pub mod operations;
+pub mod policy;
 pub mod read;
 pub mod task;
 pub mod workflow;

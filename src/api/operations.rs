@@ -99,6 +99,16 @@ pub const TABLE: &[Row] = &[
     row("audit_verify", ControlCenter, "GET", "/audit/verify", Action("audit_read")).with_query(),
     row("audit_checkpoint_get", ControlCenter, "GET", "/audit/checkpoints", Action("audit_read")),
     row("audit_checkpoint_create", ControlCenter, "POST", "/audit/checkpoints", Action("audit_read")),
+    row("policy_list", ControlCenter, "GET", "/policies", Action("policy_read")).with_query(),
+    row("policy_create", ControlCenter, "POST", "/policies", Action("policy_manage")),
+    row("policy_get", ControlCenter, "GET", "/policies/{id}", Action("policy_read")),
+    row("policy_update", ControlCenter, "PUT", "/policies/{id}", Action("policy_manage")),
+    row("policy_delete", ControlCenter, "DELETE", "/policies/{id}", Action("policy_manage")),
+    row("policy_versions", ControlCenter, "GET", "/policies/{id}/versions", Action("policy_read")),
+    row("policy_rollback", ControlCenter, "POST", "/policies/{id}/rollback", Action("policy_manage")),
+    row("policy_validate", ControlCenter, "POST", "/policies/validate", Action("policy_read")),
+    // Everybody may ask about themselves; about others it takes `policy_read`.
+    row("policy_evaluate", ControlCenter, "POST", "/policies/evaluate", Authenticated),
 ];
 
 /// The row that is served at a path of the table.

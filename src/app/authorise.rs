@@ -1,39 +1,28 @@
 //! May they? The one place that asks the policies.
+//!
+//! A question about a task or a batch has two parts. Whoever may not read it is told that it isn't there: see
+//! [`super::subject`]. Whoever may read it and not do what they want is told what they lack. What of a list somebody may see
+//! is in [`super::visible`].
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::App;
 use super::context::{Context, Permit};
 use super::error::Error;
+use super::in_force::Set;
 use super::trail;
 use crate::api::actions::Action;
 use crate::api::operations::{self, Access};
 use crate::audit::Event;
-use crate::policy::{Circumstances, Policies, PolicyText, Request, Resource, Subject, shipped};
+use crate::model::time::Timestamp;
+use crate::model::user::Role;
+use crate::policy::{Circumstances, Decision, Request, Resource, Subject, WhyNot};
 use crate::store::{Change, Transaction};
 
-/// The policies in force; exchanged as a whole.
-pub(super) struct InForce(RwLock<Arc<Policies>>);
-
-impl InForce {
-    /// The policies that ship.
-    pub(super) fn shipped() -> Self {
-        let texts = shipped().iter().map(|shipped| PolicyText {
-            id: crate::model::id::PolicyId(uuid::Uuid::nil()),
-            name: &shipped.name,
-            content: shipped.content,
-            enabled: shipped.enabled,
-        });
-        let policies = Policies::compile(texts).expect("what ships compiles: tests compile it");
-        Self(RwLock::new(Arc::new(policies)))
-    }
-
-    pub(super) fn get(&self) -> Arc<Policies> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// What is asked for beside who asks.
+#[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
     /// What it is done to.
     pub(super) resource: Resource<'a>,
@@ -52,49 +41,138 @@ impl<'a> Question<'a> {
     }
 }
 
+/// Somebody who asks, at one moment, of the policies then in force: owned, so that it can go where a list is read.
+#[derive(Clone)]
+pub(super) struct Asker {
+    set: Arc<Set>,
+    username: String,
+    roles: Vec<Role>,
+    mfa: bool,
+    address: IpAddr,
+    time: Timestamp,
+}
+
+impl Asker {
+    fn request<'a>(&'a self, action: Action, question: &Question<'a>) -> Request<'a> {
+        let subject = Subject { username: &self.username, email: "", roles: &self.roles, mfa_enrolled: self.mfa };
+        let circumstances = Circumstances {
+            mfa: self.mfa,
+            ip: self.address,
+            time: self.time,
+            check_mode: question.check_mode,
+            operation: question.operation,
+            providers: question.providers,
+        };
+        Request { subject, action, resource: question.resource, circumstances }
+    }
+
+    pub(super) fn decide<'a>(&'a self, action: Action, question: &Question<'a>) -> Decision {
+        self.set.policies.decide(&self.request(action, question))
+    }
+
+    /// Whether they may, and nothing else.
+    pub(super) fn may<'a>(&'a self, action: Action, resource: Resource<'a>) -> bool {
+        self.decide(action, &Question::about(resource)).allowed
+    }
+
+    /// Whether what they may read depends on more than the infra.
+    pub(super) fn looks_at_rows(&self) -> bool {
+        self.set.looks_at_rows
+    }
+}
+
+/// What was denied, to whom, and what would help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The operation.
+    pub operation: &'static str,
+    /// The policy action that it takes.
+    pub action: Action,
+    /// The infra that it is about, where it is about one.
+    pub infra: Option<String>,
+    /// The policies that forbid it; none when nothing permits it.
+    pub policies: Vec<String>,
+    /// What the caller lacks.
+    pub lacks: WhyNot,
+    /// The command that shows more.
+    pub hint: String,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "you may not {}", self.action)?;
+        if let Some(infra) = &self.infra {
+            write!(f, " on {infra}")?;
+        }
+        match self.policies.as_slice() {
+            [] => write!(f, ": {}", self.lacks),
+            policies => write!(f, ": {} (denied by {})", self.lacks, policies.join(", ")),
+        }
+    }
+}
+
 impl App {
+    /// The caller as somebody to ask the policies about, now.
+    pub(super) fn asker(&self, context: &Context) -> Asker {
+        Asker {
+            set: self.policies.get(),
+            username: context.username.clone(),
+            roles: context.roles.clone(),
+            mfa: context.mfa,
+            address: context.caller.address,
+            time: self.clock.now(),
+        }
+    }
+
     /// The right to carry out the operation called `id` in the table of operations on something.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] when the policies don't permit it, and for an id that isn't in the table.
+    /// [`Error::Forbidden`] when the policies don't permit it; an id that isn't in the table is a fault.
     pub(super) fn authorise(
         &self,
         context: &Context,
         id: &'static str,
         question: &Question<'_>,
     ) -> Result<Permit, Error> {
-        let action = match operations::find(id).map(|row| row.access) {
-            Some(Access::Public | Access::Authenticated) => return Ok(Permit { policies: Vec::new() }),
-            Some(Access::Action(action)) => action.parse::<Action>().ok(),
-            None => None,
-        };
-        let action = action.ok_or(Error::Forbidden { operation: id })?;
-        let request = Request {
-            subject: Subject {
-                username: &context.username,
-                email: "",
-                roles: &context.roles,
-                mfa_enrolled: context.mfa,
-            },
-            action,
-            resource: question.resource,
-            circumstances: Circumstances {
-                mfa: context.mfa,
-                ip: context.caller.address,
-                time: self.clock.now(),
-                check_mode: question.check_mode,
-                operation: question.operation,
-                providers: question.providers,
-            },
-        };
-        let decision = self.policies.get().decide(&request);
+        match operations::find(id).map(|row| row.access) {
+            Some(Access::Public | Access::Authenticated) => Ok(Permit { policies: Vec::new() }),
+            Some(Access::Action(word)) => {
+                let action = word.parse().map_err(|error| Error::Internal(Box::new(error)))?;
+                self.authorise_action(context, id, action, question)
+            }
+            None => Err(Error::Internal(format!("there is no operation {id} to authorise").into())),
+        }
+    }
+
+    /// The right to an action that an operation takes beside its own.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when the policies don't permit it.
+    pub(super) fn authorise_action(
+        &self,
+        context: &Context,
+        operation: &'static str,
+        action: Action,
+        question: &Question<'_>,
+    ) -> Result<Permit, Error> {
+        let asker = self.asker(context);
+        let decision = asker.decide(action, question);
         if decision.allowed {
             return Ok(Permit { policies: decision.policies });
         }
         let (user, address, request_id) = (&context.username, context.caller.address, &context.caller.request_id);
-        tracing::info!(user, operation = id, %address, request_id, "denied");
-        self.refused(trail::denied(context, id, &question.resource, decision.policies, self.clock.now()));
-        Err(Error::Forbidden { operation: id })
+        tracing::info!(user, operation, %action, %address, request_id, "denied");
+        let policies = decision.policies.clone();
+        self.refused(trail::denied(context, operation, &question.resource, policies, self.clock.now()));
+        let infra = infra_of(&question.resource).map(str::to_owned);
+        Err(Error::Forbidden(Box::new(Denial {
+            hint: hint(user, action, infra.as_deref(), context.mfa, question.check_mode),
+            lacks: asker.set.policies.why_not(&asker.request(action, question)),
+            policies: decision.policies,
+            operation,
+            action,
+            infra,
+        })))
     }
 
     /// Writes a refusal into the audit trail. It is queued before whatever comes after it; nobody waits for the disk, so
@@ -115,4 +193,18 @@ impl App {
         }
         Ok(self.guarded.open(&Permit::own()).store.commit(Transaction::of(changes)).await?)
     }
+}
+
+fn infra_of<'a>(resource: &Resource<'a>) -> Option<&'a str> {
+    match resource {
+        Resource::Infra(infra) | Resource::Task { infra, .. } | Resource::Batch { infra, .. } => Some(infra.name),
+        Resource::System | Resource::User(_) | Resource::Policy(_) => None,
+    }
+}
+
+fn hint(user: &str, action: Action, infra: Option<&str>, mfa: bool, check: bool) -> String {
+    let infra = infra.map(|infra| format!(" --infra {infra}")).unwrap_or_default();
+    let flags = [(mfa, " --mfa"), (check, " --check")].into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag);
+    let flags: String = flags.collect();
+    format!("ask an administrator, or see `prov policy why --as {user} --action {action}{infra}{flags}`")
 }

@@ -8,17 +8,20 @@ use super::context::Context;
 use super::error::Error;
 use super::idempotency::{self, Claim, Idempotency};
 use super::{Answer, App, Executed, Resources, aside, logs, trail};
+use crate::api::actions::Action;
 use crate::api::batch::{BatchDraft, BatchPlan, BatchQuery, BatchSummary, BatchView};
 use crate::api::list::Listed;
 use crate::audit;
 use crate::model::id::{BatchId, WorkId};
+use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
-use crate::policy::Resource;
+use crate::policy::{Infra, Resource};
 use crate::scheduler::{Cancel, Submission};
 use check::Checked;
 
 mod check;
 mod plan;
+mod rights;
 mod rows;
 
 impl App {
@@ -32,7 +35,7 @@ impl App {
         draft: BatchDraft,
         key: Option<Idempotency>,
     ) -> Result<Answer<Executed>, Error> {
-        let permit = self.authorise(context, "batch_execute", &Question::about(Resource::System))?;
+        let permit = self.may_run(context, "batch_execute", draft.request.as_ref()).await?;
         let resources = self.guarded.open(&permit);
         let workspace = resources.workspace.clone();
         let Checked { request, warnings } = aside(move || check::check(draft, &workspace)).await??;
@@ -63,8 +66,8 @@ impl App {
     /// # Errors
     /// When its graph doesn't hold together, with every problem.
     pub async fn batch_validate(&self, context: &Context, draft: BatchDraft) -> Result<Answer<BatchPlan>, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "batch_validate", &Question::about(Resource::System))?);
+        let permit = self.may_run(context, "batch_validate", draft.request.as_ref()).await?;
+        let resources = self.guarded.open(&permit);
         let (workspace, program) = (resources.workspace.clone(), resources.program.clone());
         let planned = aside(move || {
             let Checked { request, warnings } = check::check(draft, &workspace)?;
@@ -80,8 +83,14 @@ impl App {
     pub async fn batch_list(&self, context: &Context, query: BatchQuery) -> Result<Listed<BatchSummary>, Error> {
         let resources =
             self.guarded.open(&self.authorise(context, "batch_list", &Question::about(Resource::System))?);
-        let Listed { items, total, next_after } =
-            resources.store.read(move |reads| reads.batches(query.status, query.page)).await?;
+        let BatchQuery { status, page } = query;
+        let infras = resources.store.read(crate::store::Backend::batch_infras).await?;
+        let visible = self.visible(context, Action::BatchRead, infras, any).await?;
+        let listed = resources.store.read(move |reads| {
+            let within = |infras: &[Name]| reads.batches_within(infras, status, page);
+            visible.page(page, |page| reads.batches(status, page), within, |batch| batch.id.0)
+        });
+        let Listed { items, total, next_after } = listed.await?;
         Ok(Listed { items: items.into_iter().map(rows::summary).collect(), total, next_after })
     }
 
@@ -90,7 +99,8 @@ impl App {
     /// # Errors
     /// When there is none of that id.
     pub async fn batch_get(&self, context: &Context, id: BatchId) -> Result<Answer<BatchView>, Error> {
-        let resources = self.guarded.open(&self.authorise(context, "batch_get", &Question::about(Resource::System))?);
+        let seen = self.see_batch(context, id).await?;
+        let resources = self.guarded.open(&self.authorise(context, "batch_get", &seen.question())?);
         find(resources, id).await
     }
 
@@ -104,7 +114,10 @@ impl App {
         id: BatchId,
         rollback: bool,
     ) -> Result<Answer<BatchView>, Error> {
-        let permit = self.authorise(context, "batch_cancel", &Question::about(Resource::System))?;
+        let seen = self.see_batch(context, id).await?;
+        // To undo is to delete what was made.
+        let question = Question { operation: rollback.then_some("delete"), ..seen.question() };
+        let permit = self.authorise(context, "batch_cancel", &question)?;
         let resources = self.guarded.open(&permit);
         let batch = find(resources, id).await?.data.summary;
         if batch.status.is_terminal() {
@@ -132,7 +145,8 @@ impl App {
         id: BatchId,
         key: Option<Idempotency>,
     ) -> Result<Answer<BatchView>, Error> {
-        let permit = self.authorise(context, "batch_retry", &Question::about(Resource::System))?;
+        let seen = self.see_batch(context, id).await?;
+        let permit = self.may_retry(context, id, &seen).await?;
         let resources = self.guarded.open(&permit);
         let infra = find(resources, id).await?.data.summary.infra;
         let (resource, now) = (audit::Resource::new("batch", id), self.clock.now());
@@ -150,6 +164,11 @@ impl App {
         drop(turn);
         find(resources, id).await
     }
+}
+
+/// A batch that stands for all of an infra, where policies look at the infra alone.
+fn any(infra: Infra<'_>) -> Resource<'_> {
+    Resource::Batch { id: "", name: "", infra, submitted_by: "" }
 }
 
 /// Said when someone asks to undo a batch that would not have been undone by itself.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::authorise::Denial;
+use crate::api::policy::PolicyProblem;
 use crate::api::read::{LISTED, Problem};
 use crate::auth::key_files::KeyError;
 use crate::auth::secret::NoRandomness;
@@ -31,11 +33,11 @@ pub enum Error {
     #[error("{0}")]
     Unauthenticated(&'static str),
     /// The caller may not.
-    #[error("your roles don't permit {operation}")]
-    Forbidden {
-        /// The operation.
-        operation: &'static str,
-    },
+    #[error("{0}; {hint}", hint = .0.hint)]
+    Forbidden(Box<Denial>),
+    /// The text of a policy is wrong.
+    #[error("the policy is not valid: {}", problems(.0))]
+    Policy(Vec<PolicyProblem>),
     /// Too many requests.
     #[error("too many {what}; try again in {} s", retry_after.as_secs().max(1))]
     RateLimited {
@@ -66,6 +68,10 @@ fn summary(problems: &[Problem]) -> String {
         len if len > LISTED => format!("{shown}; and more than {} more", LISTED - 3),
         len => format!("{shown}; and {} more", len - 3),
     }
+}
+
+fn problems(problems: &[PolicyProblem]) -> String {
+    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl From<StoreError> for Error {

@@ -4,6 +4,7 @@
 //! what the daemon owns is behind [`guard::Guarded`], which opens only to a permit. Forgetting to authorise doesn't
 //! compile. Knows no HTTP; [`Error`] says what happened, not how it is answered.
 
+mod about;
 mod audit;
 mod auth;
 mod authorise;
@@ -13,13 +14,17 @@ mod context;
 mod error;
 mod guard;
 mod idempotency;
+mod in_force;
+mod infras;
 mod keys;
 mod limit;
 mod logs;
+mod policy;
 mod refusals;
 mod sessions;
 mod task;
 mod trail;
+mod visible;
 mod workflow;
 
 use std::path::PathBuf;
@@ -29,12 +34,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::{Mutex, Semaphore};
 
+pub use authorise::Denial;
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
 pub use error::Error;
 pub use idempotency::Idempotency;
+pub use in_force::InForce;
 pub use keys::Keys;
 pub use limit::{Limits, Quota};
+pub use policy::{PolicyStartError, policies};
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
@@ -51,7 +59,10 @@ pub struct App {
     guarded: guard::Guarded<Resources>,
     clock: Clock,
     keys: Arc<Keys>,
-    policies: authorise::InForce,
+    policies: InForce,
+    infras: Arc<infras::Infras>,
+    /// Held while a change of the policies is on its way.
+    policy_changes: Mutex<()>,
     sessions: sessions::Sessions,
     counters: limit::Counters,
     refusals: refusals::Refusals,
@@ -94,6 +105,8 @@ pub struct Parts {
     pub audit_key: Key,
     /// How long audit entries are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// What decides who may do what.
+    pub policies: InForce,
 }
 
 /// Whether the daemon takes requests.
@@ -137,6 +150,7 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let infras = Arc::new(infras::Infras::new(parts.workspace.clone(), &parts.program.path));
         Self {
             keys: Arc::new(parts.keys),
             guarded: guard::Guarded::new(Resources {
@@ -147,7 +161,9 @@ impl App {
                 workspace: parts.workspace,
             }),
             clock: parts.clock,
-            policies: authorise::InForce::shipped(),
+            policies: parts.policies,
+            infras,
+            policy_changes: Mutex::new(()),
             sessions: sessions::Sessions::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),

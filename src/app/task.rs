@@ -4,18 +4,22 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::authorise::Question;
-use super::context::Context;
+use super::context::{Context, Permit};
 use super::error::Error;
 use super::idempotency::Idempotency;
 use super::workflow::submit_task;
 use super::{App, LogBody, Resources, logs, trail};
+use crate::api::actions::Action;
 use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
 use crate::audit;
+use crate::engine::Direction;
+use crate::model::batch::Payload;
 use crate::model::id::{BatchId, TaskId, WorkId};
+use crate::model::name::Name;
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
-use crate::policy::Resource;
+use crate::policy::{Infra, Resource};
 use crate::scheduler::{Cancel, command};
 use crate::store::record::WorkKind;
 
@@ -26,7 +30,17 @@ impl App {
     /// When the store can't be read.
     pub async fn task_list(&self, context: &Context, query: TaskQuery) -> Result<Listed<Task>, Error> {
         let resources = self.guarded.open(&self.authorise(context, "task_list", &Question::about(Resource::System))?);
-        let mut tasks = resources.store.read(move |reads| reads.tasks(&query.filter, query.page)).await?;
+        let TaskQuery { filter, page } = query;
+        let infras = match &filter.infra {
+            Some(infra) => vec![infra.clone()],
+            None => resources.store.read(crate::store::Backend::task_infras).await?,
+        };
+        let visible = self.visible(context, Action::TaskRead, infras, any).await?;
+        let listed = resources.store.read(move |reads| {
+            let within = |infras: &[Name]| reads.tasks_within(infras, &filter, page);
+            visible.page(page, |page| reads.tasks(&filter, page), within, |task| task.id.0)
+        });
+        let mut tasks = listed.await?;
         for task in &mut tasks.items {
             logs::fill_progress(&resources.logs, task).await;
         }
@@ -38,8 +52,9 @@ impl App {
     /// # Errors
     /// When there is none of that id.
     pub async fn task_get(&self, context: &Context, id: TaskId) -> Result<Task, Error> {
-        let resources = self.guarded.open(&self.authorise(context, "task_get", &Question::about(Resource::System))?);
-        let mut task = find(resources, id).await?;
+        let seen = self.see_task(context, id).await?;
+        let resources = self.guarded.open(&self.authorise(context, "task_get", &seen.question())?);
+        let mut task = seen.row;
         logs::fill_progress(&resources.logs, &mut task).await;
         Ok(task)
     }
@@ -49,9 +64,10 @@ impl App {
     /// # Errors
     /// When it has already ended.
     pub async fn task_cancel(&self, context: &Context, id: TaskId) -> Result<Task, Error> {
-        let permit = self.authorise(context, "task_cancel", &Question::about(Resource::System))?;
+        let seen = self.see_task(context, id).await?;
+        let permit = self.authorise(context, "task_cancel", &seen.question())?;
         let resources = self.guarded.open(&permit);
-        let task = find(resources, id).await?;
+        let task = seen.row;
         if task.status.is_terminal() {
             return Err(Error::Conflict(format!("task {id} has already ended ({})", task.status)));
         }
@@ -71,16 +87,28 @@ impl App {
     /// # Errors
     /// When the task is neither.
     pub async fn task_retry(&self, context: &Context, id: TaskId, key: Option<Idempotency>) -> Result<TaskId, Error> {
-        let permit = self.authorise(context, "task_retry", &Question::about(Resource::System))?;
-        let resources = self.guarded.open(&permit);
-        let task = find(resources, id).await?;
+        let seen = self.see_task(context, id).await?;
+        let again = self.again(&seen.row).await?;
+        let providers = again.providers();
+        let question = Question {
+            check_mode: again.check_mode,
+            operation: Some(again.operation),
+            providers: providers.as_deref(),
+            ..seen.question()
+        };
+        let permit = self.authorise(context, "task_retry", &question)?;
+        if again.runs_any_program {
+            let question = Question { resource: Resource::Infra(seen.infra()), ..question };
+            self.authorise_action(context, "task_retry", Action::BatchExecuteCommand, &question)?;
+        }
+        let (resources, task) = (self.guarded.open(&permit), seen.row);
         if !matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled) {
             return Err(Error::Conflict(format!(
                 "task {id} is {}; only a Failed or Cancelled task can be retried",
                 task.status
             )));
         }
-        let launch = launch_of(resources, &task).await?;
+        let launch = again.launch.ok_or_else(|| Error::Conflict(GONE.to_owned()))?;
         let fresh = Task {
             id: TaskId(Uuid::now_v7()),
             dependencies: Vec::new(),
@@ -111,8 +139,8 @@ impl App {
     /// # Errors
     /// When there is no such task.
     pub async fn task_logs(&self, context: &Context, id: TaskId, query: LogQuery) -> Result<LogBody, Error> {
-        let resources = self.guarded.open(&self.authorise(context, "task_logs", &Question::about(Resource::System))?);
-        find(resources, id).await?;
+        let seen = self.see_task(context, id).await?;
+        let resources = self.guarded.open(&self.authorise(context, "task_logs", &seen.question())?);
         Ok(logs::read(resources.store.clone(), resources.scheduler.changes(), resources.logs.clone(), id, query))
     }
 }
@@ -131,21 +159,76 @@ async fn operation_of(resources: &Resources, batch: BatchId, id: TaskId) -> Resu
         .ok_or_else(|| Error::Conflict(format!("task {id} is no longer part of its batch")))
 }
 
-/// What a task starts, whether it was a workflow's or an operation's.
-async fn launch_of(resources: &Resources, task: &Task) -> Result<Launch, Error> {
-    let work = task.batch_id.map_or(WorkId(task.id.0), WorkId::from);
-    let record = resources.store.read(move |reads| reads.work(work)).await?;
-    let gone = || Error::Conflict("the description of this task's work is gone".to_owned());
-    match record.ok_or_else(gone)?.kind {
-        WorkKind::Workflow { launch, .. } => Ok(launch),
-        WorkKind::Batch { spec } => {
-            let batch = BatchId(work.0);
-            let index = operation_of(resources, batch, task.id).await?;
-            let operations = resources.store.read(move |reads| reads.operations(batch)).await?;
-            let undoes = operations.get(index as usize).is_some_and(|operation| operation.undo_task == Some(task.id));
-            let direction = if undoes { crate::engine::Direction::Undo } else { crate::engine::Direction::Do };
-            let operation = spec.operations.get(index as usize).ok_or_else(gone)?;
-            command::launch(&resources.program, batch, &spec, operation, direction).ok_or_else(gone)
+/// Said where a task's work is known no more.
+const GONE: &str = "the description of this task's work is gone";
+
+/// What it would be to run a task's command again.
+struct Again {
+    /// What is started; none where that is known no more.
+    launch: Option<Launch>,
+    operation: &'static str,
+    check_mode: bool,
+    provider: Option<Name>,
+    /// Whether somebody chose the program.
+    runs_any_program: bool,
+}
+
+impl Again {
+    fn providers(&self) -> Option<Vec<&str>> {
+        self.provider.as_ref().map(|provider| vec![provider.as_str()])
+    }
+}
+
+impl App {
+    /// What running a task again would be, whether it was a workflow's or an operation's.
+    async fn again(&self, task: &Task) -> Result<Again, Error> {
+        let resources = self.guarded.open(&Permit::own());
+        let work = task.batch_id.map_or(WorkId(task.id.0), WorkId::from);
+        let record = resources.store.read(move |reads| reads.work(work)).await?;
+        // Of which nothing is known might be anything.
+        let unknown =
+            Again { launch: None, operation: "delete", check_mode: false, provider: None, runs_any_program: true };
+        match record.map(|record| record.kind) {
+            None => Ok(unknown),
+            Some(WorkKind::Workflow { launch, .. }) => Ok(Again {
+                operation: verb(launch.args.get(1).map_or("", String::as_str)),
+                check_mode: launch.args.iter().any(|argument| argument == "--check"),
+                runs_any_program: task.workflow.is_none(),
+                launch: Some(launch),
+                ..unknown
+            }),
+            Some(WorkKind::Batch { spec }) => {
+                let id = BatchId(work.0);
+                let operations = resources.store.read(move |reads| reads.operations(id)).await?;
+                let undoes = operations.iter().any(|operation| operation.undo_task == Some(task.id));
+                let index = operations
+                    .iter()
+                    .position(|operation| operation.task == Some(task.id) || operation.undo_task == Some(task.id));
+                let Some(operation) = index.and_then(|index| spec.operations.get(index)) else { return Ok(unknown) };
+                let direction = if undoes { Direction::Undo } else { Direction::Do };
+                Ok(Again {
+                    launch: command::launch(&resources.program, id, &spec, operation, direction),
+                    operation: if undoes { "delete" } else { "create" },
+                    check_mode: false,
+                    provider: operation.provider.clone(),
+                    runs_any_program: matches!(operation.payload, Payload::Command { .. })
+                        || (undoes && operation.rollback.is_some()),
+                })
+            }
         }
     }
+}
+
+/// The word of a workflow's operation, as policies know it.
+fn verb(word: &str) -> &'static str {
+    match word {
+        "create" => "create",
+        "reinstall" => "reinstall",
+        _ => "delete",
+    }
+}
+
+/// A task that stands for all of an infra, where policies look at the infra alone.
+fn any(infra: Infra<'_>) -> Resource<'_> {
+    Resource::Task { id: "", name: "", infra, submitted_by: "" }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::authorise::Question;
-use super::context::Context;
+use super::context::{Context, Permit};
 use super::error::Error;
 use super::idempotency::{self, Idempotency};
 use super::{App, Resources, trail};
@@ -15,7 +15,7 @@ use crate::model::id::{TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
-use crate::policy::Resource;
+use crate::policy::{Infra, Resource};
 use crate::scheduler::command::CommandLine;
 use crate::scheduler::{Rows, Submission};
 use crate::store::Change;
@@ -80,7 +80,7 @@ impl App {
         workflow: Workflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
-        let permit = self.authorise(context, workflow.id, &Question::about(Resource::System))?;
+        let permit = self.may_submit(context, &workflow).await?;
         let resources = self.guarded.open(&permit);
         let verb = workflow.operation.as_str();
         let check_mode = workflow.target.check_mode;
@@ -112,6 +112,28 @@ impl App {
         let details = json!({ "operation": verb, "check_mode": check_mode, "task_id": task.id });
         let entry = trail::done_with(context, &permit, workflow.id, resource, task.created_at, details);
         submit_task(resources, context, workflow.id, (task, line.launch()), key, entry).await
+    }
+}
+
+impl App {
+    /// The right to submit a workflow: for its infra as the infra's settings describe it and, where the workflow names other
+    /// settings, as those do.
+    async fn may_submit(&self, context: &Context, workflow: &Workflow) -> Result<Permit, Error> {
+        let Target { infra, settings, check_mode, .. } = &workflow.target;
+        let mut permit = None;
+        for file in [None, Some(settings.as_str())] {
+            let described = self.infras.get(infra, file).await?;
+            let providers = described.providers();
+            let infra = Infra { name: infra.as_str(), environment: &described.environment };
+            let question = Question {
+                check_mode: *check_mode,
+                operation: Some(workflow.operation.as_str()),
+                providers: Some(&providers),
+                ..Question::about(Resource::Infra(infra))
+            };
+            permit = Some(self.authorise(context, workflow.id, &question)?);
+        }
+        permit.ok_or_else(|| Error::Internal("nothing was asked about a workflow".into()))
     }
 }
 

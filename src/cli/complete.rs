@@ -1,4 +1,4 @@
-//! Candidates for shell completion that only the daemon or the disk knows: ids of tasks and batches, names of infras,
+//! Candidates for shell completion that only the daemon or the disk knows: ids of tasks and batches, names of policies, infras,
 //! servers, task services and clusters.
 //!
 //! A shell waits while this runs, so the daemon has 200 ms; whatever goes wrong, there are just no candidates. Which
@@ -15,6 +15,7 @@ use super::Cli;
 use super::connect;
 use super::error::CliError;
 use crate::api::batch::BatchQuery;
+use crate::api::policy::PolicyQuery;
 use crate::api::task::TaskQuery;
 use crate::client::{Client, ClientError};
 use crate::model::name::Name;
@@ -47,6 +48,16 @@ pub(super) fn batches() -> ArgValueCandidates {
                 .iter()
                 .map(|batch| candidate(&batch.batch_id, &format!("{} {}", batch.name, batch.status)))
                 .collect())
+        })
+    })
+}
+
+/// Names of policies.
+pub(super) fn policies() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let part = client.policy_list(&PolicyQuery::default()).await?;
+            Ok(part.items.iter().map(|policy| candidate(&policy.name, &policy.description)).collect())
         })
     })
 }

@@ -9,6 +9,7 @@ use super::Printer;
 use super::error::{CliError, Kind};
 use super::progress::Waiting;
 use crate::api::envelope::{Code, Failure};
+use crate::api::policy::Denied;
 use crate::client::session::Sessions;
 use crate::client::{Client, ClientError, Servers, Trouble, address};
 
@@ -161,6 +162,14 @@ fn trouble_of(trouble: Trouble) -> (Kind, Option<String>) {
 }
 
 fn answered(failure: &Failure) -> CliError {
+    if let Some(denied) = denied(failure) {
+        let mut error = CliError::new(Kind::Denied, denied.reason).hint(denied.hint);
+        if denied.second_factor {
+            error = error.hint("log in with your second factor: prov login".to_owned());
+        }
+        error.request_id = Some(failure.request_id.clone());
+        return error;
+    }
     let log_in = how_to_log_in();
     let (kind, hint) = match failure.code {
         Code::InvalidRequest | Code::PayloadTooLarge => (Kind::Usage, None),
@@ -175,6 +184,12 @@ fn answered(failure: &Failure) -> CliError {
     error.causes = problems(failure.details.as_ref());
     error.request_id = Some(failure.request_id.clone());
     error
+}
+
+/// What a denial says of itself.
+fn denied(failure: &Failure) -> Option<Denied> {
+    let details = failure.details.as_ref().filter(|_| failure.code == Code::Forbidden)?;
+    serde_json::from_value(details.clone()).ok()
 }
 
 /// Every problem of a request, one a line; a single one is in the message already.

@@ -23,6 +23,7 @@ mod infra;
 mod init;
 mod login;
 mod own_daemon;
+mod policy;
 pub mod printer;
 mod processes;
 mod progress;
@@ -129,6 +130,9 @@ enum Command {
     Batch(batch::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
+    /// Policies: who may do what
+    #[command(visible_alias = "policies")]
+    Policy(policy::Args),
     /// Find out what this host and account can do for servers
     Doctor,
     /// Find out whether prov keeps its promises on this host
@@ -179,6 +183,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
+        Command::Policy(args) => policy::run(args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),

@@ -6,6 +6,7 @@
 mod address;
 mod audit;
 mod error;
+mod policies;
 pub mod session;
 
 use std::sync::Mutex;
@@ -206,8 +207,24 @@ impl Client {
     }
 
     async fn list<T: DeserializeOwned, Q: Serialize>(&self, path: &str, query: &Q) -> Result<Part<T>, ClientError> {
-        let url = format!("{}{path}", self.servers.orchestrator);
-        let send = |token: String| self.orchestrator.get(&url).query(query).bearer_auth(token).send();
+        self.part(&self.orchestrator, format!("{}{path}", self.servers.orchestrator), query).await
+    }
+
+    async fn control_list<T: DeserializeOwned, Q: Serialize>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<Part<T>, ClientError> {
+        self.part(&self.control_center, format!("{}{path}", self.servers.control_center), query).await
+    }
+
+    async fn part<T: DeserializeOwned, Q: Serialize>(
+        &self,
+        http: &reqwest::Client,
+        url: String,
+        query: &Q,
+    ) -> Result<Part<T>, ClientError> {
+        let send = |token: String| http.get(&url).query(query).bearer_auth(token).send();
         let response = self.authorised("list", &url, send).await?;
         part(response).await
     }

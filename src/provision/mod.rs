@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod declared;
+pub mod describe;
 pub mod lock;
 pub mod operation;
 pub mod plan;

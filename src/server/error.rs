@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::api::envelope::{Code, Failure};
+use crate::api::policy::Denied;
 use crate::api::read::Problem;
-use crate::app::{self, Quota};
+use crate::app::{self, Denial, Quota};
 
 /// An answer that is a failure. The request's id is filled in on the way out.
 #[derive(Debug)]
@@ -56,7 +57,13 @@ impl From<app::Error> for HttpError {
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, Code::NotFound, message),
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, Code::Conflict, message),
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message),
-            Error::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
+            Error::Policy(problems) => {
+                Self { details: Some(Box::new(json!({ "problems": problems }))), ..Self::invalid(message) }
+            }
+            Error::Forbidden(denial) => {
+                let details = Some(json!(denied(&denial)));
+                Self { details: details.map(Box::new), ..Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message) }
+            }
             Error::RateLimited { limit, retry_after, .. } => {
                 let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);
                 let quota = Quota { limit, remaining: 0, reset_seconds: retry_after.as_secs().max(1) };
@@ -72,6 +79,19 @@ impl From<app::Error> for HttpError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL)
             }
         }
+    }
+}
+
+fn denied(denial: &Denial) -> Denied {
+    Denied {
+        operation: denial.operation.to_owned(),
+        action: denial.action.to_string(),
+        infra: denial.infra.clone(),
+        reason: denial.to_string(),
+        roles: denial.lacks.roles.clone(),
+        second_factor: denial.lacks.second_factor,
+        policies: denial.policies.clone(),
+        hint: denial.hint.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ use super::error::HttpError;
 use crate::api::audit::{AuditFilter, AuditPage, AuditQuery, CheckpointDocument, ExportQuery, Format};
 use crate::api::batch::BatchQuery;
 use crate::api::list::Page;
+use crate::api::policy::PolicyQuery;
 use crate::api::read::{Problem, Problems, shown, unknown};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
 use crate::model::id::WorkId;
@@ -137,6 +138,12 @@ impl Readable for TaskQuery {
 impl Readable for BatchQuery {
     fn read(query: &mut Fields) -> Self {
         Self { status: query.take("status"), page: page(query) }
+    }
+}
+
+impl Readable for PolicyQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { page: page(query) }
     }
 }
 

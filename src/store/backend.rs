@@ -1,12 +1,15 @@
 //! What a storage engine must do to stand behind [`super::Store`].
 
 use super::change::{Refused, Transaction};
-use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use super::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+};
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{Checkpoint, Head, Sealed};
-use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -74,6 +77,25 @@ pub trait Backend: Send + Sync + 'static {
     fn operations(&self, batch: BatchId) -> Result<Vec<OperationRecord>, StoreError>;
     /// Batches, newest first.
     fn batches(&self, status: Option<BatchStatus>, page: Page) -> Result<Listed<BatchRecord>, StoreError>;
+    /// The infras that there are tasks of.
+    fn task_infras(&self) -> Result<Vec<Name>, StoreError>;
+    /// Tasks of these infras alone, newest first.
+    fn tasks_within(&self, infras: &[Name], filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError>;
+    /// The infras that there are batches of.
+    fn batch_infras(&self) -> Result<Vec<Name>, StoreError>;
+    /// Batches of these infras alone, newest first.
+    fn batches_within(
+        &self,
+        infras: &[Name],
+        status: Option<BatchStatus>,
+        page: Page,
+    ) -> Result<Listed<BatchRecord>, StoreError>;
+    /// All policies, newest first, and the generation that they are of.
+    fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError>;
+    /// Every version of a policy, newest first.
+    fn policy_versions(&self, id: PolicyId) -> Result<Vec<PolicyRecord>, StoreError>;
+    /// The users who are administrators.
+    fn admins(&self) -> Result<Vec<UserRecord>, StoreError>;
     /// What an idempotency key stands for.
     fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError>;
     /// Keys remembered before `before`, at most `limit`.

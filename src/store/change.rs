@@ -1,8 +1,10 @@
 //! Transactions: what is written, and what it relies on.
 
-use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use super::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+};
 use crate::audit::Event;
-use crate::model::id::{SessionId, WorkId};
+use crate::model::id::{PolicyId, SessionId, WorkId};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -51,6 +53,10 @@ pub enum Change {
     PutSession(Box<Session>),
     /// A session is over and forgotten.
     RemoveSession(SessionId),
+    /// A policy as it now stands, and for ever as this version of it; begins a new generation of the policies.
+    PutPolicy(Box<PolicyRecord>),
+    /// A policy is gone with all its versions; begins a new generation of the policies.
+    RemovePolicy(PolicyId),
     /// A fact about the daemon itself.
     PutMeta(String, Vec<u8>),
     /// An event for the audit trail; its place in the chain is given by the store.
@@ -69,6 +75,9 @@ pub enum Precondition {
     UsernameFree(String),
     /// The session is at this generation: nobody refreshed it meanwhile.
     SessionGeneration(SessionId, u64),
+    /// The policies are of this generation: since it was read, no policy was changed, and nobody became an administrator or
+    /// ceased to be one. Whoever relies on both, such as the check that an administrator is left, can't race another.
+    PolicyGeneration(u64),
 }
 
 /// A precondition did not hold; nothing was written.

@@ -12,6 +12,7 @@ use crate::api::audit::AuditFilter;
 use crate::api::task::TaskFilter;
 use crate::audit::{Event, entry};
 use crate::model::id::UserId;
+use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -56,7 +57,11 @@ pub(super) fn of_filter(filter: &TaskFilter) -> Vec<Prefix> {
 
 /// Every prefix that a batch stands under.
 pub(super) fn of_batch(batch: &BatchRecord) -> Vec<Prefix> {
-    vec![prefix(b'b', b'*', b""), prefix(b'b', b's', batch.status.as_str().as_bytes())]
+    vec![
+        prefix(b'b', b'*', b""),
+        prefix(b'b', b's', batch.status.as_str().as_bytes()),
+        prefix(b'b', b'i', batch.infra.as_str().as_bytes()),
+    ]
 }
 
 /// The prefix of the batches in a status, or of all.
@@ -116,4 +121,41 @@ pub(super) fn of_audit_filter(filter: &AuditFilter) -> Vec<Prefix> {
         prefixes.push(prefix(b'a', b'*', b""));
     }
     prefixes
+}
+
+/// What an index is of.
+#[derive(Clone, Copy)]
+pub(super) enum Of {
+    Tasks,
+    Batches,
+}
+
+impl Of {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Tasks => b't',
+            Self::Batches => b'b',
+        }
+    }
+}
+
+/// The prefix of what belongs to an infra.
+pub(super) fn of_infra(of: Of, infra: &Name) -> Prefix {
+    prefix(of.byte(), b'i', infra.as_str().as_bytes())
+}
+
+/// What the prefixes of all infras begin with.
+pub(super) fn of_infras(of: Of) -> [u8; 2] {
+    [of.byte(), b'i']
+}
+
+/// The infra of such a prefix.
+pub(super) fn infra(prefix: &[u8]) -> Option<Name> {
+    let name = std::str::from_utf8(prefix.get(4..)?).ok()?;
+    Name::new(name.to_owned()).ok()
+}
+
+/// Whether a prefix says nothing: everything stands under it.
+pub(super) fn is_all(prefix: &[u8]) -> bool {
+    prefix.get(1) == Some(&b'*')
 }

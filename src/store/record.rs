@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::batch::LeftBehind;
 use crate::engine::Event;
 use crate::model::batch::BatchSpec;
-use crate::model::id::{BatchId, TaskId, WorkId};
+use crate::model::id::{BatchId, PolicyId, TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::model::task::Launch;
@@ -154,6 +154,33 @@ impl std::fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserRecord").field("user", &self.user).finish_non_exhaustive()
     }
+}
+
+/// A policy in one of its versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// Its id.
+    pub id: PolicyId,
+    /// What people and explanations call it; unique.
+    pub name: Name,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// Cedar.
+    pub content: String,
+    /// Whether it counts.
+    pub enabled: bool,
+    /// Whether it came with prov.
+    pub shipped: bool,
+    /// Counts its changes, from 1.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The user who made it; empty for the daemon.
+    pub created_by: String,
+    /// When this version was.
+    pub updated_at: Timestamp,
+    /// The user who wrote this version; empty for the daemon.
+    pub updated_by: String,
 }
 
 #[cfg(test)]

@@ -10,24 +10,29 @@ use file::{File, Reading};
 
 use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
-use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use super::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+};
 use super::{index, tables};
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{self, Checkpoint, Head, Sealed};
-use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
-use crate::model::user::Session;
+use crate::model::user::{Role, Session};
 
 mod apply;
 #[cfg(test)]
 mod faults;
 mod file;
 mod lazy;
+mod migrate;
 mod page;
+mod policies;
 mod trail;
 
 /// The format this program writes; a store of another is migrated or refused.
@@ -73,6 +78,7 @@ impl RedbBackend {
     /// Checks the format and makes every table, so that no read meets one that no write made.
     fn prepare(file: File, audit_key: audit::Key) -> Result<Self, StoreError> {
         file.write(check_format)?;
+        file.write(migrate::indexes)?;
         let written = Mutex::new(Written { commits: commits(&file)?, doubtful: None });
         Ok(Self { file, audit_key, written })
     }
@@ -178,6 +184,8 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
         tables::USERS,
         tables::USERNAMES,
         tables::SESSIONS,
+        tables::POLICIES,
+        tables::POLICY_VERSIONS,
     ];
     for table in bytes {
         transaction.open_table(table).map_err(failed("make a table"))?;
@@ -241,7 +249,7 @@ impl Backend for RedbBackend {
     }
 
     fn tasks(&self, filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError> {
-        page::page(&*self.begin()?, tables::TASKS, "task", &index::of_filter(filter), page)
+        page::page(&*self.begin()?, tables::TASKS, "task", &index::of_filter(filter), None, page)
     }
 
     fn work(&self, id: WorkId) -> Result<Option<WorkRecord>, StoreError> {
@@ -267,7 +275,46 @@ impl Backend for RedbBackend {
     }
 
     fn batches(&self, status: Option<BatchStatus>, page: Page) -> Result<Listed<BatchRecord>, StoreError> {
-        page::page(&*self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], page)
+        page::page(&*self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], None, page)
+    }
+
+    fn task_infras(&self) -> Result<Vec<Name>, StoreError> {
+        page::infras(&*self.begin()?, index::Of::Tasks)
+    }
+
+    fn tasks_within(&self, infras: &[Name], filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError> {
+        let within: Vec<_> = infras.iter().map(|infra| index::of_infra(index::Of::Tasks, infra)).collect();
+        page::page(&*self.begin()?, tables::TASKS, "task", &index::of_filter(filter), Some(&within), page)
+    }
+
+    fn batch_infras(&self) -> Result<Vec<Name>, StoreError> {
+        page::infras(&*self.begin()?, index::Of::Batches)
+    }
+
+    fn batches_within(
+        &self,
+        infras: &[Name],
+        status: Option<BatchStatus>,
+        page: Page,
+    ) -> Result<Listed<BatchRecord>, StoreError> {
+        let within: Vec<_> = infras.iter().map(|infra| index::of_infra(index::Of::Batches, infra)).collect();
+        let prefixes = [index::of_batch_status(status)];
+        page::page(&*self.begin()?, tables::BATCHES, "batch", &prefixes, Some(&within), page)
+    }
+
+    fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError> {
+        policies::all(&*self.begin()?)
+    }
+
+    fn policy_versions(&self, id: PolicyId) -> Result<Vec<PolicyRecord>, StoreError> {
+        let mut found = self.all(tables::POLICY_VERSIONS, "policy", &id.bytes())?;
+        found.reverse();
+        Ok(found.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn admins(&self) -> Result<Vec<UserRecord>, StoreError> {
+        let users = self.all::<UserRecord>(tables::USERS, "user", b"")?.into_iter().map(|(_, user)| user);
+        Ok(users.filter(|user| user.user.roles.contains(&Role::Admin)).collect())
     }
 
     fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError> {

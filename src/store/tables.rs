@@ -7,7 +7,8 @@ type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Keys = TableDefinition<'static, &'static [u8], ()>;
 
 /// name → bytes: `format` (u32, big-endian), `commits` and `epoch` (u64, big-endian),
-/// `audit_head` (`audit::Head`, JSON), `audit_anchor` (`audit::Checkpoint`, JSON): where the audit trail begins
+/// `audit_head` (`audit::Head`, JSON), `audit_anchor` (`audit::Checkpoint`, JSON): where the audit trail begins,
+/// `policies` and `indexes` (u64, big-endian)
 pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta_v1");
 /// work id → `WorkRecord`
 pub(super) const WORKS: Bytes = TableDefinition::new("works_v1");
@@ -41,3 +42,7 @@ pub(super) const USERNAMES: Bytes = TableDefinition::new("usernames_v1");
 pub(super) const SESSIONS: Bytes = TableDefinition::new("sessions_v1");
 /// user id + session id
 pub(super) const SESSIONS_OF: Keys = TableDefinition::new("sessions_of_v1");
+/// policy id → `PolicyRecord`
+pub(super) const POLICIES: Bytes = TableDefinition::new("policies_v1");
+/// policy id + version (u64, big-endian) → `PolicyRecord` as it was then
+pub(super) const POLICY_VERSIONS: Bytes = TableDefinition::new("policy_versions_v1");

@@ -7,12 +7,15 @@ use prov::api::audit::{AuditFilter, AuditListed, AuditPage};
 use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
 use prov::audit::{Checkpoint, Head, Sealed};
-use prov::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use prov::model::id::{BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use prov::model::name::Name;
 use prov::model::status::BatchStatus;
 use prov::model::task::Task;
 use prov::model::time::Timestamp;
 use prov::model::user::Session;
-use prov::store::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use prov::store::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+};
 use prov::store::{AuditPlace, Backend, Change, Precondition, Refused, StoreError, Transaction};
 
 /// The tables.
@@ -111,6 +114,39 @@ impl Backend for FakeStore {
 
     fn batches(&self, _: Option<BatchStatus>, _: Page) -> Result<Listed<BatchRecord>, StoreError> {
         Ok(Listed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn task_infras(&self) -> Result<Vec<Name>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn tasks_within(&self, _: &[Name], filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError> {
+        self.tasks(filter, page)
+    }
+
+    fn batch_infras(&self) -> Result<Vec<Name>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn batches_within(
+        &self,
+        _: &[Name],
+        status: Option<BatchStatus>,
+        page: Page,
+    ) -> Result<Listed<BatchRecord>, StoreError> {
+        self.batches(status, page)
+    }
+
+    fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError> {
+        Ok((0, Vec::new()))
+    }
+
+    fn policy_versions(&self, _: PolicyId) -> Result<Vec<PolicyRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn admins(&self) -> Result<Vec<UserRecord>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn remembered_before(&self, _: Timestamp, _: usize) -> Result<Vec<(Timestamp, String)>, StoreError> {

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 pub use self::checker::Finding;
 pub use self::evaluate::{Document, Evaluator};
-pub use self::problem::{Limit, Problem, SettingsError, ValuePath};
+pub use self::problem::{Limit, Problem, SettingsError, ValuePath, excerpt};
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;

@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod health;
+mod policies;
 
 use std::sync::Arc;
 
@@ -23,6 +24,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/audit/logs", get(audit::audit_list))
         .route("/audit/export", get(audit::audit_export))
         .route("/audit/verify", get(audit::audit_verify))
-        .route("/audit/checkpoints", get(audit::audit_checkpoint_get).post(audit::audit_checkpoint_create));
+        .route("/audit/checkpoints", get(audit::audit_checkpoint_get).post(audit::audit_checkpoint_create))
+        .route("/policies", get(policies::policy_list).post(policies::policy_create))
+        .route("/policies/validate", post(policies::policy_validate))
+        .route("/policies/evaluate", post(policies::policy_evaluate))
+        .route("/policies/{id}", get(policies::policy_get).put(policies::policy_update).delete(policies::policy_delete))
+        .route("/policies/{id}/versions", get(policies::policy_versions))
+        .route("/policies/{id}/rollback", post(policies::policy_rollback));
     super::around(routes, app)
 }

@@ -6,11 +6,11 @@ use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 use serde::Serialize;
 
 use super::lazy::Lazy;
-use super::{HEADER_BYTES, RECORD_VERSION, decode, failed};
+use super::{HEADER_BYTES, RECORD_VERSION, decode, failed, policies};
 use crate::audit::{self, Chain, Checkpoint, Event, Head, Sealed};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
-use crate::model::user::Session;
+use crate::model::user::{Role, Session};
 use crate::store::backend::StoreError;
 use crate::store::change::{Change, Precondition, Refused, Transaction};
 use crate::store::index::{self, Prefix};
@@ -94,6 +94,7 @@ struct Tables<'t> {
     usernames: BytesTable<'t>,
     sessions: BytesTable<'t>,
     sessions_of: KeysTable<'t>,
+    policies: policies::Tables<'t>,
     buffer: Vec<u8>,
 }
 
@@ -122,6 +123,7 @@ impl<'t> Tables<'t> {
             usernames: bytes(tables::USERNAMES),
             sessions: bytes(tables::SESSIONS),
             sessions_of: keys(tables::SESSIONS_OF),
+            policies: policies::Tables::of(write),
             buffer: Vec::with_capacity(1024),
         }
     }
@@ -149,6 +151,7 @@ impl<'t> Tables<'t> {
                 let session = value.map(|value| decode::<Session>("session", &key, value.value())).transpose()?;
                 session.is_some_and(|session| session.generation == *generation)
             }
+            Precondition::PolicyGeneration(generation) => policies::generation(self.meta.get()?)? == *generation,
         })
     }
 
@@ -177,6 +180,14 @@ impl<'t> Tables<'t> {
                 put(self.sessions.get()?, &session.id.bytes(), &**session, &mut self.buffer)
             }
             Change::RemoveSession(id) => self.remove_session(id.bytes()),
+            Change::PutPolicy(policy) => {
+                policies::begin_generation(self.meta.get()?)?;
+                self.policies.put(policy, &mut self.buffer)
+            }
+            Change::RemovePolicy(id) => {
+                policies::begin_generation(self.meta.get()?)?;
+                self.policies.remove(*id)
+            }
             Change::Audit(event) => self.seal(event),
             Change::PruneAudit(upto, at) => self.prune(*upto, *at),
             Change::PutMeta(name, value) => {
@@ -294,6 +305,10 @@ impl<'t> Tables<'t> {
         let id = record.user.id.bytes();
         let old = self.users.get()?.get(&id[..]).map_err(failed("read"))?;
         let old = old.map(|value| decode::<UserRecord>("user", &id, value.value())).transpose()?;
+        let was_admin = old.as_ref().is_some_and(|old| old.user.roles.contains(&Role::Admin));
+        if was_admin != record.user.roles.contains(&Role::Admin) {
+            policies::begin_generation(self.meta.get()?)?;
+        }
         if let Some(old) = old {
             remove(self.usernames.get()?, old.user.username.as_bytes())?;
         }
@@ -339,7 +354,7 @@ fn predecessor<T>(old: Option<Result<T, StoreError>>, prefixes: impl Fn(&T) -> V
     }
 }
 
-fn put<T: Serialize>(
+pub(super) fn put<T: Serialize>(
     table: &mut Table<'_, &'static [u8], &'static [u8]>,
     key: &[u8],
     record: &T,
@@ -359,7 +374,7 @@ fn encode<'b, T: Serialize>(record: &T, buffer: &'b mut Vec<u8>) -> Result<&'b [
     Ok(buffer)
 }
 
-fn remove(table: &mut Table<'_, &'static [u8], &'static [u8]>, key: &[u8]) -> Result<(), StoreError> {
+pub(super) fn remove(table: &mut Table<'_, &'static [u8], &'static [u8]>, key: &[u8]) -> Result<(), StoreError> {
     table.remove(key).map_err(failed("write"))?;
     Ok(())
 }
