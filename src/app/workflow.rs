@@ -15,7 +15,7 @@ use crate::model::id::{TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
-use crate::policy::Resource;
+use crate::policy::{Infra, Resource};
 use crate::scheduler::command::CommandLine;
 use crate::scheduler::{Rows, Submission};
 use crate::store::Change;
@@ -80,7 +80,9 @@ impl App {
         workflow: Workflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
-        let permit = self.authorise(context, workflow.id, &Question::about(Resource::System))?;
+        let infra = workflow.target.infra.as_str();
+        let question = Question::about(Resource::Infra(Infra { name: infra, environment: infra }));
+        let permit = self.authorise(context, workflow.id, &question)?;
         let resources = self.guarded.open(&permit);
         let verb = workflow.operation.as_str();
         let check_mode = workflow.target.check_mode;
