@@ -78,8 +78,8 @@ pub(super) fn audit_id(at: Timestamp, sequence: u64) -> [u8; 16] {
 
 /// The sequence in such an id.
 pub(super) fn audit_sequence(id: [u8; 16]) -> u64 {
-    let [.., a, b, c, d, e, f, g, h] = id;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let [_, sequence] = id.as_chunks::<8>().0 else { return 0 };
+    u64::from_be_bytes(*sequence)
 }
 
 /// Every prefix that an entry of the audit trail stands under.
