@@ -5,7 +5,8 @@ use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remem
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{Head, Sealed};
-use crate::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use crate::model::api_token::ApiToken;
+use crate::model::id::{ApiTokenId, BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -78,12 +79,20 @@ pub trait Backend: Send + Sync + 'static {
     fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError>;
     /// The user who logs in by this name.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
+    /// Users in the order of their names; `after` is the id of the one before.
+    fn users(&self, page: Page) -> Result<Listed<UserRecord>, StoreError>;
     /// Whether there is any user.
     fn has_users(&self) -> Result<bool, StoreError>;
     /// One session.
     fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
     /// The sessions of a user.
     fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
+    /// One API token.
+    fn api_token(&self, id: ApiTokenId) -> Result<Option<ApiToken>, StoreError>;
+    /// The API token with this public part.
+    fn api_token_by_prefix(&self, prefix: &str) -> Result<Option<ApiToken>, StoreError>;
+    /// The API tokens of a user, oldest first.
+    fn api_tokens_of(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError>;
     /// Entries of the audit trail after the one with this sequence, in order, at most `limit`.
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError>;
     /// Where the audit trail ends.

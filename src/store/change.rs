@@ -2,7 +2,8 @@
 
 use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
 use crate::audit::Event;
-use crate::model::id::{SessionId, WorkId};
+use crate::model::api_token::ApiToken;
+use crate::model::id::{ApiTokenId, SessionId, UserId, WorkId};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -51,6 +52,12 @@ pub enum Change {
     PutSession(Box<Session>),
     /// A session is over and forgotten.
     RemoveSession(SessionId),
+    /// A user is gone, with sessions and API tokens; the name is free.
+    RemoveUser(UserId),
+    /// An API token as it now stands.
+    PutApiToken(Box<ApiToken>),
+    /// An API token is over and forgotten.
+    RemoveApiToken(ApiTokenId),
     /// A fact about the daemon itself.
     PutMeta(String, Vec<u8>),
     /// An event for the audit trail; its place in the chain is given by the store.
@@ -66,6 +73,14 @@ pub enum Precondition {
     UsernameFree(String),
     /// The session is at this generation: nobody refreshed it meanwhile.
     SessionGeneration(SessionId, u64),
+    /// The user is there, at this generation: nobody changed them meanwhile.
+    UserGeneration(UserId, u64),
+    /// Somebody else than this user is an Admin who can log in.
+    AnotherAdmin(UserId),
+    /// No API token has this public part.
+    ApiTokenPrefixFree(String),
+    /// The API token is there and not revoked.
+    ApiTokenNotRevoked(ApiTokenId),
 }
 
 /// A precondition did not hold; nothing was written.

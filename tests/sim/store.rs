@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
 use prov::audit::{Head, Sealed};
-use prov::model::id::{BatchId, SessionId, TaskId, UserId, WorkId};
+use prov::model::api_token::ApiToken;
+use prov::model::id::{ApiTokenId, BatchId, SessionId, TaskId, UserId, WorkId};
 use prov::model::status::BatchStatus;
 use prov::model::task::Task;
 use prov::model::time::Timestamp;
@@ -122,6 +123,22 @@ impl Backend for FakeStore {
 
     fn user_by_name(&self, _: &str) -> Result<Option<UserRecord>, StoreError> {
         Ok(None)
+    }
+
+    fn users(&self, _: Page) -> Result<Listed<UserRecord>, StoreError> {
+        Ok(Listed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn api_token(&self, _: ApiTokenId) -> Result<Option<ApiToken>, StoreError> {
+        Ok(None)
+    }
+
+    fn api_token_by_prefix(&self, _: &str) -> Result<Option<ApiToken>, StoreError> {
+        Ok(None)
+    }
+
+    fn api_tokens_of(&self, _: UserId) -> Result<Vec<ApiToken>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn audit(&self, _: u64, _: usize) -> Result<Vec<Sealed>, StoreError> {

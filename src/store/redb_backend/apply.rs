@@ -14,8 +14,10 @@ use crate::model::user::Session;
 use crate::store::backend::StoreError;
 use crate::store::change::{Change, Precondition, Refused, Transaction};
 use crate::store::index::{self, Prefix};
-use crate::store::record::{BatchRecord, LoggedEvent, Remembered, UserRecord};
+use crate::store::record::{BatchRecord, LoggedEvent, Remembered};
 use crate::store::tables;
+
+mod accounts;
 
 /// The name of the number of the last commit among the store's facts.
 pub(super) const COMMITS: &str = "commits";
@@ -92,6 +94,9 @@ struct Tables<'t> {
     usernames: BytesTable<'t>,
     sessions: BytesTable<'t>,
     sessions_of: KeysTable<'t>,
+    api_tokens: BytesTable<'t>,
+    api_token_prefixes: BytesTable<'t>,
+    api_tokens_of: KeysTable<'t>,
     buffer: Vec<u8>,
 }
 
@@ -120,6 +125,9 @@ impl<'t> Tables<'t> {
             usernames: bytes(tables::USERNAMES),
             sessions: bytes(tables::SESSIONS),
             sessions_of: keys(tables::SESSIONS_OF),
+            api_tokens: bytes(tables::API_TOKENS),
+            api_token_prefixes: bytes(tables::API_TOKEN_PREFIXES),
+            api_tokens_of: keys(tables::API_TOKENS_OF),
             buffer: Vec::with_capacity(1024),
         }
     }
@@ -146,6 +154,16 @@ impl<'t> Tables<'t> {
                 let value = self.sessions.get()?.get(&key[..]).map_err(failed("read"))?;
                 let session = value.map(|value| decode::<Session>("session", &key, value.value())).transpose()?;
                 session.is_some_and(|session| session.generation == *generation)
+            }
+            Precondition::UserGeneration(id, generation) => {
+                self.user(*id)?.is_some_and(|user| user.generation == *generation)
+            }
+            Precondition::AnotherAdmin(id) => self.has_another_admin(*id)?,
+            Precondition::ApiTokenPrefixFree(prefix) => {
+                self.api_token_prefixes.get()?.get(prefix.as_bytes()).map_err(failed("read"))?.is_none()
+            }
+            Precondition::ApiTokenNotRevoked(id) => {
+                self.api_token(*id)?.is_some_and(|token| token.revoked_at.is_none())
             }
         })
     }
@@ -174,7 +192,10 @@ impl<'t> Tables<'t> {
                 self.sessions_of.get()?.insert(&of[..], ()).map_err(failed("write"))?;
                 put(self.sessions.get()?, &session.id.bytes(), &**session, &mut self.buffer)
             }
-            Change::RemoveSession(id) => self.remove_session(id.bytes()),
+            Change::RemoveSession(id) => self.remove_session(*id),
+            Change::RemoveUser(id) => self.remove_user(*id),
+            Change::PutApiToken(token) => self.put_api_token(token),
+            Change::RemoveApiToken(id) => self.remove_api_token(*id),
             Change::Audit(event) => self.seal(event),
             Change::PutMeta(name, value) => {
                 self.meta.get()?.insert(name.as_str(), &value[..]).map_err(failed("write"))?;
@@ -262,17 +283,6 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn put_user(&mut self, record: &UserRecord) -> Result<(), StoreError> {
-        let id = record.user.id.bytes();
-        let old = self.users.get()?.get(&id[..]).map_err(failed("read"))?;
-        let old = old.map(|value| decode::<UserRecord>("user", &id, value.value())).transpose()?;
-        if let Some(old) = old {
-            remove(self.usernames.get()?, old.user.username.as_bytes())?;
-        }
-        self.usernames.get()?.insert(record.user.username.as_bytes(), &id[..]).map_err(failed("write"))?;
-        put(self.users.get()?, &id, record, &mut self.buffer)
-    }
-
     /// Forgets a key that was remembered at that time; one that was remembered anew since stays.
     fn forget(&mut self, at: Timestamp, key: &str) -> Result<(), StoreError> {
         let dated = [&at.0.to_be_bytes()[..], key.as_bytes()].concat();
@@ -285,16 +295,6 @@ impl<'t> Tables<'t> {
         } else {
             Ok(())
         }
-    }
-
-    fn remove_session(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
-        let old = self.sessions.get()?.remove(&id[..]).map_err(failed("write"))?;
-        let old = old.map(|value| decode::<Session>("session", &id, value.value())).transpose()?;
-        if let Some(session) = old {
-            let of = [session.user.bytes(), session.id.bytes()].concat();
-            self.sessions_of.get()?.remove(&of[..]).map_err(failed("write"))?;
-        }
-        Ok(())
     }
 }
 
