@@ -56,6 +56,8 @@ pub struct Daemon {
     pub max_body_bytes: usize,
     /// Bytes of a batch.
     pub max_batch_bytes: usize,
+    /// How many days audit entries are kept; 0 is for ever.
+    pub audit_retention_days: u32,
     /// Whether it may listen beyond this machine without encryption.
     pub insecure: bool,
 }
@@ -157,6 +159,7 @@ const KEYS: &[(&str, &str)] = &[
     ("requests_per_minute", "6000"),
     ("max_body_bytes", "1048576"),
     ("max_batch_bytes", "16777216"),
+    ("audit_retention_days", "0"),
     ("insecure", "false"),
 ];
 
@@ -207,6 +210,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         requests_per_minute: value(&origins, "requests_per_minute")?,
         max_body_bytes: value(&origins, "max_body_bytes")?,
         max_batch_bytes: value(&origins, "max_batch_bytes")?,
+        audit_retention_days: value(&origins, "audit_retention_days")?,
         insecure: value(&origins, "insecure")?,
     };
     Ok((config, origins))

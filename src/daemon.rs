@@ -164,8 +164,18 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     };
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
     let limits = limits(&config);
-    let parts =
-        Parts { store, scheduler: scheduler.clone(), program, logs: places.logs, workspace, clock, keys, limits };
+    let parts = Parts {
+        store,
+        scheduler: scheduler.clone(),
+        program,
+        logs: places.logs,
+        workspace,
+        clock,
+        keys,
+        limits,
+        audit_key: audit_key(&data_dir)?,
+        audit_retention_days: config.audit_retention_days,
+    };
     let app = Arc::new(App::new(parts));
     tokio::spawn(tidy(Arc::clone(&app)));
 
@@ -191,6 +201,9 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     let _ = stop.send(true);
     for server in serving {
         let _ = server.await;
+    }
+    if let Err(error) = app.finish().await {
+        tracing::warn!(%error, "can't write what was counted of refused requests");
     }
     Ok(())
 }

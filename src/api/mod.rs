@@ -4,6 +4,7 @@
 //! nothing of what is true at the moment.
 
 pub mod actions;
+pub mod audit;
 pub mod auth;
 pub mod batch;
 pub mod envelope;

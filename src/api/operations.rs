@@ -29,6 +29,8 @@ pub enum Media {
     Json,
     /// Plain text.
     Text,
+    /// What the query asks for.
+    Any,
 }
 
 /// A row of the table.
@@ -92,6 +94,11 @@ pub const TABLE: &[Row] = &[
     row("auth_refresh", ControlCenter, "POST", "/auth/refresh", Public),
     row("auth_logout", ControlCenter, "POST", "/auth/logout", Authenticated),
     row("auth_verify", ControlCenter, "GET", "/auth/verify", Authenticated),
+    row("audit_list", ControlCenter, "GET", "/audit/logs", Action("audit_read")).with_query(),
+    row("audit_export", ControlCenter, "GET", "/audit/export", Action("audit_read")).with_query().answering(Media::Any),
+    row("audit_verify", ControlCenter, "GET", "/audit/verify", Action("audit_read")).with_query(),
+    row("audit_checkpoint_get", ControlCenter, "GET", "/audit/checkpoints", Action("audit_read")),
+    row("audit_checkpoint_create", ControlCenter, "POST", "/audit/checkpoints", Action("audit_read")),
 ];
 
 /// The row that is served at a path of the table.

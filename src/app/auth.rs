@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::authorise::Question;
 use super::context::{Caller, Context, Permit};
 use super::error::Error;
 use super::limit::Quota;
-use super::{App, aside};
+use super::{App, aside, trail};
 use crate::api::auth::{LoginRequest, TokenPair, UserView, Verified};
+use crate::audit::{self, Credential, Outcome};
 use crate::auth::password;
 use crate::auth::session::{self, Worth};
 use crate::auth::token::ACCESS_LIFETIME;
@@ -30,8 +32,13 @@ impl App {
     /// When they don't match, or too many attempts failed.
     pub async fn auth_login(&self, caller: &Caller, request: LoginRequest) -> Result<TokenPair, Error> {
         let resources = self.guarded.open(&Permit::public("auth_login"));
-        self.counters.before_login(caller.address, &request.username)?;
-        let name = request.username.clone();
+        let LoginRequest { username, password, .. } = request;
+        let limited = |error| {
+            self.refused(trail::rate_limited(caller, &username, "auth_login", self.clock.now()));
+            error
+        };
+        self.counters.before_login(caller.address, &username).map_err(limited)?;
+        let name = username.clone();
         let read = resources.store.read(move |reads| {
             let Some(record) = reads.user_by_name(&name)? else { return Ok(None) };
             let sessions = reads.sessions_of(record.user.id)?;
@@ -40,14 +47,16 @@ impl App {
         let (record, sessions) = read.await?.unzip();
         let hash = record.as_ref().map(|record| record.password_hash.clone());
         let turn = Arc::clone(&self.password_checks).acquire_owned().await;
-        let LoginRequest { username, password, .. } = request;
         // Counted as failed before it is known, and given back on success: many at once are no way round the limit.
-        self.counters.count_login(caller.address, &username)?;
+        self.counters.count_login(caller.address, &username).map_err(limited)?;
         // The turn goes with the check, which goes on when its client goes away.
         let check = move || (password::verify(&password, hash.as_deref()), turn);
         let (matches, turn) = aside(check).await?;
         let Some(record) = record.filter(|_| matches) else {
             tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
+            let outcome = Outcome::Failure { code: "unauthenticated".to_owned() };
+            let entry = trail::unproven(caller, &username, "auth_login", outcome, self.clock.now());
+            resources.store.commit(Transaction::of(vec![entry])).await?;
             return Err(WRONG_LOGIN);
         };
         drop(turn);
@@ -57,6 +66,8 @@ impl App {
         let over = sessions.into_iter().flatten().filter(|session| !session::is_live(session, now));
         let mut changes: Vec<Change> = over.map(|session| Change::RemoveSession(session.id)).collect();
         changes.push(Change::PutSession(Box::new(session.clone())));
+        let done = ("auth_login", Outcome::Success);
+        changes.push(trail::of_session(caller, &record.user, session.id, Credential::None, done, now));
         resources.store.commit(Transaction::of(changes)).await?;
         self.sessions.set(session.id, true);
         tracing::info!(user = username, address = %caller.address, request_id = caller.request_id, "logged in");
@@ -81,7 +92,10 @@ impl App {
             Worth::Nothing => return Err(WRONG_REFRESH),
             Worth::Spent => {
                 tracing::warn!(user = user.username, address = %caller.address, session = %id, "a spent refresh token came back; its session is ended");
-                self.end_session(&current, now).await?;
+                let replayed = ("auth_refresh", Outcome::Failure { code: "unauthenticated".to_owned() });
+                let entry = trail::of_session(caller, &user, id, Credential::None, replayed, now);
+                let why = json!({ "reason": "a spent refresh token came back; the session was ended" });
+                self.end_sessions(&[&current], trail::detailed(entry, why), now).await?;
                 return Err(WRONG_REFRESH);
             }
         }
@@ -99,15 +113,15 @@ impl App {
     /// # Errors
     /// When the store can't be written.
     pub async fn auth_logout(&self, context: &Context, all: bool) -> Result<(), Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "auth_logout", &Question::about(Resource::System))?);
+        let permit = self.authorise(context, "auth_logout", &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
         let (user, this) = (context.user, context.session);
         let sessions = resources.store.read(move |reads| reads.sessions_of(user)).await?;
         let now = self.clock.now();
-        for session in sessions.iter().filter(|session| all || session.id == this) {
-            self.end_session(session, now).await?;
-        }
-        Ok(())
+        let ended: Vec<&Session> = sessions.iter().filter(|session| all || session.id == this).collect();
+        let (resource, details) = (audit::Resource::new("session", this), json!({ "all": all }));
+        let entry = trail::done_with(context, &permit, "auth_logout", resource, now, details);
+        self.end_sessions(&ended, entry, now).await
     }
 
     /// What the caller's token says.
@@ -154,11 +168,15 @@ impl App {
         Ok(self.sessions.learn(id, live))
     }
 
-    async fn end_session(&self, session: &Session, now: Timestamp) -> Result<(), Error> {
-        self.sessions.set(session.id, false);
+    /// Ends the sessions, and writes the entry that tells why.
+    async fn end_sessions(&self, sessions: &[&Session], entry: Change, now: Timestamp) -> Result<(), Error> {
+        let end = |session: &&Session| {
+            self.sessions.set(session.id, false);
+            Change::PutSession(Box::new(session::end(session, now)))
+        };
+        let changes = sessions.iter().map(end).chain([entry]).collect();
         let store = &self.guarded.open(&Permit::public("auth_refresh")).store;
-        store.commit(Transaction::of(vec![Change::PutSession(Box::new(session::end(session, now)))])).await?;
-        Ok(())
+        Ok(store.commit(Transaction::of(changes)).await?)
     }
 
     fn pair(&self, user: &User, session: &Session, refresh_token: String, now: Timestamp) -> Result<TokenPair, Error> {

@@ -5,9 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::App;
 use super::context::{Context, Permit};
 use super::error::Error;
+use super::trail;
 use crate::api::actions::Action;
 use crate::api::operations::{self, Access};
+use crate::audit::Event;
 use crate::policy::{Circumstances, Policies, PolicyText, Request, Resource, Subject, shipped};
+use crate::store::{Change, Transaction};
 
 /// The policies in force; exchanged as a whole.
 pub(super) struct InForce(RwLock<Arc<Policies>>);
@@ -90,6 +93,26 @@ impl App {
         }
         let (user, address, request_id) = (&context.username, context.caller.address, &context.caller.request_id);
         tracing::info!(user, operation = id, %address, request_id, "denied");
+        self.refused(trail::denied(context, id, &question.resource, decision.policies, self.clock.now()));
         Err(Error::Forbidden { operation: id })
+    }
+
+    /// Writes a refusal into the audit trail. It is queued before whatever comes after it; nobody waits for the disk, so
+    /// that to be refused costs the daemon as little as can be.
+    pub(super) fn refused(&self, event: Event) {
+        let changes: Vec<Change> = self.refusals.note(event).into_iter().map(Box::new).map(Change::Audit).collect();
+        if !changes.is_empty() {
+            let store = &self.guarded.open(&Permit::own()).store;
+            drop(store.submit(Transaction::of(changes)));
+        }
+    }
+
+    /// Writes what was counted of refusals.
+    pub(super) async fn settle_refusals(&self) -> Result<(), Error> {
+        let changes: Vec<Change> = self.refusals.settle().into_iter().map(Box::new).map(Change::Audit).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.guarded.open(&Permit::own()).store.commit(Transaction::of(changes)).await?)
     }
 }

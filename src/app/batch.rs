@@ -1,14 +1,16 @@
 //! Batches: execute, validate, list, get, cancel, retry.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::authorise::Question;
 use super::context::Context;
 use super::error::Error;
 use super::idempotency::{self, Claim, Idempotency};
-use super::{Answer, App, Executed, Resources, aside, logs};
+use super::{Answer, App, Executed, Resources, aside, logs, trail};
 use crate::api::batch::{BatchDraft, BatchPlan, BatchQuery, BatchSummary, BatchView};
 use crate::api::list::Listed;
+use crate::audit;
 use crate::model::id::{BatchId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::policy::Resource;
@@ -30,8 +32,8 @@ impl App {
         draft: BatchDraft,
         key: Option<Idempotency>,
     ) -> Result<Answer<Executed>, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "batch_execute", &Question::about(Resource::System))?);
+        let permit = self.authorise(context, "batch_execute", &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
         let workspace = resources.workspace.clone();
         let Checked { request, warnings } = aside(move || check::check(draft, &workspace)).await??;
         let now = self.clock.now();
@@ -45,7 +47,12 @@ impl App {
             return Ok(Answer { data: Executed::Planned(Box::new(plan)), warnings });
         }
         let id = BatchId(Uuid::now_v7());
-        let submission = Submission::batch(id, request.spec, warnings, context.username(), now);
+        let resource = audit::Resource::new("infra", &request.spec.infra);
+        let (name, operations) = (&request.spec.name, request.spec.operations.len());
+        let details = json!({ "batch_id": id, "name": name, "operations": operations });
+        let entry = trail::done_with(context, &permit, "batch_execute", resource, now, details);
+        let mut submission = Submission::batch(id, request.spec, warnings, context.username(), now);
+        submission.also.push(entry);
         let id = idempotency::submit(resources, context, "batch_execute", key, submission).await?;
         let Answer { data, warnings } = find(resources, BatchId(id)).await?;
         Ok(Answer { data: Executed::Started(Box::new(data)), warnings })
@@ -97,14 +104,17 @@ impl App {
         id: BatchId,
         rollback: bool,
     ) -> Result<Answer<BatchView>, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "batch_cancel", &Question::about(Resource::System))?);
+        let permit = self.authorise(context, "batch_cancel", &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
         let batch = find(resources, id).await?.data.summary;
         if batch.status.is_terminal() {
             return Err(Error::Conflict(format!("batch {id} has already ended ({})", batch.status)));
         }
         let wanted = Cancel { work: WorkId::from(id), operation: None, rollback };
-        resources.scheduler.cancel(wanted, Vec::new()).await?;
+        let (resource, now) = (audit::Resource::new("batch", id), self.clock.now());
+        let details = json!({ "infra": batch.infra, "rollback": rollback });
+        let entry = trail::done_with(context, &permit, "batch_cancel", resource, now, details);
+        resources.scheduler.cancel(wanted, vec![entry]).await?;
         let mut answer = find(resources, id).await?;
         if rollback && !batch.rollback_enabled {
             answer.warnings.push(ROLLED_BACK_ANYWAY.to_owned());
@@ -122,18 +132,20 @@ impl App {
         id: BatchId,
         key: Option<Idempotency>,
     ) -> Result<Answer<BatchView>, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "batch_retry", &Question::about(Resource::System))?);
-        find(resources, id).await?;
+        let permit = self.authorise(context, "batch_retry", &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
+        let infra = find(resources, id).await?.data.summary.infra;
+        let (resource, now) = (audit::Resource::new("batch", id), self.clock.now());
+        let entry = trail::done_with(context, &permit, "batch_retry", resource, now, json!({ "infra": infra }));
         let Some(key) = key else {
-            resources.scheduler.retry(WorkId::from(id), Vec::new()).await?;
+            resources.scheduler.retry(WorkId::from(id), vec![entry]).await?;
             return find(resources, id).await;
         };
-        let claim = Claim::new(context, "batch_retry", key, self.clock.now());
+        let claim = Claim::new(context, "batch_retry", key, now);
         // One at a time, so that of two with the same key the second finds what the first remembered.
         let turn = self.keyed_retries.lock().await;
         if claim.find(&resources.store).await?.is_none() {
-            resources.scheduler.retry(WorkId::from(id), vec![claim.remembering(id.0)]).await?;
+            resources.scheduler.retry(WorkId::from(id), vec![claim.remembering(id.0), entry]).await?;
         }
         drop(turn);
         find(resources, id).await

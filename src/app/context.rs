@@ -1,6 +1,6 @@
 //! Who asks: the operation context of one request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::api::operations::{self, Access};
 use crate::auth::token::Claims;
@@ -15,6 +15,19 @@ pub struct Caller {
     pub address: IpAddr,
     /// The request's id.
     pub request_id: String,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+}
+
+impl Caller {
+    /// Nobody: the daemon acts of its own accord.
+    pub(super) fn none() -> Self {
+        Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), request_id: String::new(), user_agent: None }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.address.is_unspecified()
+    }
 }
 
 /// Who asks, proven by a token that was checked. Only [`super::App::authenticate`] makes one.

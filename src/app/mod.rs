@@ -4,6 +4,7 @@
 //! what the daemon owns is behind [`guard::Guarded`], which opens only to a permit. Forgetting to authorise doesn't
 //! compile. Knows no HTTP; [`Error`] says what happened, not how it is answered.
 
+mod audit;
 mod auth;
 mod authorise;
 mod batch;
@@ -15,8 +16,10 @@ mod idempotency;
 mod keys;
 mod limit;
 mod logs;
+mod refusals;
 mod sessions;
 mod task;
+mod trail;
 mod workflow;
 
 use std::path::PathBuf;
@@ -34,6 +37,7 @@ pub use keys::Keys;
 pub use limit::{Limits, Quota};
 
 use crate::api::batch::{BatchPlan, BatchView};
+use crate::audit::{Key, Keyring};
 use crate::exec::Clock;
 use crate::scheduler::Scheduler;
 use crate::scheduler::command::Program;
@@ -50,6 +54,9 @@ pub struct App {
     policies: authorise::InForce,
     sessions: sessions::Sessions,
     counters: limit::Counters,
+    refusals: refusals::Refusals,
+    audit_keys: Keyring,
+    audit_retention_days: u32,
     password_checks: Arc<Semaphore>,
     /// Held while work is retried under an idempotency key.
     keyed_retries: Mutex<()>,
@@ -83,6 +90,10 @@ pub struct Parts {
     pub keys: Keys,
     /// How much is too much.
     pub limits: Limits,
+    /// What seals the audit trail.
+    pub audit_key: Key,
+    /// How long audit entries are kept; 0 is for ever.
+    pub audit_retention_days: u32,
 }
 
 /// Whether the daemon takes requests.
@@ -139,6 +150,9 @@ impl App {
             policies: authorise::InForce::shipped(),
             sessions: sessions::Sessions::default(),
             counters: limit::Counters::new(parts.limits),
+            refusals: refusals::Refusals::default(),
+            audit_keys: Keyring::new(parts.audit_key),
+            audit_retention_days: parts.audit_retention_days,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             keyed_retries: Mutex::new(()),
             phase: AtomicU8::new(Phase::Ready as u8),
@@ -158,13 +172,23 @@ impl App {
     pub async fn tidy(&self) -> Result<(), Error> {
         self.forget_keys().await?;
         let resources = self.guarded.open(&Permit::own());
-        idempotency::forget_expired(&resources.store, self.clock.now()).await
+        idempotency::forget_expired(&resources.store, self.clock.now()).await?;
+        self.settle_refusals().await?;
+        self.forget_entries().await
     }
 
     /// Whether requests are taken.
     #[must_use]
     pub fn phase(&self) -> Phase {
         if self.phase.load(Ordering::Acquire) == Phase::Ready as u8 { Phase::Ready } else { Phase::Draining }
+    }
+
+    /// Writes what is still in memory; called at the end.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn finish(&self) -> Result<(), Error> {
+        self.settle_refusals().await
     }
 
     /// From now on new work is refused.

@@ -1,5 +1,6 @@
 //! Tasks: list, get, cancel, retry.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::authorise::Question;
@@ -7,9 +8,10 @@ use super::context::Context;
 use super::error::Error;
 use super::idempotency::Idempotency;
 use super::workflow::submit_task;
-use super::{App, LogBody, Resources, logs};
+use super::{App, LogBody, Resources, logs, trail};
 use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
+use crate::audit;
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::status::TaskStatus;
 use crate::model::task::{Launch, Task};
@@ -47,8 +49,8 @@ impl App {
     /// # Errors
     /// When it has already ended.
     pub async fn task_cancel(&self, context: &Context, id: TaskId) -> Result<Task, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "task_cancel", &Question::about(Resource::System))?);
+        let permit = self.authorise(context, "task_cancel", &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
         let task = find(resources, id).await?;
         if task.status.is_terminal() {
             return Err(Error::Conflict(format!("task {id} has already ended ({})", task.status)));
@@ -57,7 +59,10 @@ impl App {
             None => (WorkId::from(id), None),
             Some(batch) => (WorkId::from(batch), Some(operation_of(resources, batch, id).await?)),
         };
-        resources.scheduler.cancel(Cancel { work, operation, rollback: false }, Vec::new()).await?;
+        let (resource, now) = (audit::Resource::new("task", id), self.clock.now());
+        let details = json!({ "infra": task.infra, "batch_id": task.batch_id, "operation_id": task.operation_id });
+        let entry = trail::done_with(context, &permit, "task_cancel", resource, now, details);
+        resources.scheduler.cancel(Cancel { work, operation, rollback: false }, vec![entry]).await?;
         find(resources, id).await
     }
 
@@ -66,8 +71,8 @@ impl App {
     /// # Errors
     /// When the task is neither.
     pub async fn task_retry(&self, context: &Context, id: TaskId, key: Option<Idempotency>) -> Result<TaskId, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "task_retry", &Question::about(Resource::System))?);
+        let permit = self.authorise(context, "task_retry", &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
         let task = find(resources, id).await?;
         if !matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled) {
             return Err(Error::Conflict(format!(
@@ -95,7 +100,10 @@ impl App {
             submitted_by: context.username().to_owned(),
             ..task
         };
-        submit_task(resources, context, "task_retry", fresh, launch, key).await
+        let details = json!({ "infra": fresh.infra, "task_id": fresh.id });
+        let resource = audit::Resource::new("task", id);
+        let entry = trail::done_with(context, &permit, "task_retry", resource, fresh.created_at, details);
+        submit_task(resources, context, "task_retry", (fresh, launch), key, entry).await
     }
 
     /// A task's log.

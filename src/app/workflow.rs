@@ -1,13 +1,15 @@
 //! Workflows: a request becomes a task that runs one command of the execution plane.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::authorise::Question;
 use super::context::Context;
 use super::error::Error;
 use super::idempotency::{self, Idempotency};
-use super::{App, Resources};
+use super::{App, Resources, trail};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, Target, TaskservWorkflow, WorkflowOperation};
+use crate::audit;
 use crate::model::batch::DEFAULT_TIMEOUT_SECONDS;
 use crate::model::id::{TaskId, WorkId};
 use crate::model::name::Name;
@@ -16,6 +18,7 @@ use crate::model::task::{Launch, Task};
 use crate::policy::Resource;
 use crate::scheduler::command::CommandLine;
 use crate::scheduler::{Rows, Submission};
+use crate::store::Change;
 use crate::store::record::{WorkKind, WorkRecord};
 
 /// How long a workflow may take: it can hold a whole infrastructure, so twice what an operation may.
@@ -77,8 +80,10 @@ impl App {
         workflow: Workflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
-        let resources = self.guarded.open(&self.authorise(context, workflow.id, &Question::about(Resource::System))?);
+        let permit = self.authorise(context, workflow.id, &Question::about(Resource::System))?;
+        let resources = self.guarded.open(&permit);
         let verb = workflow.operation.as_str();
+        let check_mode = workflow.target.check_mode;
         let line = CommandLine::of(&resources.program, workflow.noun, verb, workflow.arguments());
         let task = Task {
             id: TaskId(Uuid::now_v7()),
@@ -103,7 +108,10 @@ impl App {
             progress: 0.0,
             submitted_by: context.username().to_owned(),
         };
-        submit_task(resources, context, workflow.id, task, line.launch(), key).await
+        let resource = audit::Resource::new("infra", task.infra.as_ref().map_or("", Name::as_str));
+        let details = json!({ "operation": verb, "check_mode": check_mode, "task_id": task.id });
+        let entry = trail::done_with(context, &permit, workflow.id, resource, task.created_at, details);
+        submit_task(resources, context, workflow.id, (task, line.launch()), key, entry).await
     }
 }
 
@@ -137,14 +145,14 @@ impl Workflow {
     }
 }
 
-/// Hands a task to the scheduler, once for each idempotency key.
+/// Hands a task to the scheduler with the entry that tells of it, once for each idempotency key.
 pub(super) async fn submit_task(
     resources: &Resources,
     context: &Context,
     operation: &str,
-    task: Task,
-    launch: Launch,
+    (task, launch): (Task, Launch),
     key: Option<Idempotency>,
+    entry: Change,
 ) -> Result<TaskId, Error> {
     let submission = Submission {
         id: WorkId::from(task.id),
@@ -155,7 +163,7 @@ pub(super) async fn submit_task(
         },
         rows: Rows::Workflow(Box::new(task)),
         remember: None,
-        also: Vec::new(),
+        also: vec![entry],
     };
     idempotency::submit(resources, context, operation, key, submission).await.map(TaskId)
 }

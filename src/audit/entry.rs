@@ -278,6 +278,12 @@ impl Event {
     }
 }
 
+/// A name, an id or a code as entries have it: whoever looks for one looks for this.
+#[must_use]
+pub fn cleaned(text: &str) -> String {
+    clean(text, NAME)
+}
+
 fn clean(text: &str, limit: usize) -> String {
     text::plain(&redact::text(text), limit)
 }

@@ -67,6 +67,22 @@ impl SigningKey {
         self.since
     }
 
+    /// Signs a message that can't be taken for a token: one that begins with what no token begins with.
+    ///
+    /// # Panics
+    /// Never: the document was read when the key was made.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let pair = Ed25519KeyPair::from_pkcs8(&self.pkcs8).expect("it was read when the key was made");
+        pair.sign(message).as_ref().to_vec()
+    }
+
+    /// The public half, 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        &self.public
+    }
+
     pub(super) fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }

@@ -7,6 +7,7 @@
 //! To add a noun: a file `cli/<noun>.rs` with `pub struct Args` and `pub fn run(args, &Global) -> Result<ExitCode,
 //! CliError>`, and one line each in [`Command`] and [`dispatch`].
 
+mod audit;
 mod batch;
 mod cluster;
 mod complete;
@@ -126,6 +127,8 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// The audit trail: who did what, to what, by whose leave
+    Audit(audit::Args),
     /// Find out what this host and account can do for servers
     Doctor,
     /// Find out whether prov keeps its promises on this host
@@ -175,6 +178,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),

@@ -4,6 +4,7 @@
 //! error means for the exit code is the command line's to say.
 
 mod address;
+mod audit;
 mod error;
 pub mod session;
 
@@ -208,9 +209,7 @@ impl Client {
         let url = format!("{}{path}", self.servers.orchestrator);
         let send = |token: String| self.orchestrator.get(&url).query(query).bearer_auth(token).send();
         let response = self.authorised("list", &url, send).await?;
-        let total = response.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
-        let items: Vec<T> = data(response).await?;
-        Ok(Part { total: total.unwrap_or(items.len() as u64), items })
+        part(response).await
     }
 
     /// Sends what makes work, with a key that makes it safe to send again when the answer gets lost.
@@ -313,6 +312,12 @@ fn http(address: &str) -> Result<reqwest::Client, ClientError> {
 
 async fn data<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
     success(response).await.map(|answer| answer.data)
+}
+
+async fn part<T: DeserializeOwned>(response: Response) -> Result<Part<T>, ClientError> {
+    let total = response.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
+    let items: Vec<T> = data(response).await?;
+    Ok(Part { total: total.unwrap_or(items.len() as u64), items })
 }
 
 async fn success<T: DeserializeOwned>(response: Response) -> Result<Success<T>, ClientError> {

@@ -3,6 +3,7 @@
 //! Owns no clock: time comes in from above.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -72,6 +73,40 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// What is neither a time nor a date.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time like 2026-11-27T16:00:00Z or a date like 2026-11-27, which is a day in UTC")]
+pub struct NotATime;
+
+/// The beginning of a span: a time, or the first moment of a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstMoment(pub Timestamp);
+
+/// The end of a span: a time, or the last moment of a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastMoment(pub Timestamp);
+
+impl FromStr for FirstMoment {
+    type Err = NotATime;
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        moment(text, "T00:00:00Z").map(Self)
+    }
+}
+
+impl FromStr for LastMoment {
+    type Err = NotATime;
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        moment(text, "T23:59:59.999Z").map(Self)
+    }
+}
+
+fn moment(text: &str, of_day: &str) -> Result<Timestamp, NotATime> {
+    let is_date = text.parse::<jiff::civil::Date>().is_ok() && !text.contains(['T', 't', ' ']);
+    let whole = if is_date { format!("{text}{of_day}") } else { text.to_owned() };
+    let time: jiff::Timestamp = whole.parse().map_err(|_| NotATime)?;
+    Ok(Timestamp(time.as_millisecond()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +117,16 @@ mod tests {
         let text = serde_json::to_string(&time).unwrap();
         assert_eq!(text, "\"2026-09-21T14:13:20.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), time);
+    }
+
+    #[test]
+    fn a_date_is_all_of_its_day() {
+        let first: FirstMoment = "2026-09-21".parse().unwrap();
+        let last: LastMoment = "2026-09-21".parse().unwrap();
+        assert_eq!(first.0.to_string(), "2026-09-21T00:00:00.000Z");
+        assert_eq!(last.0.to_string(), "2026-09-21T23:59:59.999Z");
+        let time: LastMoment = "2026-09-21T14:13:20+02:00".parse().unwrap();
+        assert_eq!(time.0.to_string(), "2026-09-21T12:13:20.000Z");
+        assert_eq!("yesterday".parse::<FirstMoment>(), Err(NotATime));
     }
 }

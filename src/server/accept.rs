@@ -21,7 +21,7 @@ struct Range {
 /// Whether the client takes an answer of this kind. No `Accept` takes anything.
 pub(super) fn accepts(headers: &HeaderMap, media: Media) -> bool {
     let texts: Vec<&str> = headers.get_all(header::ACCEPT).iter().map(|value| value.to_str().unwrap_or("")).collect();
-    if texts.iter().all(|text| text.trim().is_empty()) {
+    if media == Media::Any || texts.iter().all(|text| text.trim().is_empty()) {
         return true;
     }
     let ranges: Vec<Range> = texts.iter().flat_map(|text| text.split(',')).filter_map(range).collect();

@@ -1,5 +1,7 @@
 //! Answers in their envelope.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
@@ -21,18 +23,29 @@ pub(super) fn answer<T: Serialize>(answer: Answer<T>) -> Response {
 
 /// A part of a list, with the total and the way to the next part in the headers.
 pub(super) fn list<T: Serialize>(listed: Listed<T>, page: Page, uri: &Uri) -> Response {
+    part(&listed.items, listed.total, listed.next_after, page.limit, uri)
+}
+
+/// The same of a list whose items have ids of whatever kind.
+pub(super) fn part<T: Serialize>(
+    items: &[T],
+    total: u64,
+    next_after: Option<impl Display>,
+    limit: usize,
+    uri: &Uri,
+) -> Response {
     let mut headers = HeaderMap::new();
-    headers.insert("x-total-count", HeaderValue::from(listed.total));
-    if let Some(after) = listed.next_after {
+    headers.insert("x-total-count", HeaderValue::from(total));
+    if let Some(after) = next_after {
         let kept = uri.query().unwrap_or("").split('&');
         let kept = kept.filter(|part| {
             !part.is_empty() && !["after=", "offset=", "limit="].iter().any(|own| part.starts_with(own))
         });
-        let own = [format!("limit={}", page.limit), format!("after={after}")];
+        let own = [format!("limit={limit}"), format!("after={after}")];
         let query = kept.map(str::to_owned).chain(own).collect::<Vec<_>>().join("&");
         if let Ok(link) = HeaderValue::from_str(&format!("<{}?{query}>; rel=\"next\"", uri.path())) {
             headers.insert("link", link);
         }
     }
-    (headers, data(listed.items)).into_response()
+    (headers, data(items)).into_response()
 }

@@ -42,8 +42,10 @@ pub(super) fn request_id() -> String {
 pub(super) async fn around(mut request: Request, next: Next) -> Response {
     let id = sane_id(request.headers()).unwrap_or_else(|| Uuid::now_v7().to_string());
     let address = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let user_agent = request.headers().get(header::USER_AGENT);
+    let user_agent = user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let quota = QuotaCell::default();
-    request.extensions_mut().insert(Caller { address, request_id: id.clone() });
+    request.extensions_mut().insert(Caller { address, request_id: id.clone(), user_agent });
     request.extensions_mut().insert(quota.clone());
     REQUEST_ID.scope(RefCell::new(id.clone()), answer(request, next, &id, quota)).await
 }

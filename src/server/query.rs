@@ -9,11 +9,13 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::error::HttpError;
+use crate::api::audit::{AuditFilter, AuditPage, AuditQuery, CheckpointDocument, ExportQuery, Format};
 use crate::api::batch::BatchQuery;
 use crate::api::list::Page;
 use crate::api::read::{Problem, Problems, shown, unknown};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
 use crate::model::id::WorkId;
+use crate::model::time::{FirstMoment, LastMoment};
 
 /// A query that can be read.
 pub(super) trait Readable: Sized {
@@ -145,6 +147,43 @@ impl Readable for LogQuery {
             tail: query.number("tail", 0, 1_000_000),
             follow: query.take("follow").unwrap_or(false),
         }
+    }
+}
+
+impl Readable for AuditQuery {
+    fn read(query: &mut Fields) -> Self {
+        let page = AuditPage {
+            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(Page::default().limit),
+            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(0),
+            after: query.take("after"),
+        };
+        Self { filter: audit_filter(query), page }
+    }
+}
+
+impl Readable for ExportQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { format: query.take("format").unwrap_or(Format::Jsonl), filter: audit_filter(query) }
+    }
+}
+
+/// A checkpoint to verify against, where one is given.
+pub(super) struct Against(pub(super) Option<CheckpointDocument>);
+
+impl Readable for Against {
+    fn read(query: &mut Fields) -> Self {
+        Self(query.take("checkpoint"))
+    }
+}
+
+fn audit_filter(query: &mut Fields) -> AuditFilter {
+    AuditFilter {
+        user_id: query.take("user_id"),
+        action: query.take("action"),
+        resource: query.take("resource"),
+        outcome: query.take("outcome"),
+        from_date: query.take::<FirstMoment>("from_date").map(|moment| moment.0),
+        to_date: query.take::<LastMoment>("to_date").map(|moment| moment.0),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::change::{Refused, Transaction};
 use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
+use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
-use crate::audit::{Head, Sealed};
+use crate::audit::{Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
 use crate::model::id::{ApiTokenId, BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
@@ -45,6 +46,9 @@ pub enum StoreError {
         cause: String,
     },
 }
+
+/// A place in the audit trail by time, between two entries.
+pub type AuditPlace = [u8; 16];
 
 /// A storage engine: applies transactions durably, and reads what is committed.
 pub trait Backend: Send + Sync + 'static {
@@ -93,8 +97,24 @@ pub trait Backend: Send + Sync + 'static {
     fn api_token_by_prefix(&self, prefix: &str) -> Result<Option<ApiToken>, StoreError>;
     /// The API tokens of a user, oldest first.
     fn api_tokens_of(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError>;
-    /// Entries of the audit trail after the one with this sequence, in order, at most `limit`.
+    /// Entries of the audit trail after the one with this sequence, in order, at most `limit`; fewer when the next one is
+    /// damaged, which is an error when it is the first.
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError>;
+    /// Entries of the audit trail that the filter lets through, newest first.
+    fn audit_page(&self, filter: &AuditFilter, page: AuditPage) -> Result<AuditListed<Sealed>, StoreError>;
+    /// Entries of the audit trail that the filter lets through and that come after the place `after`, oldest first, at
+    /// most `limit`; with the place where they end.
+    fn audit_matching(
+        &self,
+        filter: &AuditFilter,
+        after: Option<AuditPlace>,
+        limit: usize,
+    ) -> Result<(Vec<Sealed>, Option<AuditPlace>), StoreError>;
+    /// Where the audit trail begins; nothing when nothing of it was dropped.
+    fn audit_anchor(&self) -> Result<Option<Checkpoint>, StoreError>;
+    /// The sequence of the last entry that may be dropped when only those made since `cutoff` are to be kept; looks at no
+    /// more than `limit`.
+    fn audit_before(&self, cutoff: Timestamp, limit: usize) -> Result<Option<u64>, StoreError>;
     /// Where the audit trail ends.
     fn audit_head(&self) -> Result<Head, StoreError>;
     /// A fact about the daemon itself, by name.

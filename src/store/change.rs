@@ -62,6 +62,9 @@ pub enum Change {
     PutMeta(String, Vec<u8>),
     /// An event for the audit trail; its place in the chain is given by the store.
     Audit(Box<Event>),
+    /// The entries of the audit trail up to the one with this sequence are dropped, at this time. Where the rest begins
+    /// is kept, so that it can be verified.
+    PruneAudit(u64, Timestamp),
 }
 
 /// What a transaction relies on.

@@ -3,10 +3,18 @@
 //! A key is `prefix + id`, a prefix is the resource (`t` tasks, `b` batches), the condition (`*` all, `s` status, `n`
 //! name, `i` infra, `b` batch), the value's length and the value; ids are version 7, so keys under one prefix stand in
 //! the order of time.
+//!
+//! The audit trail stands here as well: the resource is `a`, the conditions are `*`, `u` user id, `n` user name, `a`
+//! action, `r` resource, `k` kind of resource and `o` outcome, and the id is the entry's time and sequence, so that every
+//! one of these indexes is one by time too.
 
+use crate::api::audit::AuditFilter;
 use crate::api::task::TaskFilter;
+use crate::audit::{Event, entry};
+use crate::model::id::UserId;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
+use crate::model::time::Timestamp;
 
 use super::record::BatchRecord;
 
@@ -54,4 +62,58 @@ pub(super) fn of_batch(batch: &BatchRecord) -> Vec<Prefix> {
 /// The prefix of the batches in a status, or of all.
 pub(super) fn of_batch_status(status: Option<BatchStatus>) -> Prefix {
     status.map_or_else(|| prefix(b'b', b'*', b""), |status| prefix(b'b', b's', status.as_str().as_bytes()))
+}
+
+/// The id of an entry of the audit trail: its time and its sequence.
+pub(super) fn audit_id(at: Timestamp, sequence: u64) -> [u8; 16] {
+    // With the sign turned over, times before 1970 stand before those after it.
+    let time = at.0.cast_unsigned() ^ (1 << 63);
+    ((u128::from(time) << 64) | u128::from(sequence)).to_be_bytes()
+}
+
+/// The sequence in such an id.
+pub(super) fn audit_sequence(id: [u8; 16]) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = id;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Every prefix that an entry of the audit trail stands under.
+pub(super) fn of_audit(event: &Event) -> Vec<Prefix> {
+    let mut prefixes = vec![
+        prefix(b'a', b'*', b""),
+        prefix(b'a', b'n', event.actor.username.as_bytes()),
+        prefix(b'a', b'a', event.action.as_bytes()),
+        prefix(b'a', b'r', event.resource.to_string().as_bytes()),
+        prefix(b'a', b'k', event.resource.kind.as_bytes()),
+        prefix(b'a', b'o', event.outcome.as_str().as_bytes()),
+    ];
+    prefixes.extend(event.actor.user.map(|user| prefix(b'a', b'u', &user.bytes())));
+    prefixes
+}
+
+/// The prefixes of a filter's conditions; that of the whole trail when it has none. What is looked for is cleaned like
+/// what was written.
+pub(super) fn of_audit_filter(filter: &AuditFilter) -> Vec<Prefix> {
+    let text = |condition, text: &String| prefix(b'a', condition, entry::cleaned(text).as_bytes());
+    let mut prefixes = Vec::new();
+    prefixes.extend(filter.user_id.as_ref().map(|user| match user.parse::<UserId>() {
+        Ok(id) => prefix(b'a', b'u', &id.bytes()),
+        Err(_) => text(b'n', user),
+    }));
+    prefixes.extend(filter.action.as_ref().map(|action| text(b'a', action)));
+    prefixes.extend(filter.resource.as_ref().map(|resource| {
+        let resource = entry::Resource::from(resource.clone());
+        match &resource.name {
+            None => text(b'k', &resource.kind),
+            Some(name) => {
+                let whole = entry::Resource::new(entry::cleaned(&resource.kind), entry::cleaned(name));
+                prefix(b'a', b'r', whole.to_string().as_bytes())
+            }
+        }
+    }));
+    prefixes.extend(filter.outcome.map(|outcome| prefix(b'a', b'o', outcome.as_str().as_bytes())));
+    if prefixes.is_empty() {
+        prefixes.push(prefix(b'a', b'*', b""));
+    }
+    prefixes
 }

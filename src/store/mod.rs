@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::audit;
 
-pub use backend::{Backend, StoreError};
+pub use backend::{AuditPlace, Backend, StoreError};
 pub use change::{Change, Precondition, Refused, Transaction};
 pub use redb_backend::RedbBackend;
 use writer::Writer;

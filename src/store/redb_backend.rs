@@ -8,13 +8,14 @@ use serde::de::DeserializeOwned;
 
 use file::{File, Reading};
 
-use super::backend::{Backend, StoreError};
+use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
 use super::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
 use super::{index, tables};
+use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
-use crate::audit::{self, Head, Sealed};
+use crate::audit::{self, Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
 use crate::model::id::{ApiTokenId, BatchId, SessionId, TaskId, UserId, WorkId};
 use crate::model::status::BatchStatus;
@@ -29,6 +30,7 @@ mod faults;
 mod file;
 mod lazy;
 mod page;
+mod trail;
 
 /// The format this program writes; a store of another is migrated or refused.
 const FORMAT: u32 = 1;
@@ -330,12 +332,38 @@ impl Backend for RedbBackend {
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
         let transaction = self.begin()?;
         let table = transaction.open_table(tables::AUDIT).map_err(failed("open a table"))?;
-        let entries = table.range(after.saturating_add(1)..).map_err(failed("read"))?.take(limit);
-        let sealed = entries.map(|entry| {
+        let mut found = Vec::new();
+        for entry in table.range(after.saturating_add(1)..).map_err(failed("read"))?.take(limit) {
             let (sequence, value) = entry.map_err(failed("read"))?;
-            decode("audit", &sequence.value().to_be_bytes(), value.value())
-        });
-        sealed.collect()
+            match decode("audit", &sequence.value().to_be_bytes(), value.value()) {
+                Ok(sealed) => found.push(sealed),
+                // What comes before it is told first.
+                Err(_) if !found.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    fn audit_page(&self, filter: &AuditFilter, page: AuditPage) -> Result<AuditListed<Sealed>, StoreError> {
+        trail::page(&*self.begin()?, filter, page)
+    }
+
+    fn audit_matching(
+        &self,
+        filter: &AuditFilter,
+        after: Option<AuditPlace>,
+        limit: usize,
+    ) -> Result<(Vec<Sealed>, Option<AuditPlace>), StoreError> {
+        trail::matching(&*self.begin()?, filter, after, limit)
+    }
+
+    fn audit_anchor(&self) -> Result<Option<Checkpoint>, StoreError> {
+        self.meta(apply::AUDIT_ANCHOR)?.map(|stored| trail::anchor_of(&stored)).transpose()
+    }
+
+    fn audit_before(&self, cutoff: Timestamp, limit: usize) -> Result<Option<u64>, StoreError> {
+        trail::before(&*self.begin()?, cutoff, limit)
     }
 
     fn audit_head(&self) -> Result<Head, StoreError> {

@@ -7,7 +7,7 @@ type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Keys = TableDefinition<'static, &'static [u8], ()>;
 
 /// name → bytes: `format` (u32, big-endian), `commits` and `epoch` (u64, big-endian),
-/// `audit_head` (`audit::Head`, JSON)
+/// `audit_head` (`audit::Head`, JSON), `audit_anchor` (`audit::Checkpoint`, JSON): where the audit trail begins
 pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta_v1");
 /// work id → `WorkRecord`
 pub(super) const WORKS: Bytes = TableDefinition::new("works_v1");

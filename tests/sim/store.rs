@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use prov::api::audit::{AuditFilter, AuditListed, AuditPage};
 use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
-use prov::audit::{Head, Sealed};
+use prov::audit::{Checkpoint, Head, Sealed};
 use prov::model::api_token::ApiToken;
 use prov::model::id::{ApiTokenId, BatchId, SessionId, TaskId, UserId, WorkId};
 use prov::model::status::BatchStatus;
@@ -13,7 +14,7 @@ use prov::model::task::Task;
 use prov::model::time::Timestamp;
 use prov::model::user::Session;
 use prov::store::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, Remembered, UserRecord, WorkRecord};
-use prov::store::{Backend, Change, Precondition, Refused, StoreError, Transaction};
+use prov::store::{AuditPlace, Backend, Change, Precondition, Refused, StoreError, Transaction};
 
 /// The tables.
 #[derive(Debug, Default)]
@@ -143,6 +144,27 @@ impl Backend for FakeStore {
 
     fn audit(&self, _: u64, _: usize) -> Result<Vec<Sealed>, StoreError> {
         Ok(Vec::new())
+    }
+
+    fn audit_page(&self, _: &AuditFilter, _: AuditPage) -> Result<AuditListed<Sealed>, StoreError> {
+        Ok(AuditListed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn audit_matching(
+        &self,
+        _: &AuditFilter,
+        _: Option<AuditPlace>,
+        _: usize,
+    ) -> Result<(Vec<Sealed>, Option<AuditPlace>), StoreError> {
+        Ok((Vec::new(), None))
+    }
+
+    fn audit_anchor(&self) -> Result<Option<Checkpoint>, StoreError> {
+        Ok(None)
+    }
+
+    fn audit_before(&self, _: Timestamp, _: usize) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     fn audit_head(&self) -> Result<Head, StoreError> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lazy::Lazy;
 use super::{HEADER_BYTES, RECORD_VERSION, decode, failed};
-use crate::audit::{self, Chain, Event, Head};
+use crate::audit::{self, Chain, Checkpoint, Event, Head, Sealed};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -23,6 +23,8 @@ mod accounts;
 pub(super) const COMMITS: &str = "commits";
 /// The name of the audit trail's end among them.
 pub(super) const AUDIT_HEAD: &str = "audit_head";
+/// And that of its beginning.
+pub(super) const AUDIT_ANCHOR: &str = "audit_anchor";
 
 /// Where the audit trail ends, as it is stored.
 pub(super) fn head_of(stored: Option<&[u8]>) -> Result<Head, StoreError> {
@@ -197,6 +199,7 @@ impl<'t> Tables<'t> {
             Change::PutApiToken(token) => self.put_api_token(token),
             Change::RemoveApiToken(id) => self.remove_api_token(*id),
             Change::Audit(event) => self.seal(event),
+            Change::PruneAudit(upto, at) => self.prune(*upto, *at),
             Change::PutMeta(name, value) => {
                 self.meta.get()?.insert(name.as_str(), &value[..]).map_err(failed("write"))?;
                 Ok(())
@@ -222,8 +225,33 @@ impl<'t> Tables<'t> {
         let Some(chain) = &mut self.chain else { return Ok(()) };
         let sealed = chain.seal(event.clone());
         let record = encode(&sealed, &mut self.buffer)?;
-        self.audit.get()?.insert(chain.head().sequence, record).map_err(failed("write"))?;
+        let sequence = chain.head().sequence;
+        self.audit.get()?.insert(sequence, record).map_err(failed("write"))?;
+        let entry = sealed.entry().map_err(failed("read what was sealed"))?;
+        self.reindex(&[], &index::of_audit(&entry.event), index::audit_id(entry.event.at, sequence))
+    }
+
+    /// Drops the oldest entries with their index, and keeps where the rest begins. A damaged one is evidence: it and what
+    /// comes after it stay.
+    fn prune(&mut self, upto: u64, at: Timestamp) -> Result<(), StoreError> {
+        let mut last = None;
+        while let Some((sequence, sealed)) = self.oldest()?.filter(|(sequence, _)| *sequence <= upto) {
+            let Ok(entry) = sealed.entry() else { break };
+            self.reindex(&index::of_audit(&entry.event), &[], index::audit_id(entry.event.at, sequence))?;
+            self.audit.get()?.remove(sequence).map_err(failed("write"))?;
+            last = Some(Head { sequence, mac: sealed.mac, key: sealed.key });
+        }
+        let Some(head) = last else { return Ok(()) };
+        let anchor = serde_json::to_vec(&Checkpoint::anchor(head, at)).map_err(failed("encode an anchor"))?;
+        self.meta.get()?.insert(AUDIT_ANCHOR, &anchor[..]).map_err(failed("write"))?;
         Ok(())
+    }
+
+    /// The oldest entry; none when it can't be read.
+    fn oldest(&mut self) -> Result<Option<(u64, Sealed)>, StoreError> {
+        let Some((sequence, value)) = self.audit.get()?.first().map_err(failed("read"))? else { return Ok(None) };
+        let sequence = sequence.value();
+        Ok(decode("audit", &sequence.to_be_bytes(), value.value()).ok().map(|sealed| (sequence, sealed)))
     }
 
     fn write_head(&mut self) -> Result<(), StoreError> {
