@@ -13,4 +13,5 @@ pub mod list;
 pub mod operations;
 pub mod read;
 pub mod task;
+pub mod users;
 pub mod workflow;

@@ -4,6 +4,7 @@
 //! what the daemon owns is behind [`guard::Guarded`], which opens only to a permit. Forgetting to authorise doesn't
 //! compile. Knows no HTTP; [`Error`] says what happened, not how it is answered.
 
+mod accounts;
 mod audit;
 mod auth;
 mod authorise;
@@ -15,11 +16,13 @@ mod guard;
 mod idempotency;
 mod keys;
 mod limit;
+mod login;
 mod logs;
 mod refusals;
 mod sessions;
 mod task;
 mod trail;
+mod users;
 mod workflow;
 
 use std::path::PathBuf;
@@ -52,7 +55,8 @@ pub struct App {
     clock: Clock,
     keys: Arc<Keys>,
     policies: authorise::InForce,
-    sessions: sessions::Sessions,
+    sessions: Arc<sessions::Sessions>,
+    accounts: Arc<accounts::Accounts>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
     audit_keys: Keyring,
@@ -148,7 +152,8 @@ impl App {
             }),
             clock: parts.clock,
             policies: authorise::InForce::shipped(),
-            sessions: sessions::Sessions::default(),
+            sessions: Arc::default(),
+            accounts: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
             audit_keys: Keyring::new(parts.audit_key),

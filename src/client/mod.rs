@@ -7,6 +7,7 @@ mod address;
 mod audit;
 mod error;
 pub mod session;
+mod users;
 
 use std::sync::Mutex;
 use std::time::Duration;

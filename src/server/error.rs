@@ -56,6 +56,8 @@ impl From<app::Error> for HttpError {
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, Code::NotFound, message),
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, Code::Conflict, message),
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message),
+            Error::MfaRequired(_) => Self::new(StatusCode::UNAUTHORIZED, Code::MfaRequired, message),
+            Error::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
             Error::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
             Error::RateLimited { limit, retry_after, .. } => {
                 let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);

@@ -12,3 +12,4 @@ mod graphs;
 mod keys;
 mod limits;
 mod tasks;
+mod users;

@@ -5,6 +5,7 @@ mod errors;
 mod output;
 mod selftest;
 mod sessions;
+mod users;
 mod work;
 
 use std::borrow::BorrowMut;
