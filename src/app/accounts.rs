@@ -100,7 +100,9 @@ impl App {
         let committed = tokio::spawn(async move {
             let committed = store.commit(transaction).await;
             if committed.is_ok() {
-                ended.into_iter().for_each(|id| sessions.set(id, false));
+                for id in ended {
+                    sessions.set(id, false);
+                }
                 accounts.forget(user);
             }
             committed

@@ -90,7 +90,7 @@ impl App {
         let mut hashed = None;
         for _ in 0..TRIES {
             let (record, sessions, permit) = self.managed(context, "user_update", key).await?;
-            self.may_change(context, &record, &change)?;
+            may_change(context, &record, &change)?;
             if let (None, Some(password)) = (&hashed, &change.password) {
                 hashed = Some(self.hash("/password", password, &record, &mut None).await?);
             }
@@ -214,23 +214,6 @@ impl App {
         Ok((record, sessions, permit))
     }
 
-    #[allow(clippy::unused_self)]
-    fn may_change(&self, context: &Context, record: &UserRecord, change: &UserChange) -> Result<(), Error> {
-        let is_self = record.user.id == context.user;
-        if is_self && change.password.is_some() {
-            return Err(problem(
-                "/password",
-                "is your own: change it with POST /auth/password, which asks for the present one",
-            ));
-        }
-        let changes_roles = change.roles.as_ref().is_some_and(|roles| *roles != record.user.roles);
-        if is_self && changes_roles && !context.roles.contains(&Role::Admin) {
-            return Err(OWN_ROLES);
-        }
-        let given = change.roles.as_deref().unwrap_or_default();
-        if has_all(context, given) && has_all(context, &record.user.roles) { Ok(()) } else { Err(MORE_THAN_YOU) }
-    }
-
     /// Commits a change of a user that ends these sessions, unless it takes away the last enabled Admin.
     async fn commit_user(
         &self,
@@ -247,6 +230,23 @@ impl App {
         transaction.changes.extend(ended.iter().copied().map(Change::RemoveSession));
         self.commit_account(&self.guarded.open(permit).store, record.user.id, ended, transaction).await
     }
+}
+
+/// The rules that no policy can change.
+fn may_change(context: &Context, record: &UserRecord, change: &UserChange) -> Result<(), Error> {
+    let is_self = record.user.id == context.user;
+    if is_self && change.password.is_some() {
+        return Err(problem(
+            "/password",
+            "is your own: change it with POST /auth/password, which asks for the present one",
+        ));
+    }
+    let changes_roles = change.roles.as_ref().is_some_and(|roles| *roles != record.user.roles);
+    if is_self && changes_roles && !context.roles.contains(&Role::Admin) {
+        return Err(OWN_ROLES);
+    }
+    let given = change.roles.as_deref().unwrap_or_default();
+    if has_all(context, given) && has_all(context, &record.user.roles) { Ok(()) } else { Err(MORE_THAN_YOU) }
 }
 
 /// Whether the caller has each of these roles, by itself or within another one.
