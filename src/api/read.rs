@@ -318,8 +318,8 @@ mod tests {
         object.no_more();
         let found = problems.finish(Some(())).unwrap_err();
         let pointers: Vec<_> = found.iter().map(|p| p.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/name", "/infra", "/a~1b", "/rolback_enabled"]);
-        assert!(found[3].message.contains("did you mean `rollback_enabled`?"), "{}", found[3].message);
+        assert_eq!(pointers, ["/name", "/infra", "/rolback_enabled", "/a~1b"]);
+        assert!(found[2].message.contains("did you mean `rollback_enabled`?"), "{}", found[2].message);
     }
 
     #[test]

@@ -141,7 +141,8 @@ fn read_key(path: &Path, since: Timestamp) -> Result<SigningKey, KeyError> {
 
 fn check_private(path: &Path, file: &File) -> Result<(), KeyError> {
     let mode = file.metadata().map_err(|source| failed(path, source))?.mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.display().to_string(), mode }) }
+    let for_others = mode & 0o077;
+    if for_others == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.display().to_string(), mode }) }
 }
 
 /// The secret that seals the audit trail, in `audit-key` of a data directory; made when there is none.

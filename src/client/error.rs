@@ -7,7 +7,7 @@ use crate::api::envelope::Failure;
 pub enum ClientError {
     /// The daemon answered with a failure.
     #[error("{}", .0.error)]
-    Answered(Failure),
+    Answered(Box<Failure>),
     /// There is no session.
     #[error("you are not logged in")]
     NotLoggedIn,

@@ -334,11 +334,11 @@ async fn good(response: Response) -> Result<Response, ClientError> {
         return Ok(response);
     }
     let text = response.text().await.unwrap_or_default();
-    Err(ClientError::Answered(serde_json::from_str(&text).unwrap_or_else(|_| Failure {
+    Err(ClientError::Answered(Box::new(serde_json::from_str(&text).unwrap_or_else(|_| Failure {
         success: false,
         error: format!("the server answered {status} and nothing that prov understands; is it a prov daemon?"),
         code: Code::Internal,
         details: None,
         request_id: String::new(),
-    })))
+    }))))
 }

@@ -87,8 +87,9 @@ impl Groups {
     /// Looks at so many of the groups that something was left in.
     pub(super) fn sweep(&mut self, most: usize) {
         for _ in 0..most.min(self.lingering.len()) {
-            let group = self.lingering.pop_front();
-            group.into_iter().for_each(|group| self.give_back(group));
+            if let Some(group) = self.lingering.pop_front() {
+                self.give_back(group);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{ActionConstraint, Policy, PolicyId as CedarId, PolicySet, ValidationMode};
 
+use super::depth::{too_deep, with_room};
 use super::problem::{Problem, Problems};
 use super::schema::VOCABULARY;
 use crate::api::actions::Action;
@@ -49,7 +50,7 @@ impl Policies {
         let (mut names, mut total_bytes) = (BTreeSet::new(), 0);
         for text in &enabled {
             total_bytes += text.content.len();
-            match parse(text) {
+            match with_room(|| parse(text)) {
                 _ if total_bytes > MAX_TOTAL_BYTES => {
                     problems
                         .push(too_many(text, &format!("the enabled policies exceed {MAX_TOTAL_BYTES} bytes in all")));
@@ -84,7 +85,7 @@ impl Policies {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn check(text: &PolicyText<'_>) -> Result<(), Problems> {
-    parse(text).map(|_| ())
+    with_room(|| parse(text)).map(|_| ())
 }
 
 fn too_many(text: &PolicyText<'_>, message: &str) -> Problem {
@@ -106,6 +107,12 @@ fn parse(text: &PolicyText<'_>) -> Result<Vec<Policy>, Problems> {
     let refuse = |problem| Err(Problems(vec![problem]));
     if text.content.len() > MAX_CONTENT_BYTES {
         return refuse(Problem::at(text, 0, format!("a policy has at most {MAX_CONTENT_BYTES} bytes")));
+    }
+    if let Some(at) = too_deep(text.content) {
+        return refuse(
+            Problem::at(text, at, "it nests too deeply")
+                .with_hint("group long conditions in brackets, or write several policies"),
+        );
     }
     let parsed = text.content.parse::<PolicySet>();
     let parsed = parsed.map_err(|errors| Problems(errors.iter().map(|error| Problem::of(text, error)).collect()))?;

@@ -3,6 +3,7 @@
 use cedar_policy::{AuthorizationError, Effect, Response};
 
 use super::compile::Policies;
+use super::depth::with_room;
 use super::entities::question;
 use super::request::Request;
 use super::schema::VOCABULARY;
@@ -27,7 +28,7 @@ impl Policies {
             Err(error) => return Decision { errors: vec![error], ..Decision::default() },
         };
         let policies = &self.by_action[request.action as usize];
-        let response = VOCABULARY.authorizer.is_authorized(&cedar, policies, &entities);
+        let response = with_room(|| VOCABULARY.authorizer.is_authorized(&cedar, policies, &entities));
         let failed = response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error);
         let failed_forbids = failed
             .filter(|error| policies.policy(error.policy_id()).is_none_or(|policy| policy.effect() == Effect::Forbid))

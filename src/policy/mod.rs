@@ -12,6 +12,7 @@
 
 mod compile;
 mod decide;
+mod depth;
 mod entities;
 mod lockout;
 mod problem;

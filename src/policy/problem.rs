@@ -41,10 +41,8 @@ impl Problem {
         let label = found.labels().and_then(|mut labels| labels.next());
         let message = found.to_string();
         // Cedar's messages begin with the policy, which stands beside them here.
-        let message = match message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")) {
-            Some((_, rest)) => rest.to_owned(),
-            None => message,
-        };
+        let rest = message.strip_prefix("for policy `").and_then(|rest| rest.split_once('`'));
+        let message = rest.map_or(&message[..], |(_, rest)| rest.trim_start_matches([',', ':', ' '])).to_owned();
         let expected = label.as_ref().and_then(|label| label.label().map(str::to_owned));
         let hint = found.help().map(|help| help.to_string()).or(expected);
         Self { hint, ..Self::at(text, label.map_or(0, |label| label.offset()), message) }

@@ -17,7 +17,7 @@ pub(super) struct HttpError {
     status: StatusCode,
     code: Code,
     message: String,
-    details: Option<Value>,
+    details: Option<Box<Value>>,
     retry_after: Option<Duration>,
     quota: Option<Quota>,
 }
@@ -51,7 +51,7 @@ impl From<app::Error> for HttpError {
         let message = error.to_string();
         match error {
             Error::Invalid(problems) => {
-                Self { details: Some(json!({ "problems": problems })), ..Self::invalid(message) }
+                Self { details: Some(Box::new(json!({ "problems": problems }))), ..Self::invalid(message) }
             }
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, Code::NotFound, message),
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, Code::Conflict, message),
@@ -105,8 +105,8 @@ impl std::fmt::Display for Chain<'_> {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let request_id = super::middleware::request_id();
-        let failure =
-            Failure { success: false, error: self.message, code: self.code, details: self.details, request_id };
+        let details = self.details.map(|details| *details);
+        let failure = Failure { success: false, error: self.message, code: self.code, details, request_id };
         let mut response = (self.status, Json(failure)).into_response();
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {

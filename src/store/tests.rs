@@ -1,5 +1,7 @@
 //! The store against a model of it, and against files that were damaged.
 
+mod trail;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! The command line as people, scripts and shells meet it.
 
+mod audit;
 mod completion;
 mod errors;
 mod output;

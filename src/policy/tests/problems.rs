@@ -24,9 +24,9 @@ fn problems_stand_where_they_are() {
     refused("\n\npermit (principal, actoin, resource);", 3, 20, "actoin");
     refused("permit (principal, action, resource)\nwhen { context.mfaa };", 2, 8, "mfa");
     refused("// ñandú\npermit (principal in Role::\"Operater\", action, resource);", 2, 22, "Operater");
-    refused("/* ñandú */ permit (principal, action, resource);", 1, 1, "invalid token");
-    let far = "permit (principal, action, resource) when { \"ñandú\" == 5 };";
-    refused(far, 1, 45, "String");
+    refused("/* ñandú */ permit (principal, action, resource);", 1, 4, "invalid token");
+    let far = "permit (principal, action, resource) when { \"ñandú\" < 5 };";
+    refused(far, 1, 45, "Long");
 }
 
 #[test]
@@ -34,13 +34,13 @@ fn what_the_schema_does_not_know_is_refused() {
     for (content, says) in [
         (r#"permit (principal, action == Action::"task_reed", resource);"#, "task_read"),
         (r#"permit (principal, action == Action::"policy_read", resource is Task);"#, "policy"),
-        (r#"permit (principal is Role, action, resource);"#, ""),
-        (r#"permit (principal, action, resource is Tsak);"#, "Task"),
+        ("permit (principal is Role, action, resource);", ""),
+        ("permit (principal, action, resource is Tsak);", "Task"),
         (r#"permit (principal, action, resource) when { resource.environment == "x" };"#, "environment"),
         (r#"permit (principal, action, resource) when { context.operation == "x" };"#, "has"),
         (r#"permit (principal, action, resource) when { context.hour == "7" };"#, ""),
         (r#"permit (principal, action, resource) when { context.ip.isInRange(ip("10.0.0.0/99")) };"#, ""),
-        (r#"permit (principal, action, resource) when { context.hour > 3 && false };"#, ""),
+        ("permit (principal, action, resource) when { context.hour > 3 && false };", ""),
     ] {
         let found = problems(content);
         let all = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -108,20 +108,91 @@ fn there_are_limits() {
     assert!(Policies::compile(texts.into_iter().chain([text("c", PERMIT_ALL)])).is_err());
 }
 
+/// On a thread with less stack than any of the daemon's.
+fn within_little_stack(content: String) -> Result<(), Problems> {
+    let compile = move || {
+        let policies = Policies::compile([text("deep", &content)])?;
+        // Evaluated, copied and forgotten here as well.
+        let decision = policies.clone().decide(&request(&[], Action::TaskRead, Resource::System));
+        assert_eq!((decision.allowed, decision.errors.len()), (true, 0), "{decision:?}");
+        Ok(())
+    };
+    std::thread::Builder::new().stack_size(512 << 10).spawn(compile).unwrap().join().unwrap()
+}
+
+fn nested(depth: usize, [open, middle, close]: [&str; 3]) -> String {
+    let condition = format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+    format!("permit (principal, action, resource) when {{ {condition} }};")
+}
+
 #[test]
 fn deep_nesting_is_an_error_and_not_the_end() {
-    for (open, close) in [("(", ")"), ("!", ""), ("[", "]"), ("if ", "")] {
-        let depth = 20_000;
-        let content = format!(
-            "permit (principal, action, resource) when {{ {}true{} }};",
-            open.repeat(depth),
-            close.repeat(depth)
-        );
-        let content = &content[..content.len().min(MAX_CONTENT_BYTES)];
-        // On a thread with the stack that the daemon's threads have.
-        let content = content.to_owned();
-        let checked =
-            std::thread::Builder::new().stack_size(2 << 20).spawn(move || check(&text("deep", &content)).is_err());
-        assert!(checked.unwrap().join().unwrap(), "{open}");
+    let ways = [
+        (["(", "true", ")"], 35),
+        (["if true then (", "true", ") else false"], 15),
+        (["if true then true else ", "true", ""], 35),
+        (["", "true", " && true"], 60),
+        (["", "false || true", " || false"], 60),
+        (["", "1 == 1", " + 0"], 90),
+        (["[true, ", "true", "].contains(true)"], 20),
+        (["{a: ", "true", "}.a"], 35),
+    ];
+    for (way, depth) in ways {
+        let Err(Problems(found)) = within_little_stack(nested(2000, way)) else { panic!("{way:?}") };
+        assert_eq!((found.len(), &found[0].message[..]), (1, "it nests too deeply"), "{way:?}");
+        assert_eq!(within_little_stack(nested(depth, way)), Ok(()), "{way:?}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    /// Whatever is typed is compiled, or refused at a place that exists.
+    #[test]
+    fn any_text_is_an_answer(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..40)) {
+        let content = words.concat();
+        if let Err(Problems(found)) = check(&text("any", &content)) {
+            for problem in found {
+                let line = content.split('\n').nth(problem.line - 1).expect("the line exists");
+                assert!((1..=line.chars().count() + 1).contains(&problem.column), "{problem}");
+            }
+        }
+    }
+}
+
+const WORDS: &[&str] = &[
+    "permit (principal, action, resource)",
+    "forbid (principal, action, resource)",
+    " when {",
+    " unless {",
+    "}",
+    ";",
+    "(",
+    ")",
+    "[",
+    "]",
+    "\n",
+    "// ",
+    "\"ñ",
+    "\"",
+    "context.",
+    "mfa",
+    "ip",
+    "resource",
+    " has ",
+    " in ",
+    " is ",
+    "==",
+    " && ",
+    "!",
+    "-",
+    "1",
+    "Role::\"Admin\"",
+    "?principal",
+    "@id(\"x\")",
+    "ip(\"10.0.0.0/8\")",
+    ", ",
+    "\u{202e}",
+    "if ",
+    "\\",
+];
