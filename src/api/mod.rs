@@ -14,4 +14,5 @@ pub mod operations;
 pub mod policy;
 pub mod read;
 pub mod task;
+pub mod users;
 pub mod workflow;

@@ -1,18 +1,15 @@
-//! Login, refresh, logout, and the check of every token.
-
-use std::sync::Arc;
+//! Refresh, logout, sessions, and the check of every token.
 
 use serde_json::json;
-use uuid::Uuid;
 
 use super::authorise::Question;
 use super::context::{Caller, Context, Permit};
 use super::error::Error;
 use super::limit::Quota;
-use super::{App, aside, trail};
-use crate::api::auth::{LoginRequest, TokenPair, UserView, Verified};
+use super::{App, trail};
+use crate::api::auth::{TokenPair, UserView, Verified};
+use crate::api::users::SessionView;
 use crate::audit::{self, Credential, Outcome};
-use crate::auth::password;
 use crate::auth::session::{self, Worth};
 use crate::auth::token::ACCESS_LIFETIME;
 use crate::model::id::SessionId;
@@ -21,59 +18,9 @@ use crate::model::user::{Session, User};
 use crate::policy::Resource;
 use crate::store::{Change, Precondition, Transaction};
 
-/// One text for every reason, so that an answer doesn't tell whether a user exists.
-const WRONG_LOGIN: Error = Error::Unauthenticated("wrong user name or password");
 const WRONG_REFRESH: Error = Error::Unauthenticated("the refresh token is not valid; log in again");
 
 impl App {
-    /// A token pair for a name and its password. The user's sessions that are over are forgotten.
-    ///
-    /// # Errors
-    /// When they don't match, or too many attempts failed.
-    pub async fn auth_login(&self, caller: &Caller, request: LoginRequest) -> Result<TokenPair, Error> {
-        let resources = self.guarded.open(&Permit::public("auth_login"));
-        let LoginRequest { username, password, .. } = request;
-        let limited = |error| {
-            self.refused(trail::rate_limited(caller, &username, "auth_login", self.clock.now()));
-            error
-        };
-        self.counters.before_login(caller.address, &username).map_err(limited)?;
-        let name = username.clone();
-        let read = resources.store.read(move |reads| {
-            let Some(record) = reads.user_by_name(&name)? else { return Ok(None) };
-            let sessions = reads.sessions_of(record.user.id)?;
-            Ok(Some((record, sessions)))
-        });
-        let (record, sessions) = read.await?.unzip();
-        let hash = record.as_ref().map(|record| record.password_hash.clone());
-        let turn = Arc::clone(&self.password_checks).acquire_owned().await;
-        // Counted as failed before it is known, and given back on success: many at once are no way round the limit.
-        self.counters.count_login(caller.address, &username).map_err(limited)?;
-        // The turn goes with the check, which goes on when its client goes away.
-        let check = move || (password::verify(&password, hash.as_deref()), turn);
-        let (matches, turn) = aside(check).await?;
-        let Some(record) = record.filter(|_| matches) else {
-            tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
-            let outcome = Outcome::Failure { code: "unauthenticated".to_owned() };
-            let entry = trail::unproven(caller, &username, "auth_login", outcome, self.clock.now());
-            resources.store.commit(Transaction::of(vec![entry])).await?;
-            return Err(WRONG_LOGIN);
-        };
-        drop(turn);
-        self.counters.login_succeeded(caller.address, &username);
-        let now = self.clock.now();
-        let (session, refresh) = session::begin(SessionId(Uuid::now_v7()), record.user.id, false, now)?;
-        let over = sessions.into_iter().flatten().filter(|session| !session::is_live(session, now));
-        let mut changes: Vec<Change> = over.map(|session| Change::RemoveSession(session.id)).collect();
-        changes.push(Change::PutSession(Box::new(session.clone())));
-        let done = ("auth_login", Outcome::Success);
-        changes.push(trail::of_session(caller, &record.user, session.id, Credential::None, done, now));
-        resources.store.commit(Transaction::of(changes)).await?;
-        self.sessions.set(session.id, true);
-        tracing::info!(user = username, address = %caller.address, request_id = caller.request_id, "logged in");
-        self.pair(&record.user, &session, refresh, now)
-    }
-
     /// A new pair for a refresh token, which is spent by this.
     ///
     /// # Errors
@@ -83,7 +30,8 @@ impl App {
         let (id, hash) = session::parse(token).ok_or(WRONG_REFRESH)?;
         let read = resources.store.read(move |reads| {
             let Some(session) = reads.session(id)? else { return Ok(None) };
-            Ok(reads.user(session.user)?.map(|user| (session, user.user)))
+            let user = reads.user(session.user)?.filter(|user| !user.disabled);
+            Ok(user.map(|user| (session, user.user)))
         });
         let (current, user) = read.await?.ok_or(WRONG_REFRESH)?;
         let now = self.clock.now();
@@ -143,6 +91,40 @@ impl App {
         })
     }
 
+    /// The caller's sessions that are not over, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn session_list(&self, context: &Context) -> Result<Vec<SessionView>, Error> {
+        let permit = self.authorise(context, "session_list", &Question::about(Resource::System))?;
+        let user = context.user;
+        let sessions = self.guarded.open(&permit).store.read(move |reads| reads.sessions_of(user)).await?;
+        let now = self.clock.now();
+        let live = sessions.iter().rev().filter(|session| session::is_live(session, now));
+        let view = |session: &Session| SessionView {
+            id: session.id,
+            created_at: session.created_at,
+            expires_at: session.expires_at,
+            mfa: session.mfa,
+            current: session.id == context.session,
+        };
+        Ok(live.map(view).collect())
+    }
+
+    /// Ends one of the caller's sessions.
+    ///
+    /// # Errors
+    /// When they have no such session.
+    pub async fn session_delete(&self, context: &Context, id: SessionId) -> Result<(), Error> {
+        let permit = self.authorise(context, "session_delete", &Question::about(Resource::System))?;
+        let now = self.clock.now();
+        let session = self.guarded.open(&permit).store.read(move |reads| reads.session(id)).await?;
+        let own = session.filter(|session| session.user == context.user && session::is_live(session, now));
+        let session = own.ok_or_else(|| Error::NotFound { kind: "session", id: id.to_string() })?;
+        let entry = trail::done(context, &permit, "session_delete", audit::Resource::new("session", id), now);
+        self.end_sessions(&[&session], entry, now).await
+    }
+
     /// The context of a request with this token.
     ///
     /// # Errors
@@ -156,7 +138,9 @@ impl App {
         if !live {
             return Err(Error::Unauthenticated("the session is over; log in again"));
         }
-        let context = Context::new(claims, caller);
+        let gone = Error::Unauthenticated("the user is gone or shut out");
+        let standing = self.standing(claims.sub).await?.ok_or(gone)?;
+        let context = Context::new(claims, &standing, caller);
         let quota = self.counters.request(context.principal())?;
         Ok((context, quota))
     }
@@ -179,7 +163,13 @@ impl App {
         Ok(store.commit(Transaction::of(changes)).await?)
     }
 
-    fn pair(&self, user: &User, session: &Session, refresh_token: String, now: Timestamp) -> Result<TokenPair, Error> {
+    pub(super) fn pair(
+        &self,
+        user: &User,
+        session: &Session,
+        refresh_token: String,
+        now: Timestamp,
+    ) -> Result<TokenPair, Error> {
         let (token, claims) = self.keys.tokens().issue(user, session.id, session.mfa, now)?;
         Ok(TokenPair {
             token,

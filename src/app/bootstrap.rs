@@ -57,7 +57,7 @@ pub async fn admin(store: &Store, directory: &Path, now: Timestamp) -> Result<Op
         roles: vec![Role::Admin],
         created_at: now,
     };
-    let record = UserRecord { user, password_hash: password::hash(&password)? };
+    let record = UserRecord::new(user, password::hash(&password)?);
     let transaction = Transaction {
         preconditions: vec![Precondition::UsernameFree("admin".to_owned())],
         changes: vec![Change::PutUser(Box::new(record))],

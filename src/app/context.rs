@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::accounts::Standing;
 use crate::api::operations::{self, Access};
 use crate::auth::token::Claims;
 use crate::model::id::{SessionId, UserId};
@@ -50,14 +51,15 @@ pub struct Permit {
 }
 
 impl Context {
-    pub(super) fn new(claims: Claims, caller: Caller) -> Self {
+    /// Who the claims name, with what they may at the moment.
+    pub(super) fn new(claims: Claims, standing: &Standing, caller: Caller) -> Self {
         Self {
             expires_at: claims.expires_at(),
             user: claims.sub,
             username: claims.username,
-            roles: claims.roles,
+            roles: standing.roles.clone(),
             session: claims.sid,
-            mfa: claims.mfa,
+            mfa: claims.mfa && standing.mfa,
             caller,
         }
     }

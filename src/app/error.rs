@@ -38,6 +38,12 @@ pub enum Error {
     /// The text of a policy is wrong.
     #[error("the policy is not valid: {}", problems(.0))]
     Policy(Vec<PolicyProblem>),
+    /// The password was right, and a second factor is needed.
+    #[error("{0}")]
+    MfaRequired(&'static str),
+    /// A rule that no policy can change forbids it.
+    #[error("{0}")]
+    NotAllowed(&'static str),
     /// Too many requests.
     #[error("too many {what}; try again in {} s", retry_after.as_secs().max(1))]
     RateLimited {

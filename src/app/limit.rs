@@ -90,6 +90,16 @@ impl Counters {
         }
     }
 
+    /// A login that was counted has neither failed nor succeeded yet.
+    pub(super) fn login_undecided(&self, address: IpAddr, username: &str) {
+        let mut windows = self.lock();
+        for key in [Key::Address(address), name(username)] {
+            if let Some((_, count)) = windows.get_mut(&key) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+
     fn too_many_logins(&self, retry_after: Duration) -> Error {
         Error::RateLimited { what: "failed logins", limit: self.limits.login_failures, retry_after }
     }

@@ -5,6 +5,7 @@
 //! compile. Knows no HTTP; [`Error`] says what happened, not how it is answered.
 
 mod about;
+mod accounts;
 mod audit;
 mod auth;
 mod authorise;
@@ -18,12 +19,14 @@ mod in_force;
 mod infras;
 mod keys;
 mod limit;
+mod login;
 mod logs;
 mod policy;
 mod refusals;
 mod sessions;
 mod task;
 mod trail;
+mod users;
 mod visible;
 mod workflow;
 
@@ -63,7 +66,8 @@ pub struct App {
     infras: Arc<infras::Infras>,
     /// Held while a change of the policies is on its way.
     policy_changes: Mutex<()>,
-    sessions: sessions::Sessions,
+    sessions: Arc<sessions::Sessions>,
+    accounts: Arc<accounts::Accounts>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
     audit_keys: Keyring,
@@ -164,7 +168,8 @@ impl App {
             policies: parts.policies,
             infras,
             policy_changes: Mutex::new(()),
-            sessions: sessions::Sessions::default(),
+            sessions: Arc::default(),
+            accounts: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
             audit_keys: Keyring::new(parts.audit_key),

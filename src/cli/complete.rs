@@ -15,8 +15,10 @@ use super::Cli;
 use super::connect;
 use super::error::CliError;
 use crate::api::batch::BatchQuery;
+use crate::api::list::Page;
 use crate::api::policy::PolicyQuery;
 use crate::api::task::TaskQuery;
+use crate::api::users::UserAccount;
 use crate::client::{Client, ClientError};
 use crate::model::name::Name;
 use crate::provision::lock;
@@ -58,6 +60,17 @@ pub(super) fn policies() -> ArgValueCandidates {
         ask(async |client: Client| {
             let part = client.policy_list(&PolicyQuery::default()).await?;
             Ok(part.items.iter().map(|policy| candidate(&policy.name, &policy.description)).collect())
+        })
+    })
+}
+
+/// Names of users.
+pub(super) fn users() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let part = client.user_list(&Page { limit: Page::MAX_LIMIT, ..Page::default() }).await?;
+            let roles = |user: &UserAccount| user.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            Ok(part.items.iter().map(|user| candidate(&user.username, &roles(user))).collect())
         })
     })
 }

@@ -1,11 +1,10 @@
 //! `prov login`, `prov logout`, `prov whoami`.
 
-use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::connect::{self, answer, ask, block_on, failure};
 use super::error::{CliError, Kind};
+use super::secret::{self, PasswordArgs};
 use super::{Global, Printer};
 use crate::api::auth::{LoginRequest, Verified};
 use crate::client::session::{Place, Session, Sessions};
@@ -23,12 +22,8 @@ pub struct LoginArgs {
     /// Who logs in
     #[arg(long, short, value_name = "NAME", default_value = "admin")]
     username: String,
-    /// Read the password from standard input
-    #[arg(long, conflicts_with = "password_file")]
-    password_stdin: bool,
-    /// Read the password from a file
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
 }
 
 /// End the session
@@ -43,10 +38,10 @@ pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliEr
     let (sessions, printer) = (connect::sessions()?, Printer::new(global));
     let servers = servers(args, &sessions)?;
     let client = Client::new(servers.clone()).map_err(|error| failure(&error))?;
-    let given = given_password(args, global)?;
+    let given = secret::given(&args.password, global)?;
     // Before anybody types a password: an address that is wrong is told first.
     block_on(ask(&printer, client.health()))?;
-    let password = given.map_or_else(|| typed_password(&args.username), Ok)?;
+    let password = given.map_or_else(|| secret::typed(&format!("password of {} (not shown): ", args.username)), Ok)?;
     let request = LoginRequest { username: args.username.clone(), password, mfa_code: None };
     let pair = block_on(async { answer(&printer, client.auth_login(&request)).await?.map_err(refused) })?;
     let place = sessions.keep(&Session::of(&pair, servers));
@@ -99,40 +94,6 @@ fn refused(error: ClientError) -> CliError {
             vec!["the first start of a daemon writes the password of admin to DATA_DIR/admin-password".to_owned()];
     }
     told
-}
-
-/// The password from where the options say; `None` where it is to be typed.
-fn given_password(args: &LoginArgs, global: &Global) -> Result<Option<String>, CliError> {
-    if args.password_stdin {
-        let mut text = String::new();
-        if std::io::stdin().is_terminal() {
-            Printer::new(global).remark("reading the password from standard input; end it with Ctrl-D");
-        }
-        let read = std::io::stdin().read_to_string(&mut text).map(|_| text);
-        return password(read, "standard input").map(Some);
-    }
-    if let Some(path) = &args.password_file {
-        return password(std::fs::read_to_string(path), &path.display().to_string()).map(Some);
-    }
-    if global.no_input || !std::io::stdin().is_terminal() {
-        let error = CliError::new(Kind::Usage, "there is nobody to ask for the password");
-        return Err(error.hint("give it with --password-stdin or --password-file FILE".to_owned()));
-    }
-    Ok(None)
-}
-
-fn typed_password(username: &str) -> Result<String, CliError> {
-    password(rpassword::prompt_password(format!("password of {username} (not shown): ")), "the terminal")
-}
-
-fn password(read: std::io::Result<String>, from: &str) -> Result<String, CliError> {
-    let unreadable = |error| CliError::new(Kind::Usage, format!("can't read the password from {from}: {error}"));
-    let text = read.map_err(unreadable)?;
-    let password = text.trim_end_matches(['\n', '\r']);
-    if password.is_empty() {
-        return Err(CliError::new(Kind::Usage, format!("the password from {from} is empty")));
-    }
-    Ok(password.to_owned())
 }
 
 pub(super) fn logout(args: &LogoutArgs, global: &Global) -> Result<ExitCode, CliError> {

@@ -23,11 +23,13 @@ mod infra;
 mod init;
 mod login;
 mod own_daemon;
+mod password;
 mod policy;
 pub mod printer;
 mod processes;
 mod progress;
 pub mod qr;
+mod secret;
 mod selftest;
 mod serve;
 mod servers;
@@ -36,6 +38,7 @@ mod target;
 mod tasks;
 mod taskserv;
 mod usage;
+mod users;
 mod watch;
 mod words;
 mod workflow;
@@ -119,6 +122,16 @@ enum Command {
     Logout(login::LogoutArgs),
     /// Show who is logged in
     Whoami,
+    /// Change your password, and end your other sessions
+    Password(password::Args),
+    /// Your sessions: where you are logged in
+    Sessions(password::SessionsArgs),
+    /// Users: who may log in, and in which roles
+    #[command(visible_alias = "user")]
+    Users(users::Args),
+    /// Roles: what each may do
+    #[command(visible_alias = "role")]
+    Roles(users::RolesArgs),
     /// Tasks: what the orchestrator runs
     #[command(visible_alias = "task")]
     Tasks(tasks::Args),
@@ -179,6 +192,10 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),
         Command::Whoami => login::whoami(global),
+        Command::Password(args) => password::run(&args, global),
+        Command::Sessions(args) => password::sessions(&args, global),
+        Command::Users(args) => users::run(args, global),
+        Command::Roles(args) => users::roles_list(&args, global),
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(&args, global),
         Command::Batch(args) => batch::run(args, global),

@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod policies;
 pub mod session;
+mod users;
 
 use std::sync::Mutex;
 use std::time::Duration;

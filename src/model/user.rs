@@ -66,6 +66,25 @@ impl FromStr for Role {
     }
 }
 
+/// Why a text is no user name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be 1 to 64 of the letters a to z, digits, `.`, `_` and `-`, begin with a letter or a digit, and not look like an id"
+)]
+pub struct NotAUsername;
+
+/// The text as a user name: `Alice` is `alice`. None has the form of an id, because both name a user in a path.
+///
+/// # Errors
+/// When it can't be one.
+pub fn username(text: &str) -> Result<String, NotAUsername> {
+    let name = text.to_ascii_lowercase();
+    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let is_one = begins_well && name.len() <= 64 && name.bytes().all(is_good) && UserId::from_str(&name).is_err();
+    is_one.then_some(name).ok_or(NotAUsername)
+}
+
 /// A word that names no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no role; the roles are Admin, Operator, Developer, Viewer and Auditor")]
@@ -123,6 +142,16 @@ mod tests {
                     assert!(!(one.includes(*other) && other.includes(*third)) || one.includes(*third), "{one} {third}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_user_name_is_one_safe_word() {
+        assert_eq!(username("Alice.B-2_x"), Ok("alice.b-2_x".to_owned()));
+        let id = "01a20dde-a76b-74cc-b9dd-d96eee9b4642";
+        for bad in ["", ".", "..", "-rf", "a b", "a\nb", "a\r\nb", "a/b", "alice\u{200b}", "älice", &"x".repeat(65), id]
+        {
+            assert_eq!(username(bad), Err(NotAUsername), "{bad:?}");
         }
     }
 

@@ -64,6 +64,8 @@ impl From<app::Error> for HttpError {
                 let details = Some(json!(denied(&denial)));
                 Self { details: details.map(Box::new), ..Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message) }
             }
+            Error::MfaRequired(_) => Self::new(StatusCode::UNAUTHORIZED, Code::MfaRequired, message),
+            Error::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
             Error::RateLimited { limit, retry_after, .. } => {
                 let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);
                 let quota = Quota { limit, remaining: 0, reset_seconds: retry_after.as_secs().max(1) };

@@ -1,5 +1,6 @@
 //! What handlers take: the caller's context, a JSON body, an id from the path.
 
+use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use crate::api::json;
 use crate::api::read::Problem;
 use crate::app::{self, App, Caller, Context, Idempotency, Limits, Phase};
 use crate::model::digest::sha256;
-use crate::model::id::NotAnId;
 
 /// From this size on a body is parsed where it keeps no other request waiting.
 const LARGE_BYTES: usize = 64 * 1024;
@@ -88,14 +88,14 @@ impl FromRequestParts<Arc<App>> for Accepting {
 /// An id from the path. One that is no id names nothing.
 pub(super) struct Id<T>(pub(super) T);
 
-impl<T: FromStr<Err = NotAnId> + Send> FromRequestParts<Arc<App>> for Id<T> {
+impl<T: FromStr<Err: Display> + Send> FromRequestParts<Arc<App>> for Id<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
         let params = RawPathParams::from_request_parts(parts, app).await;
         let params = params.map_err(|_| HttpError::invalid("the path is not valid UTF-8"))?;
         let given = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, value)| value);
-        let unknown = |error: NotAnId| HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, error.to_string());
+        let unknown = |error: T::Err| HttpError::new(StatusCode::NOT_FOUND, Code::NotFound, error.to_string());
         given.parse().map(Self).map_err(unknown)
     }
 }

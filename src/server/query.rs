@@ -135,6 +135,12 @@ impl Readable for TaskQuery {
     }
 }
 
+impl Readable for Page {
+    fn read(query: &mut Fields) -> Self {
+        page(query)
+    }
+}
+
 impl Readable for BatchQuery {
     fn read(query: &mut Fields) -> Self {
         Self { status: query.take("status"), page: page(query) }

@@ -8,7 +8,8 @@ use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{Checkpoint, Head, Sealed};
-use crate::model::id::{BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::api_token::ApiToken;
+use crate::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
@@ -94,7 +95,7 @@ pub trait Backend: Send + Sync + 'static {
     fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError>;
     /// Every version of a policy, newest first.
     fn policy_versions(&self, id: PolicyId) -> Result<Vec<PolicyRecord>, StoreError>;
-    /// The users who are administrators.
+    /// The users who are administrators and can log in.
     fn admins(&self) -> Result<Vec<UserRecord>, StoreError>;
     /// What an idempotency key stands for.
     fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError>;
@@ -104,12 +105,20 @@ pub trait Backend: Send + Sync + 'static {
     fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError>;
     /// The user who logs in by this name.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
+    /// Users in the order of their names; `after` is the id of the one before.
+    fn users(&self, page: Page) -> Result<Listed<UserRecord>, StoreError>;
     /// Whether there is any user.
     fn has_users(&self) -> Result<bool, StoreError>;
     /// One session.
     fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
     /// The sessions of a user.
     fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
+    /// One API token.
+    fn api_token(&self, id: ApiTokenId) -> Result<Option<ApiToken>, StoreError>;
+    /// The API token with this public part.
+    fn api_token_by_prefix(&self, prefix: &str) -> Result<Option<ApiToken>, StoreError>;
+    /// The API tokens of a user, oldest first.
+    fn api_tokens_of(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError>;
     /// Entries of the audit trail after the one with this sequence, in order, at most `limit`; fewer when the next one is
     /// damaged, which is an error when it is the first.
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError>;

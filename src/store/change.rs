@@ -4,7 +4,8 @@ use super::record::{
     BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
 };
 use crate::audit::Event;
-use crate::model::id::{PolicyId, SessionId, WorkId};
+use crate::model::api_token::ApiToken;
+use crate::model::id::{ApiTokenId, PolicyId, SessionId, UserId, WorkId};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -57,6 +58,12 @@ pub enum Change {
     PutPolicy(Box<PolicyRecord>),
     /// A policy is gone with all its versions; begins a new generation of the policies.
     RemovePolicy(PolicyId),
+    /// A user is gone, with sessions and API tokens; the name is free.
+    RemoveUser(UserId),
+    /// An API token as it now stands.
+    PutApiToken(Box<ApiToken>),
+    /// An API token is over and forgotten.
+    RemoveApiToken(ApiTokenId),
     /// A fact about the daemon itself.
     PutMeta(String, Vec<u8>),
     /// An event for the audit trail; its place in the chain is given by the store.
@@ -78,6 +85,14 @@ pub enum Precondition {
     /// The policies are of this generation: since it was read, no policy was changed, and nobody became an administrator or
     /// ceased to be one. Whoever relies on both, such as the check that an administrator is left, can't race another.
     PolicyGeneration(u64),
+    /// The user is there, at this generation: nobody changed them meanwhile.
+    UserGeneration(UserId, u64),
+    /// Somebody else than this user is an Admin who can log in.
+    AnotherAdmin(UserId),
+    /// No API token has this public part.
+    ApiTokenPrefixFree(String),
+    /// The API token is there and not revoked.
+    ApiTokenNotRevoked(ApiTokenId),
 }
 
 /// A precondition did not hold; nothing was written.

@@ -7,6 +7,8 @@
 //! Behind [`Store`] stands a [`Backend`]: redb, in a file or (for tests) in memory; a test can put one there that fails
 //! on purpose. No engine type leaks, no closure runs inside a transaction, and no clock or id generation happens here.
 
+#[cfg(test)]
+mod account_tests;
 pub mod backend;
 pub mod change;
 mod index;

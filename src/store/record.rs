@@ -6,11 +6,13 @@ use crate::api::batch::LeftBehind;
 use crate::engine::Event;
 use crate::model::batch::BatchSpec;
 use crate::model::id::{BatchId, PolicyId, TaskId, WorkId};
+use crate::model::lockout::Lockout;
+use crate::model::mfa::Mfa;
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::model::task::Launch;
 use crate::model::time::Timestamp;
-use crate::model::user::User;
+use crate::model::user::{Role, User};
 
 /// The unchanging part of a unit of work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,6 +150,49 @@ pub struct UserRecord {
     pub user: User,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
+    /// Their second factor, once they began to set one up.
+    #[serde(default)]
+    pub mfa: Option<Mfa>,
+    /// How often logins failed.
+    #[serde(default)]
+    pub lockout: Lockout,
+    /// Counts changes; a transaction that relies on it can't race another.
+    #[serde(default)]
+    pub generation: u64,
+    /// Whether an administrator shut them out.
+    #[serde(default)]
+    pub disabled: bool,
+    /// When they last logged in.
+    #[serde(default)]
+    pub last_login_at: Option<Timestamp>,
+}
+
+impl UserRecord {
+    /// Somebody new.
+    #[must_use]
+    pub fn new(user: User, password_hash: String) -> Self {
+        Self {
+            user,
+            password_hash,
+            mfa: None,
+            lockout: Lockout::default(),
+            generation: 0,
+            disabled: false,
+            last_login_at: None,
+        }
+    }
+
+    /// Whether logins ask for a second factor.
+    #[must_use]
+    pub fn has_mfa(&self) -> bool {
+        self.mfa.as_ref().is_some_and(Mfa::is_active)
+    }
+
+    /// Whether they keep the daemon from having nobody who may do everything.
+    #[must_use]
+    pub fn is_enabled_admin(&self) -> bool {
+        !self.disabled && self.user.roles.contains(&Role::Admin)
+    }
 }
 
 impl std::fmt::Debug for UserRecord {

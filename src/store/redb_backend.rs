@@ -18,13 +18,15 @@ use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{self, Checkpoint, Head, Sealed};
-use crate::model::id::{BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::api_token::ApiToken;
+use crate::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
-use crate::model::user::{Role, Session};
+use crate::model::user::Session;
 
+mod accounts;
 mod apply;
 #[cfg(test)]
 mod faults;
@@ -186,11 +188,13 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
         tables::SESSIONS,
         tables::POLICIES,
         tables::POLICY_VERSIONS,
+        tables::API_TOKENS,
+        tables::API_TOKEN_PREFIXES,
     ];
     for table in bytes {
         transaction.open_table(table).map_err(failed("make a table"))?;
     }
-    for table in [tables::INDEX, tables::REMEMBERED_AT, tables::SESSIONS_OF] {
+    for table in [tables::INDEX, tables::REMEMBERED_AT, tables::SESSIONS_OF, tables::API_TOKENS_OF] {
         transaction.open_table(table).map_err(failed("make a table"))?;
     }
     transaction.open_table(tables::SEQUENCE).map_err(failed("make a table"))?;
@@ -314,7 +318,7 @@ impl Backend for RedbBackend {
 
     fn admins(&self) -> Result<Vec<UserRecord>, StoreError> {
         let users = self.all::<UserRecord>(tables::USERS, "user", b"")?.into_iter().map(|(_, user)| user);
-        Ok(users.filter(|user| user.user.roles.contains(&Role::Admin)).collect())
+        Ok(users.filter(UserRecord::is_enabled_admin).collect())
     }
 
     fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError> {
@@ -339,10 +343,11 @@ impl Backend for RedbBackend {
     }
 
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
-        let transaction = self.begin()?;
-        let names = transaction.open_table(tables::USERNAMES).map_err(failed("open a table"))?;
-        let Some(id) = names.get(username.as_bytes()).map_err(failed("read"))? else { return Ok(None) };
-        one_of(&transaction, tables::USERS, "user", id.value())
+        accounts::user_by_name(&*self.begin()?, username)
+    }
+
+    fn users(&self, page: Page) -> Result<Listed<UserRecord>, StoreError> {
+        accounts::users(&*self.begin()?, page)
     }
 
     fn has_users(&self) -> Result<bool, StoreError> {
@@ -356,16 +361,19 @@ impl Backend for RedbBackend {
     }
 
     fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
-        let transaction = self.begin()?;
-        let table = transaction.open_table(tables::SESSIONS_OF).map_err(failed("open a table"))?;
-        let prefix = user.bytes();
-        let mut found = Vec::new();
-        for entry in table.range(&prefix[..]..).map_err(failed("read"))? {
-            let key = entry.map_err(failed("read"))?.0;
-            let Some(session) = key.value().strip_prefix(&prefix[..]) else { break };
-            found.extend(one_of(&transaction, tables::SESSIONS, "session", session)?);
-        }
-        Ok(found)
+        accounts::owned(&*self.begin()?, tables::SESSIONS_OF, tables::SESSIONS, "session", user)
+    }
+
+    fn api_token(&self, id: ApiTokenId) -> Result<Option<ApiToken>, StoreError> {
+        self.one(tables::API_TOKENS, "API token", &id.bytes())
+    }
+
+    fn api_token_by_prefix(&self, prefix: &str) -> Result<Option<ApiToken>, StoreError> {
+        accounts::api_token_by_prefix(&*self.begin()?, prefix)
+    }
+
+    fn api_tokens_of(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError> {
+        accounts::owned(&*self.begin()?, tables::API_TOKENS_OF, tables::API_TOKENS, "API token", user)
     }
 
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {

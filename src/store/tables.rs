@@ -46,3 +46,9 @@ pub(super) const SESSIONS_OF: Keys = TableDefinition::new("sessions_of_v1");
 pub(super) const POLICIES: Bytes = TableDefinition::new("policies_v1");
 /// policy id + version (u64, big-endian) → `PolicyRecord` as it was then
 pub(super) const POLICY_VERSIONS: Bytes = TableDefinition::new("policy_versions_v1");
+/// API token id → `ApiToken`
+pub(super) const API_TOKENS: Bytes = TableDefinition::new("api_tokens_v1");
+/// public part of an API token → API token id
+pub(super) const API_TOKEN_PREFIXES: Bytes = TableDefinition::new("api_token_prefixes_v1");
+/// user id + API token id
+pub(super) const API_TOKENS_OF: Keys = TableDefinition::new("api_tokens_of_v1");

@@ -13,3 +13,4 @@ mod graphs;
 mod keys;
 mod limits;
 mod tasks;
+mod users;

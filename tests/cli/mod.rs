@@ -6,6 +6,7 @@ mod errors;
 mod output;
 mod selftest;
 mod sessions;
+mod users;
 mod work;
 
 use std::borrow::BorrowMut;

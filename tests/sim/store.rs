@@ -7,7 +7,8 @@ use prov::api::audit::{AuditFilter, AuditListed, AuditPage};
 use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
 use prov::audit::{Checkpoint, Head, Sealed};
-use prov::model::id::{BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use prov::model::api_token::ApiToken;
+use prov::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
 use prov::model::name::Name;
 use prov::model::status::BatchStatus;
 use prov::model::task::Task;
@@ -159,6 +160,22 @@ impl Backend for FakeStore {
 
     fn user_by_name(&self, _: &str) -> Result<Option<UserRecord>, StoreError> {
         Ok(None)
+    }
+
+    fn users(&self, _: Page) -> Result<Listed<UserRecord>, StoreError> {
+        Ok(Listed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn api_token(&self, _: ApiTokenId) -> Result<Option<ApiToken>, StoreError> {
+        Ok(None)
+    }
+
+    fn api_token_by_prefix(&self, _: &str) -> Result<Option<ApiToken>, StoreError> {
+        Ok(None)
+    }
+
+    fn api_tokens_of(&self, _: UserId) -> Result<Vec<ApiToken>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn audit(&self, _: u64, _: usize) -> Result<Vec<Sealed>, StoreError> {

@@ -116,7 +116,7 @@ fn judge(
     now: Timestamp,
 ) -> Result<Set, Error> {
     let set = Set::compile(generation, policies).map_err(|problems| refused(problems, own))?;
-    let admins = admins.iter().map(|admin| Subject::of(&admin.user, false));
+    let admins = admins.iter().map(|admin| Subject::of(&admin.user, admin.has_mfa()));
     match set.policies.keeps_an_admin(admins, now) {
         Ok(()) => Ok(set),
         Err(locked_out) => Err(Error::Conflict(format!("this would lock everybody out: {locked_out}"))),

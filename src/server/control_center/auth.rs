@@ -7,10 +7,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::auth::{LoginRequest, read_logout, read_refresh};
+use crate::api::users::PasswordChange;
 use crate::app::App;
+use crate::model::id::SessionId;
 use crate::server::envelope::data;
 use crate::server::error::Answered;
-use crate::server::extract::{Anonymous, Authenticated, JsonBody, Public};
+use crate::server::extract::{Anonymous, Authenticated, Id, JsonBody, Public};
 
 type Shared = State<Arc<App>>;
 
@@ -32,6 +34,20 @@ pub(super) async fn auth_logout(app: Shared, caller: Authenticated, body: JsonBo
 
 pub(super) async fn auth_verify(app: Shared, caller: Authenticated) -> Answered {
     Ok(data(app.auth_verify(&caller.0).await?))
+}
+
+pub(super) async fn auth_password(app: Shared, caller: Authenticated, body: JsonBody<Public>) -> Answered {
+    let change = body.read(PasswordChange::read)?;
+    Ok(data(app.auth_password(&caller.0, change).await?))
+}
+
+pub(super) async fn session_list(app: Shared, caller: Authenticated) -> Answered {
+    Ok(data(app.session_list(&caller.0).await?))
+}
+
+pub(super) async fn session_delete(app: Shared, caller: Authenticated, id: Id<SessionId>) -> Answered {
+    app.session_delete(&caller.0, id.0).await?;
+    Ok(data(serde_json::json!({ "deleted": id.0 })))
 }
 
 /// A JWK set as RFC 7517 has it, without the envelope: JWT libraries read it.

@@ -4,11 +4,12 @@ mod audit;
 mod auth;
 mod health;
 mod policies;
+mod users;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::app::App;
 
@@ -21,6 +22,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/refresh", post(auth::auth_refresh))
         .route("/auth/logout", post(auth::auth_logout))
         .route("/auth/verify", get(auth::auth_verify))
+        .route("/auth/password", post(auth::auth_password))
+        .route("/auth/sessions", get(auth::session_list))
+        .route("/auth/sessions/{id}", delete(auth::session_delete))
+        .route("/users", get(users::user_list).post(users::user_create))
+        .route("/users/{id}", get(users::user_get).put(users::user_update).delete(users::user_delete))
+        .route("/users/{id}/unlock", post(users::user_unlock))
+        .route("/roles", get(users::role_list))
         .route("/audit/logs", get(audit::audit_list))
         .route("/audit/export", get(audit::audit_export))
         .route("/audit/verify", get(audit::audit_verify))

@@ -10,12 +10,14 @@ use super::{HEADER_BYTES, RECORD_VERSION, decode, failed, policies};
 use crate::audit::{self, Chain, Checkpoint, Event, Head, Sealed};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
-use crate::model::user::{Role, Session};
+use crate::model::user::Session;
 use crate::store::backend::StoreError;
 use crate::store::change::{Change, Precondition, Refused, Transaction};
 use crate::store::index::{self, Prefix};
-use crate::store::record::{BatchRecord, LoggedEvent, Remembered, UserRecord};
+use crate::store::record::{BatchRecord, LoggedEvent, Remembered};
 use crate::store::tables;
+
+mod accounts;
 
 /// The name of the number of the last commit among the store's facts.
 pub(super) const COMMITS: &str = "commits";
@@ -95,6 +97,9 @@ struct Tables<'t> {
     sessions: BytesTable<'t>,
     sessions_of: KeysTable<'t>,
     policies: policies::Tables<'t>,
+    api_tokens: BytesTable<'t>,
+    api_token_prefixes: BytesTable<'t>,
+    api_tokens_of: KeysTable<'t>,
     buffer: Vec<u8>,
 }
 
@@ -124,6 +129,9 @@ impl<'t> Tables<'t> {
             sessions: bytes(tables::SESSIONS),
             sessions_of: keys(tables::SESSIONS_OF),
             policies: policies::Tables::of(write),
+            api_tokens: bytes(tables::API_TOKENS),
+            api_token_prefixes: bytes(tables::API_TOKEN_PREFIXES),
+            api_tokens_of: keys(tables::API_TOKENS_OF),
             buffer: Vec::with_capacity(1024),
         }
     }
@@ -152,6 +160,16 @@ impl<'t> Tables<'t> {
                 session.is_some_and(|session| session.generation == *generation)
             }
             Precondition::PolicyGeneration(generation) => policies::generation(self.meta.get()?)? == *generation,
+            Precondition::UserGeneration(id, generation) => {
+                self.user(*id)?.is_some_and(|user| user.generation == *generation)
+            }
+            Precondition::AnotherAdmin(id) => self.has_another_admin(*id)?,
+            Precondition::ApiTokenPrefixFree(prefix) => {
+                self.api_token_prefixes.get()?.get(prefix.as_bytes()).map_err(failed("read"))?.is_none()
+            }
+            Precondition::ApiTokenNotRevoked(id) => {
+                self.api_token(*id)?.is_some_and(|token| token.revoked_at.is_none())
+            }
         })
     }
 
@@ -179,7 +197,10 @@ impl<'t> Tables<'t> {
                 self.sessions_of.get()?.insert(&of[..], ()).map_err(failed("write"))?;
                 put(self.sessions.get()?, &session.id.bytes(), &**session, &mut self.buffer)
             }
-            Change::RemoveSession(id) => self.remove_session(id.bytes()),
+            Change::RemoveSession(id) => self.remove_session(*id),
+            Change::RemoveUser(id) => self.remove_user(*id),
+            Change::PutApiToken(token) => self.put_api_token(token),
+            Change::RemoveApiToken(id) => self.remove_api_token(*id),
             Change::PutPolicy(policy) => {
                 policies::begin_generation(self.meta.get()?)?;
                 self.policies.put(policy, &mut self.buffer)
@@ -301,21 +322,6 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn put_user(&mut self, record: &UserRecord) -> Result<(), StoreError> {
-        let id = record.user.id.bytes();
-        let old = self.users.get()?.get(&id[..]).map_err(failed("read"))?;
-        let old = old.map(|value| decode::<UserRecord>("user", &id, value.value())).transpose()?;
-        let was_admin = old.as_ref().is_some_and(|old| old.user.roles.contains(&Role::Admin));
-        if was_admin != record.user.roles.contains(&Role::Admin) {
-            policies::begin_generation(self.meta.get()?)?;
-        }
-        if let Some(old) = old {
-            remove(self.usernames.get()?, old.user.username.as_bytes())?;
-        }
-        self.usernames.get()?.insert(record.user.username.as_bytes(), &id[..]).map_err(failed("write"))?;
-        put(self.users.get()?, &id, record, &mut self.buffer)
-    }
-
     /// Forgets a key that was remembered at that time; one that was remembered anew since stays.
     fn forget(&mut self, at: Timestamp, key: &str) -> Result<(), StoreError> {
         let dated = [&at.0.to_be_bytes()[..], key.as_bytes()].concat();
@@ -328,16 +334,6 @@ impl<'t> Tables<'t> {
         } else {
             Ok(())
         }
-    }
-
-    fn remove_session(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
-        let old = self.sessions.get()?.remove(&id[..]).map_err(failed("write"))?;
-        let old = old.map(|value| decode::<Session>("session", &id, value.value())).transpose()?;
-        if let Some(session) = old {
-            let of = [session.user.bytes(), session.id.bytes()].concat();
-            self.sessions_of.get()?.remove(&of[..]).map_err(failed("write"))?;
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,278 @@
+//! Users, roles and sessions on the wire.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::read::{Object, Problem, Problems, boolean, parsed, text};
+use crate::model::id::{SessionId, UserId};
+use crate::model::time::Timestamp;
+use crate::model::user::{NotAUsername, Role, username};
+
+/// A user as administrators see one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserAccount {
+    /// Their id.
+    pub id: UserId,
+    /// Their name.
+    pub username: String,
+    /// May be empty.
+    pub email: String,
+    /// Their roles.
+    pub roles: Vec<Role>,
+    /// Whether an administrator shut them out.
+    pub disabled: bool,
+    /// When the lock for failed logins ends, where there is one.
+    pub locked_until: Option<Timestamp>,
+    /// Whether logins ask for a second factor.
+    pub mfa: bool,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When they last logged in.
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// Which user a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserKey {
+    /// By id.
+    Id(UserId),
+    /// By name, which never looks like an id.
+    Name(String),
+}
+
+impl FromStr for UserKey {
+    type Err = String;
+    fn from_str(given: &str) -> Result<Self, String> {
+        let named = || username(given).map(Self::Name);
+        given.parse().map(Self::Id).or_else(|_| named()).map_err(|error| format!("a user name {error}"))
+    }
+}
+
+impl fmt::Display for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Body of `POST /users`. `Debug` hides the password.
+#[derive(Clone, Serialize)]
+pub struct NewUser {
+    /// Their name.
+    pub username: String,
+    /// May be empty.
+    pub email: String,
+    /// At least one.
+    pub roles: Vec<Role>,
+    /// What they log in with.
+    pub password: String,
+}
+
+impl fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewUser").field("username", &self.username).field("roles", &self.roles).finish_non_exhaustive()
+    }
+}
+
+impl NewUser {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every problem of it.
+    pub fn read(body: &Value) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::default();
+        let read = problems.object(body, String::new()).and_then(|object| {
+            let username = object.required("username", name);
+            let email = object.optional("email", email);
+            let roles = roles(&object);
+            if object.is_absent("roles") {
+                object.fault("roles", "is required");
+            }
+            let password = object.required("password", text);
+            object.no_more();
+            Some(Self { username: username?, email: email.unwrap_or_default(), roles: roles?, password: password? })
+        });
+        problems.finish(read)
+    }
+}
+
+/// Body of `PUT /users/{id}`: what is absent stays. `Debug` hides the password.
+#[derive(Clone, Default, Serialize)]
+pub struct UserChange {
+    /// Where to reach them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// All of their roles from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Role>>,
+    /// A new password, which ends all of their sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Whether they are shut out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+impl fmt::Debug for UserChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("UserChange");
+        shown.field("email", &self.email).field("roles", &self.roles).field("disabled", &self.disabled);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl UserChange {
+    /// Reads a body. Whatever else belongs to a user can't be set, and is refused by name.
+    ///
+    /// # Errors
+    /// Every problem of it.
+    pub fn read(body: &Value) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::default();
+        let read = problems.object(body, String::new()).map(|object| {
+            let email = object.optional("email", email);
+            let roles = roles(&object);
+            let (password, disabled) = (object.optional("password", text), object.optional("disabled", boolean));
+            object.no_more();
+            Self { email, roles, password, disabled }
+        });
+        problems.finish(read)
+    }
+
+    /// The names of what it changes, without the values.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static str> {
+        let fields = [
+            ("email", self.email.is_some()),
+            ("roles", self.roles.is_some()),
+            ("password", self.password.is_some()),
+            ("disabled", self.disabled.is_some()),
+        ];
+        fields.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+    }
+}
+
+/// A list of at least one role, each once; nothing when it is absent.
+fn roles(object: &Object<'_>) -> Option<Vec<Role>> {
+    if object.is_absent("roles") {
+        return None;
+    }
+    let mut roles: Vec<Role> = object.list("roles", parsed);
+    if object.raw("roles").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        object.fault("roles", "needs at least one role");
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    Some(roles)
+}
+
+fn name(value: &Value) -> Result<String, String> {
+    username(&text(value)?).map_err(|error: NotAUsername| error.to_string())
+}
+
+/// An address as far as it can be told without writing to it, or nothing.
+fn email(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    let has_form = text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+    let is_plain = text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let is_good = text.is_empty() || (has_form && is_plain);
+    is_good.then_some(text).ok_or_else(|| "must be an e-mail address, or empty".to_owned())
+}
+
+/// What a role may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleView {
+    /// Its word.
+    pub role: Role,
+    /// What it may, in a sentence.
+    pub description: String,
+    /// The actions that the policies in force permit it everywhere.
+    pub actions: Vec<String>,
+    /// Those that they permit it outside production only.
+    pub outside_production: Vec<String>,
+}
+
+/// Body of `POST /auth/password`. `Debug` hides all of it.
+#[derive(Clone, Serialize)]
+pub struct PasswordChange {
+    /// The present one.
+    pub current_password: String,
+    /// The one from now on.
+    pub new_password: String,
+}
+
+impl fmt::Debug for PasswordChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordChange(hidden)")
+    }
+}
+
+impl PasswordChange {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every problem of it; none repeats a value.
+    pub fn read(body: &Value) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::default();
+        let read = problems.object(body, String::new()).and_then(|object| {
+            let current = object.required("current_password", text);
+            let new = object.required("new_password", text);
+            object.no_more();
+            Some(Self { current_password: current?, new_password: new? })
+        });
+        problems.finish(read)
+    }
+}
+
+/// Answer of `POST /auth/password`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordChanged {
+    /// How many other sessions of the user were ended.
+    pub sessions_ended: usize,
+}
+
+/// A session as its user sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ends unless it is refreshed.
+    pub expires_at: Timestamp,
+    /// Whether a second factor was given.
+    pub mfa: bool,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_may_not_be_set_is_refused_by_name() {
+        let refused =
+            |body: Value| UserChange::read(&body).unwrap_err().into_iter().map(|p| p.pointer).collect::<Vec<_>>();
+        assert_eq!(refused(json!({ "id": 1, "mfa": false })), ["/id", "/mfa"]);
+        assert_eq!(refused(json!({ "password_hash": "x", "generation": 0 })), ["/generation", "/password_hash"]);
+        assert_eq!(
+            refused(json!({ "username": "x", "roles": [], "disabled": 1 })),
+            ["/roles", "/disabled", "/username"]
+        );
+        assert_eq!(refused(json!({ "roles": ["admin"], "email": "a\r\nb@c" })), ["/email", "/roles/0"]);
+    }
+
+    #[test]
+    fn a_path_names_a_user_by_id_or_name() {
+        let id = "01a20dde-a76b-74cc-b9dd-d96eee9b4642";
+        assert!(matches!(id.parse(), Ok(UserKey::Id(_))));
+        assert_eq!("Alice".parse(), Ok(UserKey::Name("alice".to_owned())));
+        assert!("a/b".parse::<UserKey>().is_err());
+    }
+}
