@@ -46,7 +46,9 @@ mod tests {
             let entry = trail::own("noted", Resource::new("task", n), Timestamp(n), json!({}));
             written.push(store.submit(Transaction::of(vec![entry])));
         }
-        written.into_iter().for_each(|written| run(written).unwrap().unwrap());
+        for written in written {
+            run(written).unwrap().unwrap();
+        }
         run(prune(&store, 1, Timestamp(day + 2400))).unwrap();
         let page = AuditPage { limit: 1000, offset: 0, after: None };
         let all = store.reads().audit_page(&AuditFilter::default(), page).unwrap();
