@@ -254,20 +254,16 @@ fn told(found: &Verification, printer: &Printer) -> Result<ExitCode, CliError> {
 
 fn text(found: &Verification) -> String {
     let entries = counted(usize::try_from(found.entries).unwrap_or(usize::MAX), "entry").replace("entrys", "entries");
-    match &found.first_broken {
-        Some(broken) => {
-            format!("broken: audit entry {} {}\n{entries} before it are good\n", broken.sequence, broken.what)
-        }
-        None => {
-            let first = (found.head.sequence + 1).saturating_sub(found.entries);
-            let span = if found.entries == 0 { String::new() } else { format!(", {first} to {}", found.head.sequence) };
-            let against = match found.checkpoints {
-                0 => String::new(),
-                count => format!("; agrees with {}", counted(count, "checkpoint")),
-            };
-            format!("verified: {entries}{span}{against}\nhead: {}\n", found.head.mac)
-        }
+    if let Some(broken) = &found.first_broken {
+        return format!("broken: audit entry {} {}\n{entries} before it are good\n", broken.sequence, broken.what);
     }
+    let first = (found.head.sequence + 1).saturating_sub(found.entries);
+    let span = if found.entries == 0 { String::new() } else { format!(", {first} to {}", found.head.sequence) };
+    let against = match found.checkpoints {
+        0 => String::new(),
+        count => format!("; agrees with {}", counted(count, "checkpoint")),
+    };
+    format!("verified: {entries}{span}{against}\nhead: {}\n", found.head.mac)
 }
 
 fn read_checkpoint(path: &Path, signer: Option<&str>) -> Result<CheckpointDocument, CliError> {

@@ -23,7 +23,8 @@ pub(super) fn answer<T: Serialize>(answer: Answer<T>) -> Response {
 
 /// A part of a list, with the total and the way to the next part in the headers.
 pub(super) fn list<T: Serialize>(listed: Listed<T>, page: Page, uri: &Uri) -> Response {
-    part(&listed.items, listed.total, listed.next_after, page.limit, uri)
+    let Listed { items, total, next_after } = listed;
+    part(&items, total, next_after, page.limit, uri)
 }
 
 /// The same of a list whose items have ids of whatever kind.

@@ -41,10 +41,13 @@ mod tests {
     #[test]
     fn what_is_older_goes_with_its_index_and_the_rest_is_a_chain() {
         let store = Store::in_memory().unwrap();
-        let day = 86_400_000;
+        let (day, mut written) = (86_400_000, Vec::new());
         for n in 0..2500 {
             let entry = trail::own("noted", Resource::new("task", n), Timestamp(n), json!({}));
-            drop(store.submit(Transaction::of(vec![entry])));
+            written.push(store.submit(Transaction::of(vec![entry])));
+        }
+        for written in written {
+            run(written).unwrap().unwrap();
         }
         run(prune(&store, 1, Timestamp(day + 2400))).unwrap();
         let page = AuditPage { limit: 1000, offset: 0, after: None };
