@@ -57,8 +57,9 @@ impl From<app::Error> for HttpError {
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, Code::Conflict, message),
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message),
             Error::MfaRequired(_) => Self::new(StatusCode::UNAUTHORIZED, Code::MfaRequired, message),
-            Error::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
-            Error::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message),
+            Error::NotAllowed(_) | Error::Forbidden { .. } => {
+                Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
+            }
             Error::RateLimited { limit, retry_after, .. } => {
                 let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);
                 let quota = Quota { limit, remaining: 0, reset_seconds: retry_after.as_secs().max(1) };

@@ -197,7 +197,7 @@ fn whoever_is_refused_is_on_record_and_a_flood_is_one_entry_more() {
             created_at: Timestamp::now(),
         };
         let password_hash = prov::auth::password::hash("a password").unwrap();
-        let put = Change::PutUser(Box::new(UserRecord { user, password_hash }));
+        let put = Change::PutUser(Box::new(UserRecord::new(user, password_hash)));
         store.commit(Transaction::of(vec![put])).await.unwrap();
         drop(store);
         daemon.boot().await;
