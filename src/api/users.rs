@@ -260,7 +260,7 @@ mod tests {
         let refused =
             |body: Value| UserChange::read(&body).unwrap_err().into_iter().map(|p| p.pointer).collect::<Vec<_>>();
         assert_eq!(refused(json!({ "id": 1, "mfa": false })), ["/id", "/mfa"]);
-        assert_eq!(refused(json!({ "password_hash": "x", "generation": 0 })), ["/generation", "/password_hash"]);
+        assert_eq!(refused(json!({ "password_hash": "x", "generation": 0 })), ["/password_hash", "/generation"]);
         assert_eq!(
             refused(json!({ "username": "x", "roles": [], "disabled": 1 })),
             ["/roles", "/disabled", "/username"]

@@ -264,7 +264,7 @@ fn judge(record: &UserRecord, matches: bool, factor: &Factor<'_>, now: Timestamp
     if record.disabled || lockout::locked_until(&record.lockout, now).is_some() {
         return Verdict::Wrong(None);
     }
-    let with = |lockout, mfa| Box::new(UserRecord { lockout, mfa, ..record.clone() });
+    let with = |lockout, mfa| Box::new(UserRecord { mfa, lockout, ..record.clone() });
     let wrong = || Verdict::Wrong(Some(with(lockout::failed(&record.lockout, now), record.mfa.clone())));
     if !matches {
         return wrong();
