@@ -3,6 +3,7 @@
 mod completion;
 mod errors;
 mod output;
+mod policies;
 mod selftest;
 mod sessions;
 mod work;
