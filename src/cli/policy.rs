@@ -135,7 +135,7 @@ struct RollbackArgs {
     policy: String,
     /// The version to return to
     #[arg(value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
-    version: u64,
+    to: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -187,7 +187,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
                 printer.list(&versions, |versions| version_rows(versions, Timestamp::now()))?;
             }
             Verb::Rollback(args) => {
-                let policy = ask(printer, client.policy_rollback(&args.policy, args.version)).await?;
+                let policy = ask(printer, client.policy_rollback(&args.policy, args.to)).await?;
                 show_change(&policy, printer)?;
             }
             Verb::Validate(file) => {

@@ -4,6 +4,7 @@ mod audit;
 mod completion;
 mod errors;
 mod output;
+mod policies;
 mod selftest;
 mod sessions;
 mod users;

@@ -33,7 +33,7 @@ impl App {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub async fn policy_validate(&self, context: &Context, content: String) -> Result<ValidPolicy, Error> {
+    pub async fn policy_validate(&self, context: &Context, text: String) -> Result<ValidPolicy, Error> {
         self.authorise(context, "policy_validate", &Question::about(Resource::System))?;
         let now = self.clock.now();
         let name = Name::new("policy").map_err(|error| Error::Internal(Box::new(error)))?;
@@ -41,7 +41,7 @@ impl App {
             id: PolicyId(uuid::Uuid::nil()),
             name,
             description: String::new(),
-            content,
+            content: text,
             enabled: true,
             shipped: false,
             version: 1,

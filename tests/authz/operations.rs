@@ -1,0 +1,138 @@
+//! Every operation of the table by nobody, by every role, and with a token that has expired.
+
+use prov::api::operations::{Access, Api, Row, TABLE};
+use prov::model::user::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::House;
+use crate::support::run;
+
+/// What becomes of a call: `y` it is let in, `n` it is denied, `h` what it names is hidden.
+/// The columns: Admin, Operator, Developer, Viewer, Auditor. All is about the infra `production`.
+const EXPECTED: &[(&str, &str)] = &[
+    ("task_list", "yyyyy"),
+    ("task_get", "yyhyy"),
+    ("task_cancel", "yyhnn"),
+    ("task_retry", "yyhnn"),
+    ("task_logs", "yyhyy"),
+    ("workflow_servers_create", "yynnn"),
+    ("workflow_servers_delete", "yynnn"),
+    ("workflow_taskserv_create", "yynnn"),
+    ("workflow_cluster_create", "yynnn"),
+    ("batch_execute", "yynnn"),
+    ("batch_validate", "yynnn"),
+    ("batch_list", "yyyyy"),
+    ("batch_get", "yyhyy"),
+    ("batch_cancel", "yyhnn"),
+    ("batch_retry", "yyhnn"),
+    ("auth_logout", "yyyyy"),
+    ("auth_verify", "yyyyy"),
+    ("policy_list", "ynnny"),
+    ("policy_create", "ynnnn"),
+    ("policy_get", "ynnny"),
+    ("policy_update", "ynnnn"),
+    ("policy_delete", "ynnnn"),
+    ("policy_versions", "ynnny"),
+    ("policy_rollback", "ynnnn"),
+    ("policy_validate", "ynnny"),
+    ("policy_evaluate", "yyyyy"),
+    ("audit_list", "yynny"),
+    ("audit_export", "yynny"),
+    ("audit_verify", "yynny"),
+    // There is none yet.
+    ("audit_checkpoint_get", "hhnnh"),
+    ("audit_checkpoint_create", "yynny"),
+    ("user_list", "ynnny"),
+    ("user_get", "ynnny"),
+    ("user_create", "ynnnn"),
+    ("user_update", "ynnnn"),
+    ("user_delete", "ynnnn"),
+    ("user_unlock", "ynnnn"),
+    ("role_list", "yyyyy"),
+    ("auth_password", "yyyyy"),
+    ("session_list", "yyyyy"),
+    // A session that nobody has.
+    ("session_delete", "hhhhh"),
+];
+
+const CEDAR: &str = "permit (principal in Role::\"Admin\", action, resource);";
+
+fn body(id: &str, role: &str) -> Value {
+    let batch = json!({ "name": "b", "infra": "production", "operations": [
+        { "id": "o", "type": "taskserv_batch", "provider": "local", "taskservs": ["tiny-http"] },
+    ] });
+    match id {
+        "workflow_servers_create" | "workflow_servers_delete" => json!({ "infra": "production" }),
+        "workflow_taskserv_create" => json!({ "infra": "production", "taskserv": "tiny-http" }),
+        "workflow_cluster_create" => json!({ "infra": "production", "cluster_type": "etcd" }),
+        "batch_execute" | "batch_validate" => batch,
+        "policy_create" => json!({ "name": "made", "content": CEDAR }),
+        "policy_update" => json!({ "description": "changed" }),
+        "policy_rollback" => json!({ "version": 1 }),
+        "policy_validate" => json!({ "content": CEDAR }),
+        "policy_evaluate" => {
+            json!({ "principal": role.to_lowercase(), "action": "task_read", "resource": "production" })
+        }
+        _ => json!({}),
+    }
+}
+
+fn url(house: &House, row: &Row, task: &str, batch: &str) -> String {
+    let base = if row.api == Api::Orchestrator { house.daemon.orchestrator() } else { &house.daemon.control_center };
+    let id = match row.id {
+        id if id.starts_with("task_") => task,
+        id if id.starts_with("batch_") => batch,
+        "policy_delete" | "user_delete" => "spare",
+        id if id.starts_with("user_") => "viewer",
+        _ => "role-viewer",
+    };
+    format!("{base}{}", row.path.replace("{id}", id))
+}
+
+fn outcome(status: u16) -> char {
+    match status {
+        401 => '-',
+        403 => 'n',
+        404 => 'h',
+        _ => 'y',
+    }
+}
+
+#[test]
+fn every_operation_lets_in_whom_the_table_names_and_nobody_else() {
+    run(async {
+        let house = House::open().await;
+        let task = house.task("Admin", "production").await;
+        let batch = house.post("Admin", "/batch/execute", &body("batch_execute", "Admin")).await;
+        let batch = batch.data()["batch_id"].as_str().unwrap().to_owned();
+        let spare = json!({ "name": "spare", "content": CEDAR });
+        assert_eq!(house.control("Admin", Method::POST, "/policies", &spare).await.status, 200);
+        let spare = json!({ "username": "spare", "password": "nine kittens in a gale", "roles": ["Viewer"] });
+        let made = house.control("Admin", Method::POST, "/users", &spare).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        let mut rows: Vec<&Row> = TABLE.iter().filter(|row| row.access != Access::Public).collect();
+        // Whoever has logged out is nobody.
+        rows.sort_by_key(|row| row.id == "auth_logout");
+        for row in rows {
+            let expected = EXPECTED.iter().find(|(id, _)| *id == row.id);
+            let (_, expected) = expected.unwrap_or_else(|| panic!("nobody says who may {}", row.id));
+            let (method, url): (Method, String) = (row.method.parse().unwrap(), url(&house, row, &task, &batch));
+            let send = async |role: &str, token: Option<&str>| {
+                let mut request = house.daemon.http.request(method.clone(), &url);
+                if method != Method::GET && method != Method::DELETE {
+                    request = request.json(&body(row.id, role));
+                }
+                let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+                outcome(request.send().await.unwrap().status().as_u16())
+            };
+            assert_eq!(send("", None).await, '-', "{} by nobody", row.id);
+            // The administrator comes last: what they delete is gone for the others.
+            for (role, expected) in Role::ALL.iter().zip(expected.bytes()).rev() {
+                let role = role.as_str();
+                assert_eq!(send(role, Some(&house.expired[role])).await, '-', "{} by an expired {role}", row.id);
+                assert_eq!(send(role, Some(&house.tokens[role])).await, char::from(expected), "{} by {role}", row.id);
+            }
+        }
+    });
+}
