@@ -94,6 +94,7 @@ struct CreateArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "prov policy update <POLICY> [FILE] [OPTIONS]")]
 #[group(id = "change", required = true, multiple = true, args = ["file", "name", "description", "enable", "disable"])]
 struct UpdateArgs {
     /// The policy's name or id

@@ -73,6 +73,7 @@ struct CreateArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "prov users update <USER> [OPTIONS]")]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 struct UpdateArgs {
     /// The user's name or id

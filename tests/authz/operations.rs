@@ -67,6 +67,12 @@ fn body(id: &str, role: &str) -> Value {
         "workflow_taskserv_create" => json!({ "infra": "production", "taskserv": "tiny-http" }),
         "workflow_cluster_create" => json!({ "infra": "production", "cluster_type": "etcd" }),
         "batch_execute" | "batch_validate" => batch,
+        "user_create" => json!({
+            "username": format!("made-by-{}", role.to_lowercase()),
+            "password": "nine kittens in a gale",
+            "roles": ["Viewer"],
+        }),
+        "user_update" => json!({ "email": "viewer@example.org" }),
         "policy_create" => json!({ "name": "made", "content": CEDAR }),
         "policy_update" => json!({ "description": "changed" }),
         "policy_rollback" => json!({ "version": 1 }),
