@@ -1,6 +1,6 @@
 //! A page of a list: a range scan of the smallest index that applies, the other conditions checked by their own index.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use redb::{ReadTransaction, ReadableTable, StorageError};
 use serde::de::DeserializeOwned;
@@ -58,6 +58,9 @@ pub(super) fn page<T: DeserializeOwned>(
             }
         }
     }
+    // A key of an index that the disk changed can name a record a second time.
+    let mut seen = HashSet::with_capacity(ids.len());
+    ids.retain(|id| seen.insert(*id));
     let mut items = Vec::with_capacity(ids.len());
     for id in &ids {
         if let Some(value) = records.get(&id[..]).map_err(failed("read"))? {
