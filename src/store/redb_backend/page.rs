@@ -9,18 +9,37 @@ use uuid::Uuid;
 use super::{Bytes, decode, failed};
 use crate::api::list::{Listed, Page};
 use crate::model::name::Name;
+use crate::model::task::Task;
 use crate::store::backend::StoreError;
 use crate::store::index::{self, Prefix};
+use crate::store::record::BatchRecord;
 use crate::store::tables;
 
 type Id = [u8; 16];
+
+/// A record that knows the key that it stands under.
+pub(super) trait Listable {
+    fn id(&self) -> Id;
+}
+
+impl Listable for Task {
+    fn id(&self) -> Id {
+        self.id.bytes()
+    }
+}
+
+impl Listable for BatchRecord {
+    fn id(&self) -> Id {
+        self.id.bytes()
+    }
+}
 
 /// The records that stand under all of `prefixes` and, where there is a `within`, under one of those, which exclude each
 /// other; newest first.
 ///
 /// With one condition the cost is that of the page (and of the offset), and the total is a counter, or the sum of some. With
 /// several, the smallest index is walked to its end, because nothing else knows the total.
-pub(super) fn page<T: DeserializeOwned>(
+pub(super) fn page<T: DeserializeOwned + Listable>(
     transaction: &ReadTransaction,
     table: Bytes,
     kind: &'static str,
@@ -64,8 +83,9 @@ pub(super) fn page<T: DeserializeOwned>(
     let mut items = Vec::with_capacity(ids.len());
     for id in &ids {
         if let Some(value) = records.get(&id[..]).map_err(failed("read"))? {
-            match decode(kind, id, value.value()) {
-                Ok(record) => items.push(record),
+            match decode::<T>(kind, id, value.value()) {
+                Ok(record) if record.id() == *id => items.push(record),
+                Ok(_) => tracing::error!(kind, "a record that stands under the key of another is left out of a list"),
                 // The others are still to be seen.
                 Err(error) => tracing::error!(%error, "a damaged record is left out of a list"),
             }
