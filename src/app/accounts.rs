@@ -22,14 +22,18 @@ pub(super) const TRIES: usize = 32;
 /// What counts of a user with every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
+    pub(super) email: String,
     pub(super) roles: Vec<Role>,
+    /// Whether there is a second factor to log in with.
     pub(super) mfa: bool,
 }
 
 impl Standing {
     /// Nothing for somebody who is shut out.
     fn of(record: &UserRecord) -> Option<Arc<Self>> {
-        (!record.disabled).then(|| Arc::new(Self { roles: record.user.roles.clone(), mfa: record.has_mfa() }))
+        let (email, roles) = (&record.user.email, &record.user.roles);
+        let standing = || Arc::new(Self { email: email.clone(), roles: roles.clone(), mfa: record.has_mfa() });
+        (!record.disabled).then(standing)
     }
 }
 
@@ -134,7 +138,7 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_is_not_learned_after_it() {
         let (accounts, id) = (Accounts::default(), UserId(uuid::Uuid::from_u128(1)));
-        let old = Some(Arc::new(Standing { roles: vec![Role::Admin], mfa: false }));
+        let old = Some(Arc::new(Standing { email: String::new(), roles: vec![Role::Admin], mfa: false }));
         let before = accounts.look(id).unwrap_err();
         accounts.forget(id);
         accounts.learn(id, before, old.clone());

@@ -140,7 +140,7 @@ impl App {
         }
         let gone = Error::Unauthenticated("the user is gone or shut out");
         let standing = self.standing(claims.sub).await?.ok_or(gone)?;
-        let context = Context::new(claims, &standing, caller);
+        let context = Context::new(claims, standing, caller);
         let quota = self.counters.request(context.principal())?;
         Ok((context, quota))
     }

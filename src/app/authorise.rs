@@ -1,7 +1,7 @@
 //! May they? The one place that asks the policies.
 //!
 //! A question about a task or a batch has two parts. Whoever may not read it is told that it isn't there: see
-//! [`super::subject`]. Whoever may read it and not do what they want is told what they lack. What of a list somebody may see
+//! [`super::about`]. Whoever may read it and not do what they want is told what they lack. What of a list somebody may see
 //! is in [`super::visible`].
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::App;
+use super::accounts::Standing;
 use super::context::{Context, Permit};
 use super::error::Error;
 use super::in_force::Set;
@@ -17,7 +18,6 @@ use crate::api::actions::Action;
 use crate::api::operations::{self, Access};
 use crate::audit::Event;
 use crate::model::time::Timestamp;
-use crate::model::user::Role;
 use crate::policy::{Circumstances, Decision, Request, Resource, Subject, WhyNot};
 use crate::store::{Change, Transaction};
 
@@ -46,7 +46,7 @@ impl<'a> Question<'a> {
 pub(super) struct Asker {
     set: Arc<Set>,
     username: String,
-    roles: Vec<Role>,
+    standing: Arc<Standing>,
     mfa: bool,
     address: IpAddr,
     time: Timestamp,
@@ -54,7 +54,8 @@ pub(super) struct Asker {
 
 impl Asker {
     fn request<'a>(&'a self, action: Action, question: &Question<'a>) -> Request<'a> {
-        let subject = Subject { username: &self.username, email: "", roles: &self.roles, mfa_enrolled: self.mfa };
+        let Standing { email, roles, mfa } = &*self.standing;
+        let subject = Subject { username: &self.username, email, roles, mfa_enrolled: *mfa };
         let circumstances = Circumstances {
             mfa: self.mfa,
             ip: self.address,
@@ -117,7 +118,7 @@ impl App {
         Asker {
             set: self.policies.get(),
             username: context.username.clone(),
-            roles: context.roles.clone(),
+            standing: Arc::clone(&context.standing),
             mfa: context.mfa,
             address: context.caller.address,
             time: self.clock.now(),

@@ -1,13 +1,13 @@
 //! Who asks: the operation context of one request.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use super::accounts::Standing;
 use crate::api::operations::{self, Access};
 use crate::auth::token::Claims;
 use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
-use crate::model::user::Role;
 
 /// Where a request comes from.
 #[derive(Clone, Debug)]
@@ -36,9 +36,11 @@ impl Caller {
 pub struct Context {
     pub(super) user: UserId,
     pub(super) username: String,
-    pub(super) roles: Vec<Role>,
+    /// How the user stands at the moment, whatever the token says.
+    pub(super) standing: Arc<Standing>,
     pub(super) session: SessionId,
     pub(super) expires_at: Timestamp,
+    /// Whether a second factor was given at login, and still is one.
     pub(super) mfa: bool,
     pub(super) caller: Caller,
 }
@@ -52,14 +54,14 @@ pub struct Permit {
 
 impl Context {
     /// Who the claims name, with what they may at the moment.
-    pub(super) fn new(claims: Claims, standing: &Standing, caller: Caller) -> Self {
+    pub(super) fn new(claims: Claims, standing: Arc<Standing>, caller: Caller) -> Self {
         Self {
             expires_at: claims.expires_at(),
             user: claims.sub,
             username: claims.username,
-            roles: standing.roles.clone(),
             session: claims.sid,
             mfa: claims.mfa && standing.mfa,
+            standing,
             caller,
         }
     }

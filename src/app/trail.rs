@@ -111,7 +111,7 @@ fn actor(context: &Context) -> Actor {
     Actor {
         user: Some(context.user),
         username: context.username.clone(),
-        roles: context.roles.clone(),
+        roles: context.standing.roles.clone(),
         credential: Credential::Session,
         credential_id: Some(context.session.to_string()),
     }

@@ -242,7 +242,7 @@ fn may_change(context: &Context, record: &UserRecord, change: &UserChange) -> Re
         ));
     }
     let changes_roles = change.roles.as_ref().is_some_and(|roles| *roles != record.user.roles);
-    if is_self && changes_roles && !context.roles.contains(&Role::Admin) {
+    if is_self && changes_roles && !context.standing.roles.contains(&Role::Admin) {
         return Err(OWN_ROLES);
     }
     let given = change.roles.as_deref().unwrap_or_default();
@@ -251,7 +251,7 @@ fn may_change(context: &Context, record: &UserRecord, change: &UserChange) -> Re
 
 /// Whether the caller has each of these roles, by itself or within another one.
 fn has_all(context: &Context, roles: &[Role]) -> bool {
-    roles.iter().all(|wanted| context.roles.iter().any(|role| role.includes(*wanted)))
+    roles.iter().all(|wanted| context.standing.roles.iter().any(|role| role.includes(*wanted)))
 }
 
 fn refused(record: &UserRecord, error: CommitError) -> Error {

@@ -10,6 +10,7 @@
 //! - [`Executor`]: the daemon's side, over a Unix socket.
 //! - [`supervisor`]: the process.
 //! - [`journal`]: what it has written; the next supervisor goes on in it.
+//! - [`starter`]: threads that start processes, and [`process`]: how one is started.
 //! - [`cgroup`]: a group of processes for each attempt, where the kernel's can be used; else
 //! - [`census`]: which processes belong to a task, by its mark.
 //! - [`logs`]: where a task's output stands.

@@ -249,7 +249,7 @@ impl Backend for RedbBackend {
     }
 
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
-        self.one(tables::TASKS, "task", &id.bytes())
+        page::of_its_own(self.one(tables::TASKS, "task", &id.bytes())?, "task", id.bytes())
     }
 
     fn tasks(&self, filter: &TaskFilter, page: Page) -> Result<Listed<Task>, StoreError> {
@@ -271,7 +271,7 @@ impl Backend for RedbBackend {
     }
 
     fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError> {
-        self.one(tables::BATCHES, "batch", &id.bytes())
+        page::of_its_own(self.one(tables::BATCHES, "batch", &id.bytes())?, "batch", id.bytes())
     }
 
     fn operations(&self, batch: BatchId) -> Result<Vec<OperationRecord>, StoreError> {

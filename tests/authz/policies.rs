@@ -48,6 +48,33 @@ fn a_change_takes_effect_at_once_and_can_be_taken_back() {
 }
 
 #[test]
+fn policies_see_the_account_of_whoever_asks() {
+    run(async {
+        let mut house = House::open().await;
+        let password = "nine kittens in a gale";
+        let guest = json!({
+            "username": "guest", "email": "guest@example.net", "password": password, "roles": ["Operator"],
+        });
+        assert_eq!(house.control("Admin", Method::POST, "/users", &guest).await.status, 200);
+        let login = house.daemon.login("guest", password).await;
+        house.tokens.insert("guest", login.data()["token"].as_str().unwrap().to_owned());
+        let may = async |house: &House| house.get("guest", "/tasks").await.status.as_u16();
+        let verdict = async |house: &House| {
+            let ask = json!({ "principal": "guest", "action": "task_read" });
+            house.control("Admin", Method::POST, "/policies/evaluate", &ask).await.data()["decision"].clone()
+        };
+        assert_eq!((may(&house).await, verdict(&house).await), (200, json!("allow")));
+        let outsiders = "forbid (principal, action, resource) when { principal.email like \"*@example.net\" };";
+        let create = json!({ "name": "outsiders", "content": outsiders });
+        assert_eq!(house.control("Admin", Method::POST, "/policies", &create).await.status, 200);
+        assert_eq!((may(&house).await, verdict(&house).await), (403, json!("deny")));
+        let other = json!({ "email": "guest@example.org" });
+        assert_eq!(house.control("Admin", Method::PUT, "/users/guest", &other).await.status, 200);
+        assert_eq!((may(&house).await, verdict(&house).await), (200, json!("allow")));
+    });
+}
+
+#[test]
 fn nobody_can_lock_every_administrator_out() {
     run(async {
         let mut house = House::open().await;

@@ -14,9 +14,8 @@ use crate::app::{App, aside};
 use crate::model::id::{BatchId, PolicyId, TaskId};
 use crate::model::name::Name;
 use crate::model::task::Task;
-use crate::model::user::User;
 use crate::policy::{Circumstances, Infra, Request, Resource, Subject};
-use crate::store::record::{BatchRecord, PolicyRecord};
+use crate::store::record::{BatchRecord, PolicyRecord, UserRecord};
 
 /// What a question is about, with all that it takes to put it.
 enum About {
@@ -24,7 +23,7 @@ enum About {
     Infra(Name, String),
     Task(Box<Task>, String),
     Batch(Box<BatchRecord>, String),
-    User(Box<User>),
+    User(Box<UserRecord>),
     Policy(String),
 }
 
@@ -81,7 +80,7 @@ impl App {
         };
         let id = about.id();
         let request = Request {
-            subject: Subject::of(&user, given.mfa),
+            subject: Subject::of(&user.user, user.has_mfa()),
             action: ask.action,
             resource: about.resource(&id, ask.action),
             circumstances,
@@ -93,10 +92,10 @@ impl App {
         Ok(Evaluated { decision: verdict, policies: decision.policies, errors: decision.errors, why_not })
     }
 
-    async fn user_named(&self, permit: &Permit, username: &str) -> Result<User, Error> {
+    async fn user_named(&self, permit: &Permit, username: &str) -> Result<UserRecord, Error> {
         let (store, wanted) = (&self.guarded.open(permit).store, username.to_owned());
         let user = store.read(move |reads| reads.user_by_name(&wanted)).await?;
-        user.map(|record| record.user).ok_or_else(|| Error::NotFound { kind: "user", id: shown(username).into_owned() })
+        user.ok_or_else(|| Error::NotFound { kind: "user", id: shown(username).into_owned() })
     }
 
     async fn about(
@@ -173,7 +172,7 @@ impl About {
             }
             Self::Task(task, environment) => task.resource(id, environment),
             Self::Batch(batch, environment) => batch.resource(id, environment),
-            Self::User(user) => Resource::User(Subject::of(user, false)),
+            Self::User(user) => Resource::User(Subject::of(&user.user, user.has_mfa())),
             Self::Policy(name) => Resource::Policy(name),
         }
     }

@@ -6,7 +6,7 @@ use redb::{ReadTransaction, ReadableTable, StorageError};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Bytes, decode, failed};
+use super::{Bytes, decode, failed, hex};
 use crate::api::list::{Listed, Page};
 use crate::model::name::Name;
 use crate::model::task::Task;
@@ -31,6 +31,17 @@ impl Listable for Task {
 impl Listable for BatchRecord {
     fn id(&self) -> Id {
         self.id.bytes()
+    }
+}
+
+/// A record that was found under a key, unless it is that of another key, which the disk changed into this one.
+pub(super) fn of_its_own<T: Listable>(found: Option<T>, kind: &'static str, id: Id) -> Result<Option<T>, StoreError> {
+    match found {
+        Some(record) if record.id() != id => {
+            let cause = "it is the record of another key".to_owned();
+            Err(StoreError::Damaged { kind, key: hex(&id), cause })
+        }
+        found => Ok(found),
     }
 }
 
@@ -83,9 +94,9 @@ pub(super) fn page<T: DeserializeOwned + Listable>(
     let mut items = Vec::with_capacity(ids.len());
     for id in &ids {
         if let Some(value) = records.get(&id[..]).map_err(failed("read"))? {
-            match decode::<T>(kind, id, value.value()) {
-                Ok(record) if record.id() == *id => items.push(record),
-                Ok(_) => tracing::error!(kind, "a record that stands under the key of another is left out of a list"),
+            let record = decode::<T>(kind, id, value.value());
+            match record.and_then(|record| of_its_own(Some(record), kind, *id)) {
+                Ok(record) => items.extend(record),
                 // The others are still to be seen.
                 Err(error) => tracing::error!(%error, "a damaged record is left out of a list"),
             }
