@@ -21,10 +21,13 @@ mod keys;
 mod limit;
 mod login;
 mod logs;
+mod memo;
+mod owned;
 mod policy;
 mod refusals;
 mod sessions;
 mod task;
+mod tokens;
 mod trail;
 mod users;
 mod visible;
@@ -68,6 +71,7 @@ pub struct App {
     policy_changes: Mutex<()>,
     sessions: Arc<sessions::Sessions>,
     accounts: Arc<accounts::Accounts>,
+    api_tokens: Arc<tokens::ApiTokens>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
     audit_keys: Keyring,
@@ -170,6 +174,7 @@ impl App {
             policy_changes: Mutex::new(()),
             sessions: Arc::default(),
             accounts: Arc::default(),
+            api_tokens: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
             audit_keys: Keyring::new(parts.audit_key),

@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod policies;
 pub mod session;
+mod tokens;
 mod users;
 
 use std::sync::Mutex;
