@@ -1,5 +1,6 @@
 //! The wire contract, against a real daemon.
 
+mod attacks;
 mod audit;
 mod auth;
 mod batches;
