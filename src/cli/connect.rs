@@ -145,6 +145,7 @@ pub(super) fn failure(error: &ClientError) -> CliError {
         ClientError::NotLoggedIn => (Kind::Unauthenticated, Some(how_to_log_in())),
         ClientError::Session { .. } => (Kind::Failure, Some("prov login".to_owned())),
         ClientError::Transport { trouble, .. } => trouble_of(*trouble),
+        ClientError::Ended => trouble_of(Trouble::Broken),
     };
     CliError::of(kind, error).hint(hint)
 }

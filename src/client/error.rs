@@ -1,6 +1,6 @@
 //! What can go wrong between client and daemon.
 
-use crate::api::envelope::Failure;
+use crate::api::envelope::{Code, Failure};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
+    /// The daemon let go of a stream, as when it ends.
+    #[error("the daemon ended the stream")]
+    Ended,
     /// No answer came, or not a whole one.
     #[error("can't {attempt} at {url}")]
     Transport {
@@ -70,6 +73,11 @@ impl ClientError {
     /// Whether the daemon is away rather than of another opinion.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Transport { trouble, .. } if *trouble != Trouble::Garbled)
+        match self {
+            Self::Transport { trouble, .. } => *trouble != Trouble::Garbled,
+            Self::Answered(failure) => failure.code == Code::Unavailable,
+            Self::Ended => true,
+            Self::NotLoggedIn | Self::Session { .. } => false,
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod address;
 mod audit;
 mod error;
+mod events;
 mod policies;
 pub mod session;
 mod tokens;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 pub use address::address;
 pub use error::{ClientError, Trouble};
+pub use events::Events;
 use session::{Session, Sessions};
 
 use crate::api::auth::{LoginRequest, TokenPair, Verified};
