@@ -179,6 +179,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
         limits,
         audit_key: audit_key(&data_dir)?,
         audit_retention_days: config.audit_retention_days,
+        require_mfa: config.require_mfa.0.clone(),
         policies,
     };
     let app = Arc::new(App::new(parts));

@@ -10,6 +10,7 @@ pub mod batch;
 pub mod envelope;
 pub mod json;
 pub mod list;
+pub mod mfa;
 pub mod operations;
 pub mod policy;
 pub mod read;

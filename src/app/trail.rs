@@ -74,6 +74,12 @@ pub(super) fn denied(
     Event { decision: Decision::Denied { policies }, outcome: Outcome::Denied, ..event }
 }
 
+/// The operation called `id` takes a second factor, by the role of whoever asked.
+pub(super) fn without_factor(context: &Context, id: &'static str, now: Timestamp) -> Event {
+    let outcome = Outcome::Failure { code: "mfa_required".to_owned() };
+    Event { outcome, ..event(&context.caller, actor(context), id, Resource::all("system"), now) }
+}
+
 /// A login that wasn't looked at, because too many had failed.
 pub(super) fn rate_limited(caller: &Caller, username: &str, id: &'static str, now: Timestamp) -> Event {
     let outcome = Outcome::Failure { code: "rate_limited".to_owned() };

@@ -12,5 +12,6 @@ mod envelope;
 mod graphs;
 mod keys;
 mod limits;
+mod mfa;
 mod tasks;
 mod users;

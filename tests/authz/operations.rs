@@ -50,6 +50,10 @@ const EXPECTED: &[(&str, &str)] = &[
     ("user_delete", "ynnnn"),
     ("user_unlock", "ynnnn"),
     ("role_list", "yyyyy"),
+    ("mfa_get", "yyyyy"),
+    ("mfa_enroll_totp", "yyyyy"),
+    ("mfa_verify", "yyyyy"),
+    ("mfa_disable", "yyyyy"),
     ("auth_password", "yyyyy"),
     ("session_list", "yyyyy"),
     // A session that nobody has.

@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod health;
+mod mfa;
 mod policies;
 mod users;
 
@@ -25,6 +26,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/password", post(auth::auth_password))
         .route("/auth/sessions", get(auth::session_list))
         .route("/auth/sessions/{id}", delete(auth::session_delete))
+        .route("/mfa", get(mfa::mfa_get).delete(mfa::mfa_disable))
+        .route("/mfa/enroll/totp", post(mfa::mfa_enroll_totp))
+        .route("/mfa/verify", post(mfa::mfa_verify))
         .route("/users", get(users::user_list).post(users::user_create))
         .route("/users/{id}", get(users::user_get).put(users::user_update).delete(users::user_delete))
         .route("/users/{id}/unlock", post(users::user_unlock))
