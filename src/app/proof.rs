@@ -158,9 +158,9 @@ impl App {
                 Verdict::Good(next) => {
                     // A code alone is not a whole login.
                     if proof.password.is_some() {
-                        self.succeeded(attempt)
+                        self.succeeded(attempt);
                     } else {
-                        self.undecided(attempt)
+                        self.undecided(attempt);
                     }
                     return Ok(Proven { record, next: *next, sessions, now });
                 }
@@ -255,4 +255,88 @@ fn spent(active: &Mfa, code: &str, now: Timestamp) -> Option<Mfa> {
 
 pub(super) fn failure(code: &str) -> Outcome {
     Outcome::Failure { code: code.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::UserId;
+    use crate::model::mfa::MfaState;
+    use crate::model::user::{Role, User};
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    fn user(mfa: Option<Mfa>) -> UserRecord {
+        let user = User {
+            id: UserId(uuid::Uuid::from_u128(1)),
+            username: "alice".to_owned(),
+            email: String::new(),
+            roles: vec![Role::Viewer],
+            created_at: Timestamp(0),
+        };
+        UserRecord { mfa, ..UserRecord::new(user, String::new()) }
+    }
+
+    fn pending() -> Mfa {
+        totp::enrol(None, "alice", Timestamp(0)).unwrap().0
+    }
+
+    fn active() -> (Mfa, String) {
+        let (active, codes) = backup::renew(&Mfa { state: MfaState::Active, ..pending() }).unwrap();
+        (active, codes[0].clone())
+    }
+
+    /// `good`, `needs a code`, or how many failures are counted.
+    fn word(verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::Good(_) => "good".to_owned(),
+            Verdict::NeedsCode => "needs a code".to_owned(),
+            Verdict::Wrong(counted) => counted.as_ref().map_or(0, |counted| counted.lockout.failures).to_string(),
+        }
+    }
+
+    #[test]
+    fn a_login_takes_a_code_where_one_is_active_and_counts_a_wrong_one() {
+        let (mfa, code) = active();
+        for (record, factor, matches, expected) in [
+            (user(None), Factor::Asked(None), true, "good"),
+            (user(None), Factor::Asked(Some("123456")), true, "good"),
+            (user(Some(pending())), Factor::Asked(None), true, "good"),
+            (user(Some(mfa.clone())), Factor::Asked(None), true, "needs a code"),
+            (user(Some(mfa.clone())), Factor::Asked(None), false, "1"),
+            (user(Some(mfa.clone())), Factor::Asked(Some("nonsense")), true, "1"),
+            (user(Some(mfa.clone())), Factor::Asked(Some(&code)), false, "1"),
+            (user(Some(mfa.clone())), Factor::Asked(Some(&code)), true, "good"),
+            (user(Some(mfa)), Factor::NotAsked, true, "good"),
+            (user(Some(pending())), Factor::Confirms("nonsense"), true, "1"),
+        ] {
+            assert_eq!(word(&judge(&record, matches, factor, NOW)), expected);
+        }
+    }
+
+    #[test]
+    fn whoever_is_locked_or_shut_out_proves_nothing_and_spends_nothing() {
+        let (mfa, code) = active();
+        let mut locked = user(Some(mfa));
+        for _ in 0..lockout::FAILURES {
+            locked.lockout = lockout::failed(&locked.lockout, NOW);
+        }
+        let disabled = UserRecord { disabled: true, lockout: lockout::cleared(), ..locked.clone() };
+        for record in [locked, disabled] {
+            for factor in [Factor::NotAsked, Factor::Asked(None), Factor::Asked(Some(&code)), Factor::Confirms(&code)] {
+                assert!(matches!(judge(&record, true, factor, NOW), Verdict::Wrong(None)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_alone_forgives_no_failures() {
+        let mut record = user(None);
+        record.lockout = lockout::failed(&record.lockout, NOW);
+        let failures = |factor| match judge(&record, true, factor, NOW) {
+            Verdict::Good(next) => next.lockout.failures,
+            _ => panic!("it is good"),
+        };
+        assert_eq!((failures(Factor::Confirms("123456")), failures(Factor::NotAsked)), (1, 0));
+    }
 }

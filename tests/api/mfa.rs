@@ -235,8 +235,8 @@ fn who_must_have_one_may_only_set_it_up() {
         for path in ["/users", "/users/admin", "/users/nobody", "/audit/logs", "/policies"] {
             assert_eq!(get(&daemon, &daemon.token, path).await.code(), "mfa_required", "{path}");
         }
-        let own = json!({ "id": "viewer", "roles": ["Viewer"] });
-        assert_eq!(daemon.control(&daemon.token, Method::PUT, "/users/admin", &own).await.code(), "invalid_request");
+        let own = json!({ "email": "admin@example.org" });
+        assert_eq!(daemon.control(&daemon.token, Method::PUT, "/users/admin", &own).await.code(), "mfa_required");
         let status = get(&daemon, &daemon.token, "/mfa").await;
         assert_eq!((&status.data()["required"], &status.data()["session"]), (&json!(true), &json!(false)));
         for path in ["/auth/verify", "/auth/sessions"] {
@@ -265,29 +265,31 @@ fn who_must_have_one_may_only_set_it_up() {
 fn a_policy_that_lacks_nothing_else_says_how_to_come_by_it() {
     run(async {
         let daemon = Daemon::start(&["--max-parallel", "0"]).await;
-        daemon.control(&daemon.token, Method::PUT, "/policies/mfa", &json!({ "enabled": true })).await.code();
-        // Nobody could change the policies back: first somebody must have a second factor.
-        let admin = enrolled(&daemon, &daemon.token, &daemon.password()).await;
-        let enable = daemon.control(&admin.token, Method::PUT, "/policies/mfa", &json!({ "enabled": true })).await;
-        assert_eq!(enable.status, 200, "{enable:?}");
-        create_by(&daemon, &admin.token, "oscar").await;
-        let (oscar, _) = tokens(&daemon.login("oscar", GOOD).await);
+        let enable = json!({ "enabled": true });
+        daemon.control(&daemon.token, Method::PUT, "/policies/mfa", &enable).await.data();
+        create(&daemon, "oscar", "Operator").await;
+        create(&daemon, "vera", "Viewer").await;
         let submit = async |token: &str| {
             let url = format!("{}/workflows/servers/create", daemon.orchestrator());
             answer(daemon.http.post(url).bearer_auth(token).json(&json!({ "infra": "production" }))).await
         };
-        let denied = submit(&oscar).await;
-        assert_eq!((denied.status.as_u16(), &denied.body["details"]["second_factor"]), (403, &json!(true)));
-        let told = denied.body["error"].as_str().unwrap();
-        assert!(told.contains("it takes a login with a second factor"), "{told}");
-        assert!(told.contains("`prov mfa enroll`"), "{told}");
-        assert_eq!(submit(&enrolled(&daemon, &oscar, GOOD).await.token).await.status, 200);
+        let told = async |token: &str| {
+            let denied = submit(token).await;
+            assert_eq!((denied.status.as_u16(), &denied.body["details"]["second_factor"]), (403, &json!(true)));
+            denied.body["error"].as_str().unwrap().to_owned()
+        };
+        let (oscar, _) = tokens(&daemon.login("oscar", GOOD).await);
+        let without = told(&oscar).await;
+        assert!(without.contains("it takes a login with a second factor"), "{without}");
+        assert!(without.ends_with("set up a second factor: `prov mfa enroll`"), "{without}");
+        let raised = enrolled(&daemon, &oscar, GOOD).await.token;
+        assert_eq!(submit(&raised).await.status, 200);
+        let before = told(&oscar).await;
+        assert!(before.ends_with("log in with a code of your second factor: `prov login`"), "{before}");
+        let (vera, _) = tokens(&daemon.login("vera", GOOD).await);
+        let more = told(&vera).await;
+        assert!(more.contains("ask an administrator") && more.contains("`prov mfa enroll`"), "{more}");
     });
-}
-
-async fn create_by(daemon: &Daemon, token: &str, name: &str) {
-    let body = json!({ "username": name, "roles": ["Operator"], "password": GOOD });
-    daemon.control(token, Method::POST, "/users", &body).await.data();
 }
 
 #[test]
