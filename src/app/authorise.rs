@@ -23,6 +23,7 @@ use crate::store::{Change, Transaction};
 
 const SET_IT_UP: &str = "your role takes a second factor, and you have none; set one up with `prov mfa enroll`";
 const LOG_IN_WITH_IT: &str = "your role takes a second factor; log in with a code of it: `prov login`";
+const NEEDS_LOGIN: Error = Error::NotAllowed("an API token can't do this; log in with `prov login`");
 
 /// What is asked for beside who asks.
 #[derive(Clone, Copy)]
@@ -48,7 +49,6 @@ impl<'a> Question<'a> {
 #[derive(Clone)]
 pub(super) struct Asker {
     set: Arc<Set>,
-    username: String,
     standing: Arc<Standing>,
     mfa: bool,
     address: IpAddr,
@@ -57,8 +57,8 @@ pub(super) struct Asker {
 
 impl Asker {
     fn request<'a>(&'a self, action: Action, question: &Question<'a>) -> Request<'a> {
-        let Standing { email, roles, mfa } = &*self.standing;
-        let subject = Subject { username: &self.username, email, roles, mfa_enrolled: *mfa };
+        let Standing { username, email, roles, mfa } = &*self.standing;
+        let subject = Subject { username, email, roles, mfa_enrolled: *mfa };
         let circumstances = Circumstances {
             mfa: self.mfa,
             ip: self.address,
@@ -120,7 +120,6 @@ impl App {
     pub(super) fn asker(&self, context: &Context) -> Asker {
         Asker {
             set: self.policies.get(),
-            username: context.username.clone(),
             standing: Arc::clone(&context.standing),
             mfa: context.mfa,
             address: context.caller.address,
@@ -140,6 +139,12 @@ impl App {
     ) -> Result<Permit, Error> {
         match operations::find(id).map(|row| row.access) {
             Some(Access::Public | Access::Authenticated) => Ok(Permit { policies: Vec::new() }),
+            Some(Access::Session) if context.session().is_some() => Ok(Permit { policies: Vec::new() }),
+            Some(Access::Session) => {
+                let now = self.clock.now();
+                self.refused(trail::denied(context, id, &question.resource, Vec::new(), now));
+                Err(NEEDS_LOGIN)
+            }
             Some(Access::Action(word)) => {
                 let action = word.parse().map_err(|error| Error::Internal(Box::new(error)))?;
                 self.authorise_action(context, id, action, question)
@@ -165,7 +170,7 @@ impl App {
         if decision.allowed {
             return Ok(Permit { policies: decision.policies });
         }
-        let (user, address, request_id) = (&context.username, context.caller.address, &context.caller.request_id);
+        let (user, address, request_id) = (context.username(), context.caller.address, &context.caller.request_id);
         tracing::info!(user, operation, %action, %address, request_id, "denied");
         let policies = decision.policies.clone();
         self.refused(trail::denied(context, operation, &question.resource, policies, self.clock.now()));
@@ -186,12 +191,14 @@ impl App {
         context.standing.roles.iter().any(|role| self.require_mfa.contains(role))
     }
 
-    /// Refuses whoever has a role that takes a second factor and gave none, whatever the policies say.
+    /// Refuses whoever has a role that takes a second factor and gave none, whatever the policies say. An API token stands for
+    /// the login that made it, as long as its owner has a second factor; to policies nobody gave one with it.
     ///
     /// # Errors
     /// [`Error::MfaRequired`].
     pub(super) fn demand_factor(&self, context: &Context, operation: &'static str) -> Result<(), Error> {
-        if context.mfa || !self.demands_factor(context) {
+        let proven = context.mfa || (context.session().is_none() && context.standing.mfa);
+        if proven || !self.demands_factor(context) {
             return Ok(());
         }
         self.refused(trail::without_factor(context, operation, self.clock.now()));

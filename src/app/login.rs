@@ -99,7 +99,7 @@ impl App {
     pub async fn auth_password(&self, context: &Context, change: PasswordChange) -> Result<PasswordChanged, Error> {
         let permit = self.authorise(context, "auth_password", &Question::about(Resource::System))?;
         let store = &self.guarded.open(&permit).store;
-        let (id, name) = (context.user, &context.username);
+        let (id, name) = (context.user, context.username());
         let mut attempt = self.attempt(&context.caller, name, "auth_password").await?;
         let mut hashed = None;
         let proof = Proof { password: Some(&change.current_password), factor: Factor::NotAsked, wrong: WRONG_PASSWORD };
@@ -116,7 +116,7 @@ impl App {
             let now = proven.now;
             let (precondition, put) = replaced(&proven.record, UserRecord { password_hash, ..proven.next });
             let others: Vec<Session> =
-                proven.sessions.into_iter().filter(|session| session.id != context.session).collect();
+                proven.sessions.into_iter().filter(|session| Some(session.id) != context.session()).collect();
             let sessions_ended = others.iter().filter(|session| session::is_live(session, now)).count();
             let resource = audit::Resource::new("user", name);
             let details = json!({ "sessions_ended": sessions_ended });

@@ -59,11 +59,11 @@ impl App {
     /// When the password is wrong, or a second factor is active.
     pub async fn mfa_enroll_totp(&self, context: &Context, password: &str) -> Result<Enrolment, Error> {
         let permit = self.authorise(context, "mfa_enroll_totp", &Question::about(Resource::System))?;
-        let mut attempt = self.attempt(&context.caller, &context.username, "mfa_enroll_totp").await?;
+        let mut attempt = self.attempt(&context.caller, context.username(), "mfa_enroll_totp").await?;
         let proof = Proof { password: Some(password), factor: Factor::NotAsked, wrong: WRONG_PASSWORD };
         for _ in 0..TRIES {
             let proven = self.prove(context, &mut attempt, &proof).await?;
-            let enrolled = totp::enrol(proven.record.mfa.as_ref(), &context.username, proven.now);
+            let enrolled = totp::enrol(proven.record.mfa.as_ref(), context.username(), proven.now);
             let (pending, shown) = enrolled.map_err(|error| match error {
                 EnrolError::Active => Error::Conflict(error.to_string()),
                 EnrolError::Random(error) => error.into(),
@@ -83,7 +83,7 @@ impl App {
     /// When the code is not good, or nothing is being set up.
     pub async fn mfa_verify(&self, context: &Context, code: &str) -> Result<Activated, Error> {
         let permit = self.authorise(context, "mfa_verify", &Question::about(Resource::System))?;
-        let mut attempt = self.attempt(&context.caller, &context.username, "mfa_verify").await?;
+        let mut attempt = self.attempt(&context.caller, context.username(), "mfa_verify").await?;
         let proof = Proof { password: None, factor: Factor::Confirms(code), wrong: WRONG_CODE };
         for _ in 0..TRIES {
             let proven = self.prove(context, &mut attempt, &proof).await?;
@@ -102,7 +102,7 @@ impl App {
             let next = UserRecord { mfa: Some(mfa), ..proven.next.clone() };
             let changes = vec![Change::PutSession(Box::new(raised.clone())), entry];
             if self.commit_proven(context, &permit, &proven, next, changes).await? {
-                tracing::info!(user = context.username, "set up a second factor");
+                tracing::info!(user = context.username(), "set up a second factor");
                 let session = self.pair(&proven.record.user, &raised, refresh, proven.now)?;
                 return Ok(Activated { backup_codes, sessions_ended, session });
             }
@@ -116,7 +116,7 @@ impl App {
     /// When password or code is wrong, or there is none.
     pub async fn mfa_disable(&self, context: &Context, removal: &Removal) -> Result<Removed, Error> {
         let permit = self.authorise(context, "mfa_disable", &Question::about(Resource::System))?;
-        let mut attempt = self.attempt(&context.caller, &context.username, "mfa_disable").await?;
+        let mut attempt = self.attempt(&context.caller, context.username(), "mfa_disable").await?;
         let proof = Proof {
             password: Some(&removal.current_password),
             factor: Factor::Asked(Some(&removal.code)),
@@ -133,7 +133,7 @@ impl App {
             let next = UserRecord { mfa: None, ..proven.next.clone() };
             let changes = vec![Change::PutSession(Box::new(lowered)), entry];
             if self.commit_proven(context, &permit, &proven, next, changes).await? {
-                tracing::info!(user = context.username, "removed the second factor");
+                tracing::info!(user = context.username(), "removed the second factor");
                 return Ok(Removed { sessions_ended });
             }
         }
@@ -176,16 +176,16 @@ impl App {
 /// The session that asks.
 fn own<'a>(context: &Context, proven: &'a Proven) -> Result<&'a Session, Error> {
     let mut sessions = proven.sessions.iter();
-    sessions.find(|session| session.id == context.session && session::is_live(session, proven.now)).ok_or(OVER)
+    sessions.find(|session| Some(session.id) == context.session() && session::is_live(session, proven.now)).ok_or(OVER)
 }
 
 /// How many other sessions the user has.
 fn others_live(context: &Context, proven: &Proven) -> usize {
-    let others = proven.sessions.iter().filter(|session| session.id != context.session);
+    let others = proven.sessions.iter().filter(|session| Some(session.id) != context.session());
     others.filter(|session| session::is_live(session, proven.now)).count()
 }
 
 fn entry(context: &Context, permit: &Permit, id: &'static str, proven: &Proven, details: serde_json::Value) -> Change {
-    let resource = audit::Resource::new("user", &context.username);
+    let resource = audit::Resource::new("user", context.username());
     trail::done_with(context, permit, id, resource, proven.now, details)
 }

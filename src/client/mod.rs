@@ -9,6 +9,7 @@ mod error;
 mod mfa;
 mod policies;
 pub mod session;
+mod tokens;
 mod users;
 
 use std::sync::Mutex;

@@ -10,7 +10,7 @@ const GOOD: &str = "plum-orbit-canvas-thirteen";
 
 async fn create(daemon: &Daemon, name: &str, role: &str) {
     let body = json!({ "username": name, "roles": [role], "password": GOOD });
-    daemon.control(&daemon.token, Method::POST, "/users", &body).await.data();
+    daemon.control(&daemon.token, Method::POST, "/users", body).await.data();
 }
 
 fn tokens(answer: &Answer) -> (String, String) {
@@ -19,19 +19,19 @@ fn tokens(answer: &Answer) -> (String, String) {
 }
 
 async fn get(daemon: &Daemon, token: &str, path: &str) -> Answer {
-    daemon.control(token, Method::GET, path, &json!({})).await
+    daemon.control(token, Method::GET, path, Value::Null).await
 }
 
 async fn enrol(daemon: &Daemon, token: &str, password: &str) -> Answer {
-    daemon.control(token, Method::POST, "/mfa/enroll/totp", &json!({ "current_password": password })).await
+    daemon.control(token, Method::POST, "/mfa/enroll/totp", json!({ "current_password": password })).await
 }
 
 async fn verify(daemon: &Daemon, token: &str, code: &str) -> Answer {
-    daemon.control(token, Method::POST, "/mfa/verify", &json!({ "code": code })).await
+    daemon.control(token, Method::POST, "/mfa/verify", json!({ "code": code })).await
 }
 
 async fn disable(daemon: &Daemon, token: &str, password: &str, code: &str) -> Answer {
-    daemon.control(token, Method::DELETE, "/mfa", &json!({ "current_password": password, "code": code })).await
+    daemon.control(token, Method::DELETE, "/mfa", json!({ "current_password": password, "code": code })).await
 }
 
 /// What a user has who just set up a second factor; the code of the next step is still to be used.
@@ -154,7 +154,7 @@ fn an_administrator_takes_it_from_who_lost_it_and_gives_none() {
         let (token, _) = tokens(&daemon.login("alice", GOOD).await);
         let alice = enrolled(&daemon, &token, GOOD).await;
         let put = async |name: &str, mfa: bool| {
-            daemon.control(&daemon.token, Method::PUT, &format!("/users/{name}"), &json!({ "mfa": mfa })).await
+            daemon.control(&daemon.token, Method::PUT, &format!("/users/{name}"), json!({ "mfa": mfa })).await
         };
         assert_eq!(get(&daemon, &daemon.token, "/users/alice").await.data()["mfa"], true);
         for (name, mfa) in [("alice", true), ("admin", false)] {
@@ -192,7 +192,7 @@ fn guessing_codes_locks_the_account() {
         assert_eq!(daemon.login_with("alice", GOOD, &code(&alice.secret, 1)).await.code(), "unauthenticated");
         assert_eq!(disable(&daemon, &alice.token, GOOD, &alice.backup[0]).await.code(), "forbidden");
         assert!(get(&daemon, &daemon.token, "/users/alice").await.data()["locked_until"].is_string());
-        daemon.control(&daemon.token, Method::POST, "/users/alice/unlock", &json!({})).await.data();
+        daemon.control(&daemon.token, Method::POST, "/users/alice/unlock", json!({})).await.data();
         assert_eq!(daemon.login_with("alice", GOOD, &code(&alice.secret, 1)).await.status, 200, "it was not spent");
 
         create(&daemon, "bob", "Viewer").await;
@@ -236,7 +236,7 @@ fn who_must_have_one_may_only_set_it_up() {
             assert_eq!(get(&daemon, &daemon.token, path).await.code(), "mfa_required", "{path}");
         }
         let own = json!({ "email": "admin@example.org" });
-        assert_eq!(daemon.control(&daemon.token, Method::PUT, "/users/admin", &own).await.code(), "mfa_required");
+        assert_eq!(daemon.control(&daemon.token, Method::PUT, "/users/admin", own).await.code(), "mfa_required");
         let status = get(&daemon, &daemon.token, "/mfa").await;
         assert_eq!((&status.data()["required"], &status.data()["session"]), (&json!(true), &json!(false)));
         for path in ["/auth/verify", "/auth/sessions"] {
@@ -252,11 +252,19 @@ fn who_must_have_one_may_only_set_it_up() {
         assert_eq!(refused[0]["outcome"], json!({ "result": "failure", "code": "mfa_required" }), "{refused:?}");
         // Who has none of these roles is not bothered.
         let viewer = json!({ "username": "alice", "roles": ["Viewer"], "password": GOOD });
-        daemon.control(&admin.token, Method::POST, "/users", &viewer).await.data();
+        daemon.control(&admin.token, Method::POST, "/users", viewer).await.data();
         let (alice, _) = tokens(&daemon.login("alice", GOOD).await);
         let tasks = daemon.http.get(format!("{}/tasks", daemon.orchestrator())).bearer_auth(&alice);
         assert_eq!(answer(tasks).await.status, 200);
+        // A token of a script stands for the login that made it.
+        let named = json!({ "name": "script" });
+        let refused = daemon.control(&daemon.token, Method::POST, "/auth/tokens", named.clone()).await;
+        assert_eq!(refused.code(), "mfa_required");
+        let made = daemon.control(&admin.token, Method::POST, "/auth/tokens", named).await;
+        let script = made.data()["token"].as_str().unwrap();
+        assert_eq!(get(&daemon, script, "/users").await.status, 200);
         assert_eq!(disable(&daemon, &admin.token, &password, &admin.backup[0]).await.status, 200);
+        assert_eq!(get(&daemon, script, "/users").await.code(), "mfa_required");
         assert_eq!(get(&daemon, &admin.token, "/users").await.code(), "mfa_required", "without it it is as before");
     });
 }
@@ -266,7 +274,7 @@ fn a_policy_that_lacks_nothing_else_says_how_to_come_by_it() {
     run(async {
         let daemon = Daemon::start(&["--max-parallel", "0"]).await;
         let enable = json!({ "enabled": true });
-        daemon.control(&daemon.token, Method::PUT, "/policies/mfa", &enable).await.data();
+        daemon.control(&daemon.token, Method::PUT, "/policies/mfa", enable).await.data();
         create(&daemon, "oscar", "Operator").await;
         create(&daemon, "vera", "Viewer").await;
         let submit = async |token: &str| {

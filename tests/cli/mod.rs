@@ -9,6 +9,7 @@ mod policies;
 mod selftest;
 mod sessions;
 mod terminal;
+mod tokens;
 mod users;
 mod work;
 

@@ -159,12 +159,6 @@ impl Daemon {
         answer(request.json(&json!({ "username": username, "password": password, "mfa_code": code }))).await
     }
 
-    /// A call of the control center with a token.
-    pub async fn control(&self, token: &str, method: Method, path: &str, body: &Value) -> Answer {
-        let request = self.http.request(method, format!("{}{path}", self.control_center));
-        answer(request.bearer_auth(token).json(body)).await
-    }
-
     /// The orchestrator's address.
     pub fn orchestrator(&self) -> &str {
         &self.orchestrator
@@ -173,6 +167,12 @@ impl Daemon {
     /// A request to the orchestrator, with the token.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.orchestrator)).bearer_auth(&self.token)
+    }
+
+    /// A call of the control center with this token; a body that is null is none.
+    pub async fn control(&self, token: &str, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.http.request(method, format!("{}{path}", self.control_center)).bearer_auth(token);
+        answer(if body.is_null() { request } else { request.json(&body) }).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

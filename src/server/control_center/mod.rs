@@ -5,6 +5,7 @@ mod auth;
 mod health;
 mod mfa;
 mod policies;
+mod tokens;
 mod users;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/mfa", get(mfa::mfa_get).delete(mfa::mfa_disable))
         .route("/mfa/enroll/totp", post(mfa::mfa_enroll_totp))
         .route("/mfa/verify", post(mfa::mfa_verify))
+        .route("/auth/tokens", get(tokens::token_list).post(tokens::token_create))
+        .route("/auth/tokens/{id}", delete(tokens::token_delete))
         .route("/users", get(users::user_list).post(users::user_create))
         .route("/users/{id}", get(users::user_get).put(users::user_update).delete(users::user_delete))
         .route("/users/{id}/unlock", post(users::user_unlock))
