@@ -109,7 +109,7 @@ pub const TABLE: &[Row] = &[
     row("user_update", ControlCenter, "PUT", "/users/{id}", Action("user_manage")),
     row("user_delete", ControlCenter, "DELETE", "/users/{id}", Action("user_manage")),
     row("user_unlock", ControlCenter, "POST", "/users/{id}/unlock", Action("user_manage")),
-    row("mfa_get", ControlCenter, "GET", "/mfa", Authenticated),
+    row("mfa_get", ControlCenter, "GET", "/mfa", Session),
     row("mfa_enroll_totp", ControlCenter, "POST", "/mfa/enroll/totp", Session),
     row("mfa_verify", ControlCenter, "POST", "/mfa/verify", Session),
     row("mfa_disable", ControlCenter, "DELETE", "/mfa", Session),

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
                 }
             };
             let verified = verify(&client, &printer, &code)?.map_err(|error| failure(&error))?;
-            activated(&printer, verified)?;
+            activated(&client, &printer, verified)?;
         }
         Verb::Disable { password, code } => disable(&client, &printer, (password, code), global)?,
         Verb::Status => {
@@ -93,7 +93,7 @@ fn enroll(client: &Client, printer: &Printer, password: &PasswordArgs, global: &
     }
     for tries_left in (0..TRIES).rev() {
         match verify(client, printer, &code::typed(FIRST_CODE)?)? {
-            Ok(verified) => return activated(printer, verified),
+            Ok(verified) => return activated(client, printer, verified),
             Err(ClientError::Answered(wrong)) if tries_left > 0 && wrong.code == envelope::Code::Forbidden => {
                 printer.remark(&wrong.error);
             }
@@ -118,7 +118,7 @@ fn verify(client: &Client, printer: &Printer, code: &str) -> Result<Result<Verif
 }
 
 /// The codes come first: whatever goes wrong now, they are shown only this once.
-fn activated(printer: &Printer, (activated, lost): Verified) -> Result<(), CliError> {
+fn activated(client: &Client, printer: &Printer, (activated, lost): Verified) -> Result<(), CliError> {
     let ended = counted(activated.sessions_ended, "other session");
     printer.remark(&format!("the second factor is active; {ended} ended"));
     printer.remark(
@@ -127,6 +127,9 @@ fn activated(printer: &Printer, (activated, lost): Verified) -> Result<(), CliEr
     let data = json!({ "backup_codes": activated.backup_codes, "sessions_ended": activated.sessions_ended });
     let lines: String = activated.backup_codes.iter().map(|code| format!("{code}\n")).collect();
     printer.item(&data, lines.trim_end(), |_| lines.clone())?;
+    if !client.keeps_session() {
+        printer.remark("the token that was given counts as before; log in for one that counts as proven: prov login");
+    }
     lost.map_or(Ok(()), |error| Err(failure(&error)))
 }
 

@@ -42,6 +42,12 @@ impl Client {
         self.control(Method::DELETE, "/mfa", Some(json!(removal))).await
     }
 
+    /// Whether it goes by a session that is kept, and not by a token that somebody gave.
+    #[must_use]
+    pub fn keeps_session(&self) -> bool {
+        self.fixed.is_none() && self.sessions.is_some()
+    }
+
     /// Goes on with these tokens, where there is a kept session.
     fn adopt(&self, pair: &TokenPair) -> Result<(), ClientError> {
         let (None, Some(sessions), Some(current)) = (&self.fixed, &self.sessions, self.current()) else {

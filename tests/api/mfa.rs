@@ -82,7 +82,8 @@ fn a_factor_is_set_up_asked_for_and_each_code_is_good_once() {
         assert_eq!(get(&daemon, &token, "/mfa").await.data()["pending"], true);
         assert_eq!(verify(&daemon, &token, &code(&first, 0)).await.code(), "forbidden", "it was replaced");
 
-        let verified = verify(&daemon, &token, &code(&secret, 0)).await;
+        let present = code(&secret, 0);
+        let verified = verify(&daemon, &token, &present).await;
         let data = verified.data();
         let backup: Vec<&str> = data["backup_codes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!((backup.len(), data["sessions_ended"].as_u64()), (10, Some(2)));
@@ -100,7 +101,7 @@ fn a_factor_is_set_up_asked_for_and_each_code_is_good_once() {
         let missing = daemon.login("alice", GOOD).await;
         assert_eq!((missing.status.as_u16(), missing.code()), (401, "mfa_required"));
         assert_eq!(daemon.login("alice", "wrong").await.code(), "unauthenticated", "first the password");
-        let spent = daemon.login_with("alice", GOOD, &code(&secret, 0)).await;
+        let spent = daemon.login_with("alice", GOOD, &present).await;
         assert_eq!((spent.status.as_u16(), spent.code()), (401, "unauthenticated"), "verify has spent it");
         let coming = code(&secret, 1);
         let (with_code, _) = tokens(&daemon.login_with("alice", GOOD, &coming).await);
@@ -118,6 +119,27 @@ fn a_factor_is_set_up_asked_for_and_each_code_is_good_once() {
         let replayed = daemon.http.post(format!("{}/auth/refresh", daemon.control_center));
         assert_eq!(answer(replayed.json(&json!({ "refresh_token": refresh }))).await.status, 401);
         assert_eq!(get(&daemon, &again, "/auth/verify").await.status, 401, "somebody had a copy");
+    });
+}
+
+#[test]
+fn a_code_that_comes_many_times_at_once_is_good_once() {
+    run(async {
+        let mut daemon = Daemon::new(&[]);
+        daemon.configure("login_failures_per_minute = 1000");
+        daemon.boot().await;
+        create(&daemon, "alice", "Viewer").await;
+        let (token, _) = tokens(&daemon.login("alice", GOOD).await);
+        let secret = enrol(&daemon, &token, GOOD).await.data()["secret"].as_str().unwrap().to_owned();
+        let first = code(&secret, 0);
+        let answers = futures_util::future::join_all((0..4).map(|_| verify(&daemon, &token, &first))).await;
+        let made: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 200).collect();
+        assert_eq!(made.len(), 1, "{answers:?}");
+        let backup = made[0].data()["backup_codes"][0].as_str().unwrap();
+        for code in [code(&secret, 1).as_str(), backup] {
+            let logins = futures_util::future::join_all((0..4).map(|_| daemon.login_with("alice", GOOD, code))).await;
+            assert_eq!(logins.iter().filter(|login| login.status == 200).count(), 1, "{logins:?}");
+        }
     });
 }
 

@@ -73,6 +73,7 @@ const EXPECTED_OF_API_TOKENS: &[(&str, &str)] = &[
     ("token_create", "nnnnn"),
     ("token_list", "ynnnn"),
     ("session_list", "ynnnn"),
+    ("mfa_get", "nnnnn"),
     ("mfa_verify", "nnnnn"),
 ];
 

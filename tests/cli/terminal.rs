@@ -15,14 +15,19 @@ pub(super) struct Terminal {
     seen: usize,
 }
 
+/// What runs a command on a terminal.
+pub(super) fn on_one(user: &User, args: &[&str]) -> Command {
+    let words = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
+    let prov = user.command(&[]);
+    let mut script = Command::new("script");
+    script.args(["-qec", &words, "/dev/null"]).current_dir(user.home.path()).env_clear().env("TERM", "xterm");
+    script.envs(prov.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    script
+}
+
 impl Terminal {
     pub(super) fn of(user: &User, args: &[&str]) -> Self {
-        let words = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
-        let prov = user.command(&[]);
-        let mut script = Command::new("script");
-        script.args(["-qec", &words, "/dev/null"]).current_dir(user.home.path()).env_clear().env("TERM", "xterm");
-        script.envs(prov.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = on_one(user, args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (keyboard, screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Self { child, keyboard, screen, shown: String::new(), seen: 0 }
     }
