@@ -3,10 +3,12 @@
 mod audit;
 mod completion;
 mod errors;
+mod mfa;
 mod output;
 mod policies;
 mod selftest;
 mod sessions;
+mod terminal;
 mod tokens;
 mod users;
 mod work;
