@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +15,8 @@ use crate::model::time::Timestamp;
 use crate::model::user::Role;
 
 /// A policy in one of its versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Policy")]
 pub struct PolicyView {
     /// Its id.
     pub id: PolicyId,
@@ -41,25 +43,32 @@ pub struct PolicyView {
 }
 
 /// Body of `POST /policies`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewPolicy {
     /// Unique.
     pub name: Name,
     /// What it is for.
+    #[schemars(default, length(max = 1000))]
     pub description: String,
     /// Cedar.
     pub content: String,
     /// Whether it counts.
+    #[schemars(default = "yes")]
     pub enabled: bool,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 /// Body of `PUT /policies/{id}`: what is absent stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyChange {
     /// Another name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Another description.
+    #[schemars(length(max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Other text.
@@ -68,13 +77,14 @@ pub struct PolicyChange {
     /// Whether it counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// The version that is to be changed: when it is another by then, nothing is done.
+    /// The version that is to be changed, from 1: when it is another by then, nothing is done.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub version: Option<u64>,
 }
 
 /// One thing that is wrong with the text of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyProblem {
     /// `/content`; empty when it is about another policy.
     pub pointer: String,
@@ -92,18 +102,20 @@ pub struct PolicyProblem {
 }
 
 /// Answer of `POST /policies/validate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidPolicy {
     /// Always true; one that is not valid is answered with 400 and the list of problems.
     pub valid: bool,
 }
 
 /// Body of `POST /policies/evaluate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Evaluation")]
 pub struct Evaluate {
     /// The user name of who would ask.
     pub principal: String,
     /// The action.
+    #[schemars(with = "Action")]
     #[serde(serialize_with = "action_word", deserialize_with = "action_of")]
     pub action: Action,
     /// The name of an infra, or `task/ID`, `batch/ID`, `infra/NAME`, `user/NAME`, `policy/NAME`; what belongs to no infra when
@@ -124,7 +136,8 @@ fn action_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Action
 }
 
 /// The circumstances of an evaluation; what is absent is as the daemon's own host has it at the moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(default)]
 pub struct EvaluateContext {
     /// Whether a second factor was given.
     pub mfa: bool,
@@ -145,7 +158,7 @@ pub struct EvaluateContext {
 }
 
 /// Answer of `POST /policies/evaluate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluated {
     /// `allow` or `deny`.
     pub decision: Verdict,
@@ -159,7 +172,7 @@ pub struct Evaluated {
 }
 
 /// What the policies say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Yes.
@@ -169,7 +182,7 @@ pub enum Verdict {
 }
 
 /// The details of a `forbidden` failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Denied {
     /// The operation that was denied.
     pub operation: String,
@@ -190,7 +203,7 @@ pub struct Denied {
 }
 
 /// The query of a list of policies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyQuery {
     /// Which part.
     #[serde(flatten)]
@@ -265,7 +278,15 @@ impl PolicyChange {
     }
 }
 
-/// Reads the body of `POST /policies/{id}/rollback`: the version to return to.
+/// Body of `POST /policies/{id}/rollback`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+pub struct PolicyRollback {
+    /// The version to return to.
+    #[schemars(range(min = 1))]
+    pub version: u64,
+}
+
+/// Reads a [`PolicyRollback`]: the version to return to.
 ///
 /// # Errors
 /// Every problem of it.
@@ -273,7 +294,14 @@ pub fn read_rollback(body: &Value) -> Result<u64, Vec<Problem>> {
     read(body, |object| object.required("version", version))
 }
 
-/// Reads the body of `POST /policies/validate`: the text.
+/// Body of `POST /policies/validate`.
+#[derive(Clone, Debug, JsonSchema)]
+pub struct PolicyText {
+    /// Cedar.
+    pub content: String,
+}
+
+/// Reads a [`PolicyText`]: the text.
 ///
 /// # Errors
 /// Every problem of it.

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ pub use crate::model::nearest::{shown, unknown};
 pub const LISTED: usize = 100;
 
 /// One thing wrong with a body or query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Where: a JSON pointer (RFC 6901), or `?name` for a query parameter.
     pub pointer: String,
@@ -142,6 +143,8 @@ impl<'a> Object<'a> {
     pub fn raw(&self, field: &'static str) -> Option<&'a Value> {
         let mut known = self.known.borrow_mut();
         if !known.contains(&field) {
+            #[cfg(test)]
+            asked::note(self.at(field));
             known.push(field);
         }
         self.map.get(field)
@@ -245,6 +248,9 @@ pub fn text(value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("must be a string, not {}", kind(value)))
 }
 
+/// What [`label`] takes.
+pub(super) const LABEL: &str = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$";
+
 /// A string of 1 to 256 characters without control characters, for people to read.
 pub fn label(value: &Value) -> Result<String, String> {
     let text = text(value)?;
@@ -297,9 +303,39 @@ pub fn path(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
+/// How such a path is described.
+pub(super) fn relative_path(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 1024,
+        "pattern": r"^[^/\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
+        "not": { "type": "string", "pattern": r"(^|/)\.\.(/|$)" }
+    })
+}
+
 /// An object, as it is.
 pub fn map(value: &Value) -> Result<Map<String, Value>, String> {
     value.as_object().cloned().ok_or_else(|| format!("must be an object, not {}", kind(value)))
+}
+
+/// What readers ask for, so that a test can hold it against what is described.
+#[cfg(test)]
+pub(super) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(pointer: String) {
+        ASKED.with_borrow_mut(|asked| asked.insert(pointer));
+    }
+
+    /// The pointers of all members that were asked for since the last time.
+    pub(in crate::api) fn take() -> BTreeSet<String> {
+        ASKED.take()
+    }
 }
 
 #[cfg(test)]

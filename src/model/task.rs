@@ -1,5 +1,6 @@
 //! A task: one command, its attempts and what came of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BatchId, TaskId};
@@ -8,7 +9,7 @@ use super::status::TaskStatus;
 use super::time::Timestamp;
 
 /// A task as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Its id.
     pub id: TaskId,

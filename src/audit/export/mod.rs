@@ -18,7 +18,8 @@ use std::str::FromStr;
 use super::chain::Sealed;
 
 /// How entries are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(rename = "ExportFormat", rename_all = "lowercase")]
 pub enum Format {
     /// JSON Lines, verifiable.
     Jsonl,
