@@ -161,7 +161,7 @@ fn moment(_: &mut SchemaGenerator) -> Schema {
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct VerifyQuery {
     /// A checkpoint to hold the trail against: the JSON text of one.
-    #[schemars(with = "Option<String>", extend("contentMediaType" = "application/json"))]
+    #[schemars(extend("contentMediaType" = "application/json"))]
     pub checkpoint: Option<CheckpointDocument>,
 }
 

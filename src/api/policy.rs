@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::actions::Action;
 use super::list::Page;
-use super::read::{Object, Problem, Problems, boolean, kind, parsed, text};
+use super::read::{Object, Problem, Problems, UUID, boolean, kind, parsed, text, whole};
 use crate::model::id::PolicyId;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
@@ -46,9 +46,10 @@ pub struct PolicyView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewPolicy {
     /// Unique.
+    #[schemars(extend("not" = { "type": "string", "pattern": UUID }))]
     pub name: Name,
     /// What it is for.
-    #[schemars(default, length(max = 1000))]
+    #[schemars(default, length(max = 1000), regex(pattern = TEXT))]
     pub description: String,
     /// Cedar.
     pub content: String,
@@ -65,10 +66,11 @@ const fn yes() -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyChange {
     /// Another name.
+    #[schemars(extend("not" = { "type": "string", "pattern": UUID }))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Another description.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 1000), regex(pattern = TEXT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Other text.
@@ -144,6 +146,7 @@ pub struct EvaluateContext {
     /// Whether nothing is to be changed.
     pub check_mode: bool,
     /// Where from.
+    #[schemars(schema_with = "address", default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// When.
@@ -218,6 +221,13 @@ fn name(value: &Value) -> Result<Name, String> {
     Ok(name)
 }
 
+/// What [`description`] takes.
+const TEXT: &str = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$";
+
+fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
+}
+
 /// A string of at most 1,000 characters, for people to read.
 fn description(value: &Value) -> Result<String, String> {
     let text = text(value)?;
@@ -228,10 +238,7 @@ fn description(value: &Value) -> Result<String, String> {
 }
 
 fn version(value: &Value) -> Result<u64, String> {
-    value
-        .as_u64()
-        .filter(|n| *n >= 1)
-        .ok_or_else(|| format!("must be a whole number of at least 1, not {}", kind(value)))
+    whole(value).filter(|n| *n >= 1).ok_or_else(|| format!("must be a whole number of at least 1, not {}", kind(value)))
 }
 
 fn read<T>(body: &Value, read: impl FnOnce(&Object<'_>) -> Option<T>) -> Result<T, Vec<Problem>> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::read::{Object, Problem, Problems, boolean, parsed, text};
+use super::read::{Object, Problem, Problems, UUID, boolean, parsed, text};
 use crate::model::id::{SessionId, UserId};
 use crate::model::schema::text_schema;
 use crate::model::time::Timestamp;
@@ -15,7 +15,7 @@ use crate::model::user::{NotAUsername, Role, username};
 
 /// What a user name is, and what an address is, in patterns.
 const USERNAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
-const EMAIL: &str = r"^$|^[^@\s\x00-\x1f\x7f]+@[^\s\x00-\x1f\x7f]+$";
+const EMAIL: &str = r"^$|^[^@\s\x00-\x1f\x7f-\x9f]+@[^\s\x00-\x1f\x7f-\x9f]+$";
 
 /// A user as administrators see one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +72,7 @@ impl fmt::Display for UserKey {
 #[derive(Clone, Serialize, JsonSchema)]
 pub struct NewUser {
     /// Their name.
-    #[schemars(regex(pattern = USERNAME))]
+    #[schemars(regex(pattern = USERNAME), extend("not" = { "type": "string", "pattern": UUID }))]
     pub username: String,
     /// May be empty.
     #[schemars(default, regex(pattern = EMAIL), length(max = 254))]

@@ -202,7 +202,7 @@ pub(super) fn policy() -> Value {
 pub(super) fn evaluation() -> Value {
     json!({
         "principal": "dora", "action": "workflow_submit", "resource": "production",
-        "context": { "mfa": true, "check_mode": false, "operation": "create", "providers": ["upcloud"] },
+        "context": { "mfa": true, "check_mode": false, "ip": "192.0.2.7", "time": "2026-11-27T16:00:00Z", "operation": "create", "providers": ["upcloud"] },
     })
 }
 

@@ -67,7 +67,13 @@ pub(super) fn of(known: &Operation, schemas: &mut Schemas) -> Vec<Value> {
     if let Some(query) = known.query {
         parameters.extend(schemas.properties(query).into_iter().map(|(name, mut schema)| {
             let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
-            json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
+            let mut parameter = json!({ "name": name, "in": "query", "required": false, "description": description });
+            // What has a media type of its own stands in the query as its text.
+            match schema.as_object_mut().and_then(|schema| schema.remove("contentMediaType")) {
+                Some(Value::String(media)) => parameter["content"] = json!({ media: { "schema": schema } }),
+                _ => parameter["schema"] = schema,
+            }
+            parameter
         }));
     }
     let headers = known.headers.iter().map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
