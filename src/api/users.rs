@@ -80,7 +80,7 @@ pub struct NewUser {
     /// At least one.
     #[schemars(length(min = 1))]
     pub roles: Vec<Role>,
-    /// What they log in with.
+    /// What they log in with: 12 to 128 characters, and nothing that is easily guessed.
     pub password: String,
 }
 
@@ -232,7 +232,7 @@ pub struct RoleView {
 pub struct PasswordChange {
     /// The present one.
     pub current_password: String,
-    /// The one from now on.
+    /// The one from now on: 12 to 128 characters, and nothing that is easily guessed.
     pub new_password: String,
 }
 
