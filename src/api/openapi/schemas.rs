@@ -215,12 +215,16 @@ fn each(schema: &mut Value, act: &mut impl FnMut(&mut Map<String, Value>)) {
     act(object);
     for key in ["properties", "$defs"] {
         if let Some(Value::Object(schemas)) = object.get_mut(key) {
-            schemas.values_mut().for_each(|schema| each(schema, act));
+            for schema in schemas.values_mut() {
+                each(schema, act);
+            }
         }
     }
     for key in ["anyOf", "oneOf", "allOf", "prefixItems"] {
         if let Some(Value::Array(schemas)) = object.get_mut(key) {
-            schemas.iter_mut().for_each(|schema| each(schema, act));
+            for schema in schemas {
+                each(schema, act);
+            }
         }
     }
     for key in ["items", "additionalProperties", "not"] {

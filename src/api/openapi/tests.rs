@@ -156,10 +156,14 @@ fn pointers(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     found.insert(at.to_owned());
     match value {
         Value::Object(members) => {
-            members.iter().for_each(|(name, member)| pointers(member, &format!("{at}/{name}"), found))
+            for (name, member) in members {
+                pointers(member, &format!("{at}/{name}"), found);
+            }
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(i, item)| pointers(item, &format!("{at}/{i}"), found))
+            for (index, item) in items.iter().enumerate() {
+                pointers(item, &format!("{at}/{index}"), found);
+            }
         }
         _ => {}
     }

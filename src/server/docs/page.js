@@ -37,18 +37,21 @@
 
   const nameOf = (schema) => (schema && schema.$ref ? schema.$ref.split("/").pop() : "");
 
-  // What kind of value a schema takes, in a few words.
+  // What kind of value a schema takes, in a few words, but for null: it goes without saying that it stands for what is absent.
   function kind(schema) {
     if (!schema || schema === true) return "anything";
     if (schema.$ref) return nameOf(schema);
     if ("const" in schema) return JSON.stringify(schema.const);
     if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
     const any = schema.anyOf || schema.oneOf;
-    if (any && !schema.type) return any.map(kind).join(" | ");
+    if (any && !schema.type) return any.filter((one) => one.type !== "null").map(kind).join(" | ");
     if (schema.allOf) return schema.allOf.map(kind)[0];
-    const type = [].concat(schema.type || "anything").join(" | ").replace("array", () => "list of " + kind(schema.items));
+    const types = [].concat(schema.type || "anything").filter((type) => type !== "null");
+    const type = types.join(" | ").replace("array", () => "list of " + kind(schema.items));
     return schema.format ? type + " (" + schema.format + ")" : type;
   }
+
+  const isNullable = (schema) => [].concat(schema.type || [], (schema.anyOf || []).map((one) => one.type)).includes("null");
 
   function limits(schema) {
     const said = [];
@@ -94,20 +97,21 @@
     const rows = Object.entries(whole.properties || {}).map(([name, member]) =>
       el("tr", {},
         el("td", { class: must.has(name) ? "must" : undefined }, name),
-        el("td", { class: "mono faint" }, kind(member)),
+        el("td", { class: "mono faint" }, kind(member) + (must.has(name) && isNullable(member) ? " | null" : "")),
         el("td", {}, prose(member.description), limits(member), inner(member).map(more))));
     if (rows.length) box.append(el("table", {}, rows));
     return box;
   }
 
   function field(parameter, id) {
-    const schema = resolve(parameter.schema);
+    const given = parameter.schema || Object.values(parameter.content)[0].schema;
+    const schema = resolve(given);
     const words = (schema.oneOf || []).map((one) => one.const).filter((word) => word !== undefined);
     const choices = schema.enum || (words.length ? words : schema.type === "boolean" ? [true, false] : undefined);
     const known = { id, "data-name": parameter.name, "data-in": parameter.in, required: parameter.required };
     const input = choices
       ? el("select", known, el("option", { value: "" }, ""), choices.map((choice) => el("option", {}, String(choice))))
-      : el("input", { ...known, spellcheck: "false", placeholder: kind(parameter.schema) + limits(parameter.schema) });
+      : el("input", { ...known, spellcheck: "false", placeholder: kind(given) + limits(given) });
     return [
       el("label", { for: id, class: parameter.required ? "must mono" : "mono" }, parameter.name), input,
       el("span", { class: "says" }, prose(parameter.description)),
