@@ -12,6 +12,7 @@ use crate::api::envelope::{Code, Failure};
 use crate::api::policy::Denied;
 use crate::client::session::Sessions;
 use crate::client::{Client, ClientError, Servers, Trouble, address};
+use crate::model::name::Name;
 
 /// Runs a future on a runtime of its own, made only when a command needs one.
 ///
@@ -55,11 +56,17 @@ pub(super) async fn answer<T>(
     }
 }
 
-/// The kept sessions of this user.
+/// The kept session of the context that is meant: that of `PROV_CONTEXT`, else the current one.
 pub(super) fn sessions() -> Result<Sessions, CliError> {
-    Sessions::of_user()
+    let given = std::env::var(CONTEXT).ok().filter(|given| !given.is_empty());
+    let wrong = |error| CliError::new(Kind::Usage, format!("{CONTEXT} names no context: {error}"));
+    let given = given.map(Name::new).transpose().map_err(wrong)?;
+    Sessions::of_user(given)
         .map_err(|error| CliError::new(Kind::Failure, format!("can't find where sessions are kept: {error}")))
 }
+
+/// Names the context.
+const CONTEXT: &str = "PROV_CONTEXT";
 
 /// Where the daemon is: environment over the kept session over the default.
 pub(super) fn servers(sessions: &Sessions) -> Result<Servers, CliError> {

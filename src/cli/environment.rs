@@ -14,6 +14,7 @@ use crate::model::nearest::nearest;
 const VARIABLES: &[(&str, &str)] = &[
     ("PROV_SERVER", "the orchestrator's address, http://host:port"),
     ("PROV_CONTROL_CENTER", "the control center's address"),
+    ("PROV_CONTEXT", "the context to use, instead of the current one (see `prov context list`)"),
     ("PROV_TOKEN", "an API token (see `prov token create`) or an access token, instead of a session"),
     ("PROV_TOKEN_FILE", "a file with one"),
     ("PROV_MFA_CODE", "a code of the second factor, where one is asked for"),

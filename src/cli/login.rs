@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::code::{self, CodeArgs};
+use super::complete;
 use super::connect::{self, answer, ask, block_on, failure};
 use super::error::{CliError, Kind};
 use super::secret::{self, PasswordArgs};
@@ -11,6 +12,7 @@ use crate::api::auth::{LoginRequest, Verified};
 use crate::api::envelope::Code;
 use crate::client::session::{Place, Session, Sessions};
 use crate::client::{Client, ClientError, Servers, address};
+use crate::model::name::Name;
 
 /// Log in, and remember the session
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,9 @@ pub struct LoginArgs {
     /// The control center's address, to which the password is sent [env: PROV_CONTROL_CENTER]
     #[arg(long, value_name = "URL", value_parser = address)]
     control_center: Option<String>,
+    /// What this daemon and user are called from now on, and use them [default: the current context]
+    #[arg(long, value_name = "NAME", add = complete::contexts())]
+    context: Option<Name>,
     /// Who logs in
     #[arg(long, short, value_name = "NAME", default_value = "admin")]
     username: String,
@@ -40,6 +45,7 @@ pub struct LogoutArgs {
 
 pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliError> {
     let (sessions, printer) = (connect::sessions()?, Printer::new(global));
+    let sessions = args.context.clone().map_or_else(|| sessions.clone(), |context| sessions.of(context));
     let servers = servers(args, &sessions)?;
     let client = Client::new(servers.clone()).map_err(|error| failure(&error))?;
     let (given, mfa_code) = code::with_password(&args.password, &args.code, global)?;
@@ -59,6 +65,10 @@ pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliEr
         let path = sessions.path().display().to_string();
         CliError::new(Kind::Failure, format!("logged in, but can't keep the session in {path}: {error}"))
     })?;
+    if args.context.is_some() {
+        let failed = |error| CliError::new(Kind::Failure, format!("logged in, but can't use the context: {error}"));
+        sessions.make_current().map_err(failed)?;
+    }
     let kept = match place {
         Place::Keyring => "the session is in the kernel's keyring".to_owned(),
         Place::File => format!("there is no keyring here; the session is in {}", sessions.path().display()),
