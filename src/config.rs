@@ -12,6 +12,8 @@
 //!
 //! Anything else in it is refused: a setting that nobody reads must not look like one that holds.
 
+mod encryption;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use std::str::FromStr;
 use etcetera::BaseStrategy;
 
 use crate::model::nearest::unknown;
+pub use encryption::{Certificate, Encryption};
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ pub struct Daemon {
     pub audit_retention_days: u32,
     /// Whether it may listen beyond this machine without encryption.
     pub insecure: bool,
+    /// What connections are encrypted with, where they are.
+    pub encryption: Option<Encryption>,
 }
 
 /// How the daemon's log looks.
@@ -140,6 +145,16 @@ pub enum ConfigError {
         /// What would be right.
         why: String,
     },
+    /// A key doesn't go with another one, or without it.
+    #[error("{origin}: {key} {why}")]
+    Unfit {
+        /// Where it stands.
+        origin: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
 }
 
 /// The keys with their defaults; an empty default is worked out.
@@ -161,6 +176,10 @@ const KEYS: &[(&str, &str)] = &[
     ("max_batch_bytes", "16777216"),
     ("audit_retention_days", "0"),
     ("insecure", "false"),
+    ("tls_certificate", ""),
+    ("tls_key", ""),
+    ("tls_client_authorities", ""),
+    ("tls_self_signed", "false"),
 ];
 
 /// The table of a file.
@@ -212,6 +231,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         max_batch_bytes: value(&origins, "max_batch_bytes")?,
         audit_retention_days: value(&origins, "audit_retention_days")?,
         insecure: value(&origins, "insecure")?,
+        encryption: encryption::of(&origins)?,
     };
     Ok((config, origins))
 }

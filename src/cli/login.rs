@@ -1,14 +1,16 @@
 //! `prov login`, `prov logout`, `prov whoami`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::connect::{self, answer, ask, block_on, failure};
 use super::error::{CliError, Kind};
 use super::secret::{self, PasswordArgs};
-use super::{Global, Printer};
+use super::{Global, Printer, recognise};
 use crate::api::auth::{LoginRequest, Verified};
 use crate::client::session::{Place, Session, Sessions};
-use crate::client::{Client, ClientError, Servers, address};
+use crate::client::{Client, ClientError, Servers, Trust, Untrusted, address};
+use crate::model::digest::Fingerprint;
 
 /// Log in, and remember the session
 #[derive(Debug, clap::Args)]
@@ -19,6 +21,18 @@ pub struct LoginArgs {
     /// The control center's address, to which the password is sent [env: PROV_CONTROL_CENTER]
     #[arg(long, value_name = "URL", value_parser = address)]
     control_center: Option<String>,
+    /// Trust the daemon's certificate with this fingerprint, which `prov serve` prints
+    #[arg(long, value_name = "SHA256:…")]
+    fingerprint: Option<Fingerprint>,
+    /// Trust these authorities as well, in PEM [env: PROV_CA_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    ca_certificate: Option<PathBuf>,
+    /// Your own certificate, in PEM, where the daemon asks for one [env: PROV_CLIENT_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+    /// Its private key [default: in the file of the certificate] [env: PROV_CLIENT_KEY]
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
     /// Who logs in
     #[arg(long, short, value_name = "NAME", default_value = "admin")]
     username: String,
@@ -37,10 +51,9 @@ pub struct LogoutArgs {
 pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliError> {
     let (sessions, printer) = (connect::sessions()?, Printer::new(global));
     let servers = servers(args, &sessions)?;
-    let client = Client::new(servers.clone()).map_err(|error| failure(&error))?;
     let given = secret::given(&args.password, global)?;
     // Before anybody types a password: an address that is wrong is told first.
-    block_on(ask(&printer, client.health()))?;
+    let (client, servers) = block_on(recognised(servers, &printer, global))?;
     let password = given.map_or_else(|| secret::typed(&format!("password of {} (not shown): ", args.username)), Ok)?;
     let request = LoginRequest { username: args.username.clone(), password, mfa_code: None };
     let pair = block_on(async { answer(&printer, client.auth_login(&request)).await?.map_err(refused) })?;
@@ -67,14 +80,47 @@ fn servers(args: &LoginArgs, sessions: &Sessions) -> Result<Servers, CliError> {
     let orchestrator = given(&args.server, connect::SERVER)?;
     let control_center = given(&args.control_center, connect::CONTROL_CENTER)?;
     let default = Servers::default();
-    match (orchestrator, control_center) {
-        (Some(orchestrator), Some(control_center)) => Ok(Servers { orchestrator, control_center }),
-        // A damaged file is about to be replaced.
-        (None, None) => Ok(sessions.servers().ok().flatten().unwrap_or_default()),
-        (Some(given), None) if given == default.orchestrator => Ok(default),
-        (None, Some(given)) if given == default.control_center => Ok(default),
-        (Some(given), None) => Err(one_address("orchestrator", &given, "control center", "--control-center URL")),
-        (None, Some(given)) => Err(one_address("control center", &given, "orchestrator", "--server URL")),
+    let (orchestrator, control_center) = match (orchestrator, control_center) {
+        (Some(given), None) if given == default.orchestrator => (Some(given), Some(default.control_center)),
+        (None, Some(given)) if given == default.control_center => (Some(default.orchestrator), Some(given)),
+        (Some(given), None) => {
+            return Err(one_address("orchestrator", &given, "control center", "--control-center URL"));
+        }
+        (None, Some(given)) => return Err(one_address("control center", &given, "orchestrator", "--server URL")),
+        both_or_none => both_or_none,
+    };
+    // A damaged file is about to be replaced.
+    let servers = sessions.servers().ok().flatten().unwrap_or_default().at(orchestrator, control_center);
+    let trust = trust(args).or(connect::given_trust()?).or(servers.trust);
+    Ok(Servers { trust, ..servers })
+}
+
+/// What the command line says of certificates.
+fn trust(args: &LoginArgs) -> Trust {
+    let file = |path: &Option<PathBuf>| path.as_deref().map(connect::absolute);
+    Trust {
+        fingerprint: args.fingerprint,
+        ca_certificate: file(&args.ca_certificate),
+        client_certificate: file(&args.client_certificate),
+        client_key: file(&args.client_key),
+    }
+}
+
+/// A client of a daemon that answers and whose certificate, where it has one, is trusted: if nobody vouches for it and
+/// none was trusted before, once somebody has recognised it.
+async fn recognised(mut servers: Servers, printer: &Printer, global: &Global) -> Result<(Client, Servers), CliError> {
+    let client = |servers: &Servers| Client::new(servers.clone()).map_err(|error| failure(&error));
+    let first = client(&servers)?;
+    match answer(printer, first.health()).await? {
+        Err(ClientError::Untrusted { url, certificate: certificate @ Untrusted::Unknown { .. } }) => {
+            recognise::recognise(&url, &certificate, global)?;
+            servers.trust.fingerprint = Some(certificate.shown());
+            let again = client(&servers)?;
+            ask(printer, again.health()).await?;
+            Ok((again, servers))
+        }
+        Err(error) => Err(failure(&error)),
+        Ok(_) => Ok((first, servers)),
     }
 }
 

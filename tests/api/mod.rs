@@ -13,4 +13,5 @@ mod graphs;
 mod keys;
 mod limits;
 mod tasks;
+mod tls;
 mod users;
