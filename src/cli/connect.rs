@@ -164,6 +164,7 @@ pub(super) fn failure(error: &ClientError) -> CliError {
         ClientError::NotLoggedIn => (Kind::Unauthenticated, Some(how_to_log_in())),
         ClientError::Session { .. } => (Kind::Failure, Some("prov login".to_owned())),
         ClientError::File(_) => (Kind::Usage, None),
+        ClientError::Unencrypted { .. } => (Kind::Usage, Some("write https://".to_owned())),
         ClientError::Untrusted { certificate, .. } => (Kind::Failure, Some(recognise::hint(certificate))),
         ClientError::Transport { trouble, .. } => trouble_of(*trouble),
     };

@@ -37,6 +37,12 @@ pub enum ClientError {
         #[source]
         certificate: Untrusted,
     },
+    /// One certificate is trusted, and where nothing is encrypted there is none.
+    #[error("{url} is not encrypted, and a certificate can't be recognised there")]
+    Unencrypted {
+        /// Where.
+        url: String,
+    },
     /// No answer came, or not a whole one.
     #[error("can't {attempt} at {url}")]
     Transport {

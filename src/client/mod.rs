@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub use address::address;
+use address::is_encrypted;
 pub use error::{ClientError, Trouble};
 pub use recognise::Untrusted;
 use session::{Session, Sessions};
@@ -74,8 +75,13 @@ impl Servers {
         Self { orchestrator, control_center, trust: if is_same { self.trust } else { Trust::default() } }
     }
 
-    fn is_encrypted(&self) -> bool {
-        [&self.orchestrator, &self.control_center].into_iter().any(|address| address::is_encrypted(address))
+    /// What encrypts connections to them.
+    fn encryption(&self) -> Result<rustls::ClientConfig, ClientError> {
+        let plain = [&self.orchestrator, &self.control_center].into_iter().find(|address| !is_encrypted(address));
+        match plain {
+            Some(url) if self.trust.fingerprint.is_some() => Err(ClientError::Unencrypted { url: url.clone() }),
+            _ => Ok(self.trust.config(is_encrypted(&self.orchestrator) || is_encrypted(&self.control_center))?),
+        }
     }
 }
 
@@ -105,7 +111,7 @@ impl Client {
     /// # Errors
     /// When a file of certificates can't be used, or no HTTP client can be made.
     pub fn new(servers: Servers) -> Result<Self, ClientError> {
-        let encryption = servers.trust.config(servers.is_encrypted())?;
+        let encryption = servers.encryption()?;
         let of = |address| http(address, encryption.clone());
         let (orchestrator, control_center) = (of(&servers.orchestrator)?, of(&servers.control_center)?);
         let session = Mutex::new(None);

@@ -29,7 +29,8 @@ async fn encrypted(authority: &Authority) -> (Daemon, Issued) {
 fn prepared(issued: &Issued, more: &str) -> Daemon {
     let mut daemon = Daemon::new(&[]);
     let (certificate, key) = issued.write(daemon.dir.path(), "daemon");
-    daemon.configure(&format!("tls_certificate = {certificate:?}\ntls_key = {key:?}\n{more}"));
+    let (certificate, key) = (certificate.display(), key.display());
+    daemon.configure(&format!("tls_certificate = \"{certificate}\"\ntls_key = \"{key}\"\n{more}"));
     daemon
 }
 
@@ -157,7 +158,7 @@ fn without_a_certificate_of_the_right_authority_no_client_connects() {
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("clients.pem");
         fs::write(&ca, clients.pem()).unwrap();
-        let mut daemon = prepared(&authority.issue(), &format!("tls_client_authorities = {ca:?}"));
+        let mut daemon = prepared(&authority.issue(), &format!("tls_client_authorities = \"{}\"", ca.display()));
         let good = clients.issue();
         let identity = reqwest::Identity::from_pem(format!("{}{}", good.key, good.certificate).as_bytes()).unwrap();
         daemon.http = trusting([authority.certificate()]).identity(identity).build().unwrap();

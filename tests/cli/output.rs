@@ -66,13 +66,7 @@ fn a_table_fits_the_width_it_is_given_and_a_pipe_gets_all_of_it() {
 
 /// What a command shows on a terminal.
 fn on_a_terminal(user: &User, args: &[&str], variables: &[(&str, &str)]) -> String {
-    let words = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
-    let prov = user.command(&[]);
-    let mut script = std::process::Command::new("script");
-    script.args(["-qec", &words, "/dev/null"]).current_dir(user.home.path()).env_clear().env("TERM", "xterm");
-    script.envs(prov.get_envs().filter_map(|(name, value)| Some((name, value?)))).envs(variables.iter().copied());
-    let shown = ran(script, "");
-    shown.out().replace('\r', "")
+    user.on_a_terminal(args, variables, "").out().to_owned()
 }
 
 #[test]
