@@ -91,7 +91,12 @@ fn servers(args: &LoginArgs, sessions: &Sessions) -> Result<Servers, CliError> {
     };
     // A damaged file is about to be replaced.
     let servers = sessions.servers().ok().flatten().unwrap_or_default().at(orchestrator, control_center);
-    let trust = trust(args).or(connect::given_trust()?).or(servers.trust);
+    let mut kept = servers.trust;
+    if args.ca_certificate.is_some() {
+        // Whoever names an authority wants it to vouch.
+        kept.fingerprint = None;
+    }
+    let trust = trust(args).or(connect::given_trust()?).or(kept);
     Ok(Servers { trust, ..servers })
 }
 
@@ -160,9 +165,14 @@ pub(super) fn logout(args: &LogoutArgs, global: &Global) -> Result<ExitCode, Cli
             return forget().map(|()| ExitCode::SUCCESS);
         }
     };
-    let client = Client::new(session.servers.clone()).map_err(|error| failure(&error))?;
-    let client = client.with_session(session, sessions.clone());
-    let ended = block_on(ask(&printer, client.auth_logout(args.all)));
+    let ended = match Client::new(session.servers.clone()) {
+        Ok(client) => {
+            let client = client.with_session(session, sessions.clone());
+            block_on(ask(&printer, client.auth_logout(args.all)))
+        }
+        // Also with a file of certificates that is gone.
+        Err(error) => Err(failure(&error)),
+    };
     forget()?;
     match ended {
         Ok(_) => printer.remark("logged out"),

@@ -10,7 +10,12 @@ use crate::model::digest::Fingerprint;
 /// What to do about a certificate that is not trusted.
 pub(super) fn hint(certificate: &Untrusted) -> String {
     let shown = certificate.shown();
-    format!("if that is the fingerprint that `prov serve` printed on its host: prov login --fingerprint {shown}")
+    let pin =
+        format!("if that is the fingerprint that `prov serve` printed on its host: prov login --fingerprint {shown}");
+    match certificate {
+        Untrusted::Other { .. } => format!("{pin}; if an authority vouches for it now: prov logout, and prov login"),
+        Untrusted::Unknown { .. } => pin,
+    }
 }
 
 /// Has whoever is at the terminal look at the certificate of `url`.

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use reqwest::Url;
+
 use super::recognise::Untrusted;
 use super::trust::FileError;
 use crate::api::envelope::Failure;
@@ -137,7 +139,9 @@ fn untrusted(error: &reqwest::Error) -> Option<Untrusted> {
 impl ClientError {
     pub(super) fn transport(attempt: &'static str, url: &str, source: reqwest::Error) -> Self {
         if let Some(certificate) = untrusted(&source) {
-            return Self::Untrusted { url: url.to_owned(), certificate };
+            // Which of its paths was wanted says nothing about a daemon.
+            let url = Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization());
+            return Self::Untrusted { url, certificate };
         }
         Self::Transport { attempt, url: url.to_owned(), trouble: Trouble::of(&source), source: source.without_url() }
     }

@@ -148,13 +148,17 @@ impl Server {
         let Some(handshakes) = &self.handshakes else {
             return Box::pin(self.answer(Wire::new(stream, Arc::clone(&activity)), address, watcher, activity)).await;
         };
-        let encrypted = tokio::select! {
-            encrypted = Box::pin(handshakes.encrypt(stream, first[0], address, Arc::clone(&activity))) => encrypted,
-            _ = stop.wait_for(|stop| *stop) => None,
-        };
-        if let Some(stream) = encrypted {
-            Box::pin(self.answer(stream, address, watcher, activity)).await;
-        }
+        // In a place of its own: what a handshake needs would make every connection that waits larger.
+        Box::pin(async {
+            let encrypted = tokio::select! {
+                encrypted = handshakes.encrypt(stream, first[0], address, Arc::clone(&activity)) => encrypted,
+                _ = stop.wait_for(|stop| *stop) => None,
+            };
+            if let Some(stream) = encrypted {
+                Box::pin(self.answer(stream, address, watcher, activity)).await;
+            }
+        })
+        .await;
     }
 
     async fn answer<S>(&self, stream: S, address: IpAddr, watcher: Watcher, activity: Arc<Activity>)

@@ -211,3 +211,45 @@ fn certificates(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>
 fn unusable(path: &Path, why: &dyn std::fmt::Display) -> TlsError {
     TlsError::File { path: path.to_owned(), why: why.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn make(files: &Files) {
+        let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(&files.certificate, pair.cert.pem()).unwrap();
+        fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(&files.key, Permissions::from_mode(0o640)).unwrap();
+    }
+
+    #[test]
+    fn what_has_changed_is_taken_and_what_can_not_be_used_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let files = Files { certificate: path("certificate"), key: path("key"), client_authorities: None };
+        make(&files);
+        let tls = Tls::open(files.clone()).unwrap();
+        let first = tls.fingerprint();
+        tls.renew(true);
+        assert_eq!(tls.fingerprint(), first);
+        make(&files);
+        tls.renew(false);
+        let second = tls.fingerprint();
+        assert_ne!(second, first);
+        let certificate = fs::read(&files.certificate).unwrap();
+        make(&files);
+        fs::write(&files.certificate, certificate).unwrap();
+        tls.renew(false);
+        assert_eq!(tls.fingerprint(), second, "the key is that of another certificate");
+        make(&files);
+        fs::set_permissions(&files.key, Permissions::from_mode(0o644)).unwrap();
+        tls.renew(true);
+        assert_eq!(tls.fingerprint(), second, "others can read the key");
+        fs::set_permissions(&files.key, Permissions::from_mode(0o600)).unwrap();
+        tls.renew(false);
+        assert_ne!(tls.fingerprint(), second);
+    }
+}

@@ -205,26 +205,32 @@ fn who_does_not_encrypt_is_told_to() {
     });
 }
 
+/// Clients that begin a handshake and say no more.
+fn stalled(daemon: &Daemon, count: usize) -> Vec<TcpStream> {
+    let begin = |_| {
+        let mut stream = connect(daemon);
+        stream.write_all(&[22, 3, 1]).unwrap();
+        stream
+    };
+    (0..count).map(begin).collect()
+}
+
+fn is_closed(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_))
+}
+
 #[test]
 fn handshakes_that_nobody_ends_keep_nobody_waiting_and_come_to_an_end() {
     /// More than there is room for.
     const COUNT: usize = 600;
     run(async {
-        let authority = Authority::new();
-        let (daemon, issued) = encrypted(&authority).await;
+        let (daemon, issued) = encrypted(&Authority::new()).await;
         let begun = Instant::now();
-        let mut stalled: Vec<TcpStream> = (0..COUNT)
-            .map(|_| {
-                let mut stream = connect(&daemon);
-                stream.write_all(&[22, 3, 1]).unwrap();
-                stream
-            })
-            .collect();
+        let mut stalled = stalled(&daemon, COUNT);
         greeted(&daemon, pinned(issued.fingerprint)).await.unwrap();
         assert_eq!(daemon.get("/tasks").await.status, StatusCode::OK);
-        let closed = |stream: &mut TcpStream| matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_));
-        assert!(closed(&mut stalled[0]) && begun.elapsed() < Duration::from_secs(8), "the oldest make room");
-        assert!(closed(stalled.last_mut().unwrap()), "the others have had their time");
+        assert!(is_closed(&mut stalled[0]) && begun.elapsed() < Duration::from_secs(8), "the oldest make room");
+        assert!(is_closed(stalled.last_mut().unwrap()), "the others have had their time");
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         // What is no handshake after all is refused at once.
         let mut stream = connect(&daemon);
@@ -232,6 +238,22 @@ fn handshakes_that_nobody_ends_keep_nobody_waiting_and_come_to_an_end() {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         assert!(rest.len() < 64, "an alert at most: {rest:?}");
+    });
+}
+
+#[test]
+fn handshakes_that_nobody_ends_leave_descriptors_for_others() {
+    run(async {
+        let authority = Authority::new();
+        let issued = authority.issue();
+        let mut daemon = prepared(&issued, "");
+        daemon.limit_open_files(160);
+        daemon.http = trusting([authority.certificate()]).build().unwrap();
+        daemon.boot().await;
+        let begun = Instant::now();
+        let _stalled = stalled(&daemon, 400);
+        greeted(&daemon, pinned(issued.fingerprint)).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     });
 }
 

@@ -81,16 +81,23 @@ fn an_authority_may_vouch_and_a_token_needs_no_login() {
     let authority = Authority::new();
     let (user, issued) = user(&authority, "");
     user.file("ca.pem", &authority.pem());
+    assert_eq!(login(&user, &["--fingerprint", &issued.fingerprint.to_string()]).code, 0);
+    let is_pinned = || std::fs::read_to_string(user.path(".config/prov/session.json")).unwrap().contains("SHA256:");
+    assert!(is_pinned());
     assert_eq!(login(&user, &["--ca-certificate", "ca.pem"]).code, 0);
+    assert!(!is_pinned(), "whoever names an authority wants it to vouch");
     let mut elsewhere = user.command(&["whoami", "-o", "name"]);
     assert_eq!(ran(elsewhere.current_dir("/"), "").out(), "admin\n");
     assert!(login(&user, &["--ca-certificate", "nothing.pem"]).fails(2).contains("nothing.pem"));
-    user.prov(&["logout"]);
+    std::fs::rename(user.path("ca.pem"), user.path("moved.pem")).unwrap();
+    assert!(user.prov(&["whoami"]).fails(2).contains("ca.pem"));
+    let logout = user.prov(&["logout"]);
+    assert!(logout.code == 0 && logout.stderr.contains("could not be told"), "{logout:?}");
     let with = |name: &str, value: &str| {
         let mut command = user.command(&["whoami", "-o", "name"]);
         ran(command.env("PROV_TOKEN", &user.daemon().token).env(name, value), "")
     };
-    assert_eq!(with("PROV_CA_CERTIFICATE", "ca.pem").out(), "admin\n");
+    assert_eq!(with("PROV_CA_CERTIFICATE", "moved.pem").out(), "admin\n");
     assert_eq!(with("PROV_FINGERPRINT", &issued.fingerprint.to_string()).out(), "admin\n");
     with("PROV_FINGERPRINT", "").fails(1);
     with("PROV_FINGERPRINT", "nonsense").fails(2);

@@ -3,6 +3,7 @@
 //! A handshake has a time to be done in, and there is room for so many at once: whoever begins thousands and ends none of
 //! them loses the oldest, and keeps nobody else waiting.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub(super) struct Handshakes {
 
 impl Handshakes {
     pub(super) fn new(tls: Arc<Tls>) -> Self {
-        Self { tls, under_way: Connections::new(MOST) }
+        Self { tls, under_way: Connections::of("handshakes", MOST) }
     }
 
     /// The connection, encrypted; `None` once the client was told that it can't be. `first` is its first byte.
@@ -52,20 +53,37 @@ impl Handshakes {
             turn_away(&mut wire, &refusal::plain()).await;
             return None;
         }
-        let (done, encrypted) = oneshot::channel();
-        let handshake = self.tls.accept(wire);
+        let (mut done, encrypted) = oneshot::channel();
+        let handshake = agree(self.tls.accept(wire), address);
         self.under_way.spawn(|_| async move {
-            match timeout(LIMIT, handshake).await {
-                Ok(Ok(stream)) => drop(done.send(stream)),
-                Ok(Err((error, mut wire))) => {
-                    tracing::debug!(%error, %address, "a client and the daemon found no way to encrypt");
-                    turn_away(&mut wire, &[]).await;
+            tokio::select! {
+                agreed = handshake => {
+                    if let Some(stream) = agreed {
+                        let _ = done.send(stream);
+                    }
                 }
-                Err(_) => tracing::debug!(%address, "a client took too long to agree how to encrypt"),
+                // The connection had to make room for others.
+                () = done.closed() => {}
             }
         });
         encrypted.await.ok()
     }
+}
+
+/// The handshake within its time; `None` once the client was told that it failed.
+async fn agree(
+    handshake: impl Future<Output = Result<TlsStream<Wire>, (io::Error, Wire)>>,
+    address: IpAddr,
+) -> Option<TlsStream<Wire>> {
+    match timeout(LIMIT, handshake).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err((error, mut wire))) => {
+            tracing::debug!(%error, %address, "a client and the daemon found no way to encrypt");
+            turn_away(&mut wire, &[]).await;
+        }
+        Err(_) => tracing::debug!(%address, "a client took too long to agree how to encrypt"),
+    }
+    None
 }
 
 /// Says a last word and closes so that it is heard: a connection that is closed with something unread is reset, and what is
