@@ -59,6 +59,8 @@ pub struct Daemon {
     pub max_body_bytes: usize,
     /// Bytes of a batch.
     pub max_batch_bytes: usize,
+    /// After how many days another key signs tokens; 0 is never.
+    pub key_rotation_days: u32,
     /// How many days audit entries are kept; 0 is for ever.
     pub audit_retention_days: u32,
     /// Whether it may listen beyond this machine without encryption.
@@ -174,6 +176,7 @@ const KEYS: &[(&str, &str)] = &[
     ("requests_per_minute", "6000"),
     ("max_body_bytes", "1048576"),
     ("max_batch_bytes", "16777216"),
+    ("key_rotation_days", "90"),
     ("audit_retention_days", "0"),
     ("insecure", "false"),
     ("tls_certificate", ""),
@@ -229,6 +232,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         requests_per_minute: value(&origins, "requests_per_minute")?,
         max_body_bytes: value(&origins, "max_body_bytes")?,
         max_batch_bytes: value(&origins, "max_batch_bytes")?,
+        key_rotation_days: value(&origins, "key_rotation_days")?,
         audit_retention_days: value(&origins, "audit_retention_days")?,
         insecure: value(&origins, "insecure")?,
         encryption: encryption::of(&origins)?,

@@ -114,6 +114,9 @@ impl DaemonError {
             Self::Store { .. } => {
                 Some("is the disk full or read-only, or the file damaged? A backup can be put in its place".to_owned())
             }
+            Self::Policies(PolicyStartError::Policies(_)) => Some(
+                "start it with --reset-policies: those that ship are made as they ship, all others disabled".to_owned(),
+            ),
             Self::Directory { .. } => {
                 Some("check that the directory is there and yours, or name another one".to_owned())
             }
@@ -136,17 +139,18 @@ fn flag(what: &str) -> &'static str {
 const ORCHESTRATOR: &str = "the orchestrator";
 const CONTROL_CENTER: &str = "the control center";
 
-/// Runs the daemon until it is told to end.
+/// Runs the daemon until it is told to end. With `reset_policies` the policies begin anew: never a setting, because it holds
+/// for one start.
 ///
 /// # Errors
 /// When it can't start.
-pub fn run(config: Daemon) -> Result<(), DaemonError> {
+pub fn run(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> {
     memory::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, reset_policies))
 }
 
-async fn serve(config: Daemon) -> Result<(), DaemonError> {
+async fn serve(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> {
     let workspace = fs::canonicalize(&config.workspace).map_err(|source| DaemonError::Directory {
         what: "the workspace",
         path: config.workspace.display().to_string(),
@@ -166,7 +170,7 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
     if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
         eprintln!("prov: first start: the password of the user admin is in {}", path.display());
     }
-    let policies = app::policies(&store, clock.now()).await?;
+    let policies = app::policies(&store, reset_policies, clock.now()).await?;
     let program = program(&config)?;
     let places = places(&config, &data_dir);
     let scheduling = Config {
@@ -187,6 +191,8 @@ async fn serve(config: Daemon) -> Result<(), DaemonError> {
         clock,
         keys,
         limits,
+        key_rotation: (config.key_rotation_days > 0)
+            .then(|| Duration::from_hours(24 * u64::from(config.key_rotation_days))),
         audit_key: audit_key(&data_dir)?,
         audit_retention_days: config.audit_retention_days,
         policies,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::read::{Problem, Problems, boolean, text};
-use crate::model::id::{SessionId, UserId};
+use crate::model::id::{ApiTokenId, SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::Role;
 
@@ -74,8 +74,11 @@ pub struct Verified {
     pub valid: bool,
     /// Whose token it is.
     pub user: UserView,
-    /// The session it belongs to.
-    pub session_id: SessionId,
+    /// The session it belongs to; null for an API token.
+    pub session_id: Option<SessionId>,
+    /// The API token that it is; null for the access token of a session.
+    #[serde(default)]
+    pub api_token_id: Option<ApiTokenId>,
     /// When it stops being good.
     pub expires_at: Timestamp,
     /// Whether a second factor was given.

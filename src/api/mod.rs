@@ -14,5 +14,6 @@ pub mod operations;
 pub mod policy;
 pub mod read;
 pub mod task;
+pub mod token;
 pub mod users;
 pub mod workflow;

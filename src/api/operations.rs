@@ -18,6 +18,8 @@ pub enum Access {
     Public,
     /// A valid token; it concerns only the caller.
     Authenticated,
+    /// The access token of a login; it concerns only the caller, and no script that found an API token may do it.
+    Session,
     /// A valid token whose roles permit this policy action.
     Action(&'static str),
 }
@@ -66,7 +68,7 @@ impl Row {
     }
 }
 
-use Access::{Action, Authenticated, Public};
+use Access::{Action, Authenticated, Public, Session};
 use Api::{ControlCenter, Orchestrator};
 
 /// Every operation.
@@ -92,11 +94,15 @@ pub const TABLE: &[Row] = &[
     row("jwks", ControlCenter, "GET", "/.well-known/jwks.json", Public),
     row("auth_login", ControlCenter, "POST", "/auth/login", Public),
     row("auth_refresh", ControlCenter, "POST", "/auth/refresh", Public),
-    row("auth_logout", ControlCenter, "POST", "/auth/logout", Authenticated),
+    row("auth_logout", ControlCenter, "POST", "/auth/logout", Session),
     row("auth_verify", ControlCenter, "GET", "/auth/verify", Authenticated),
-    row("auth_password", ControlCenter, "POST", "/auth/password", Authenticated),
-    row("session_list", ControlCenter, "GET", "/auth/sessions", Authenticated),
+    row("auth_password", ControlCenter, "POST", "/auth/password", Session),
+    // Those of others, and with an API token one's own: `session_manage` and `token_manage`.
+    row("session_list", ControlCenter, "GET", "/auth/sessions", Authenticated).with_query(),
     row("session_delete", ControlCenter, "DELETE", "/auth/sessions/{id}", Authenticated),
+    row("token_create", ControlCenter, "POST", "/auth/tokens", Session),
+    row("token_list", ControlCenter, "GET", "/auth/tokens", Authenticated).with_query(),
+    row("token_delete", ControlCenter, "DELETE", "/auth/tokens/{id}", Authenticated),
     row("user_list", ControlCenter, "GET", "/users", Action("user_read")).with_query(),
     row("user_create", ControlCenter, "POST", "/users", Action("user_manage")),
     row("user_get", ControlCenter, "GET", "/users/{id}", Action("user_read")),

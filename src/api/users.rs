@@ -157,7 +157,7 @@ impl UserChange {
 }
 
 /// A list of at least one role, each once; nothing when it is absent.
-fn roles(object: &Object<'_>) -> Option<Vec<Role>> {
+pub(super) fn roles(object: &Object<'_>) -> Option<Vec<Role>> {
     if object.is_absent("roles") {
         return None;
     }

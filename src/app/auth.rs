@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
+use super::accounts::Standing;
 use super::authorise::Question;
-use super::context::{Caller, Context, Permit};
+use super::context::{self, Caller, Context, Permit};
 use super::error::Error;
 use super::limit::Quota;
 use super::{App, trail};
+use crate::api::actions::Action;
 use crate::api::auth::{TokenPair, UserView, Verified};
-use crate::api::users::SessionView;
+use crate::api::users::{SessionView, UserKey};
 use crate::audit::{self, Credential, Outcome};
+use crate::auth::api_token;
 use crate::auth::session::{self, Worth};
 use crate::auth::token::ACCESS_LIFETIME;
 use crate::model::id::SessionId;
@@ -63,7 +66,8 @@ impl App {
     pub async fn auth_logout(&self, context: &Context, all: bool) -> Result<(), Error> {
         let permit = self.authorise(context, "auth_logout", &Question::about(Resource::System))?;
         let resources = self.guarded.open(&permit);
-        let (user, this) = (context.user, context.session);
+        // The table lets nobody log out who hasn't logged in.
+        let (user, Some(this)) = (context.user, context.session()) else { return Ok(()) };
         let sessions = resources.store.read(move |reads| reads.sessions_of(user)).await?;
         let now = self.clock.now();
         let ended: Vec<&Session> = sessions.iter().filter(|session| all || session.id == this).collect();
@@ -75,29 +79,31 @@ impl App {
     /// What the caller's token says.
     ///
     /// # Errors
-    /// When the user is gone.
-    pub async fn auth_verify(&self, context: &Context) -> Result<Verified, Error> {
-        let resources =
-            self.guarded.open(&self.authorise(context, "auth_verify", &Question::about(Resource::System))?);
-        let id = context.user;
-        let user = resources.store.read(move |reads| reads.user(id)).await?;
-        let user = user.ok_or(Error::Unauthenticated("the user is gone"))?.user;
+    /// None that the caller can help.
+    pub fn auth_verify(&self, context: &Context) -> Result<Verified, Error> {
+        self.authorise(context, "auth_verify", &Question::about(Resource::System))?;
+        let Standing { username, email, roles, .. } = &*context.standing;
+        let (username, email, roles) = (username.clone(), email.clone(), roles.clone());
+        let (session_id, api_token_id) = match context.credential {
+            context::Credential::Session(id) => (Some(id), None),
+            context::Credential::ApiToken(id) => (None, Some(id)),
+        };
         Ok(Verified {
             valid: true,
-            user: view(&user),
-            session_id: context.session,
+            user: UserView { id: context.user, username, email, roles },
+            session_id,
+            api_token_id,
             expires_at: context.expires_at,
             mfa: context.mfa,
         })
     }
 
-    /// The caller's sessions that are not over, newest first.
+    /// A user's sessions that are not over, newest first; the caller's when none is named.
     ///
     /// # Errors
-    /// When the store can't be read.
-    pub async fn session_list(&self, context: &Context) -> Result<Vec<SessionView>, Error> {
-        let permit = self.authorise(context, "session_list", &Question::about(Resource::System))?;
-        let user = context.user;
+    /// When the caller may not see them.
+    pub async fn session_list(&self, context: &Context, of: Option<&UserKey>) -> Result<Vec<SessionView>, Error> {
+        let (user, permit) = self.owner(context, ("session_list", Action::SessionManage), of).await?;
         let sessions = self.guarded.open(&permit).store.read(move |reads| reads.sessions_of(user)).await?;
         let now = self.clock.now();
         let live = sessions.iter().rev().filter(|session| session::is_live(session, now));
@@ -106,30 +112,55 @@ impl App {
             created_at: session.created_at,
             expires_at: session.expires_at,
             mfa: session.mfa,
-            current: session.id == context.session,
+            current: Some(session.id) == context.session(),
         };
         Ok(live.map(view).collect())
     }
 
-    /// Ends one of the caller's sessions.
+    /// Ends a session.
     ///
     /// # Errors
-    /// When they have no such session.
+    /// When the caller may see no such session.
     pub async fn session_delete(&self, context: &Context, id: SessionId) -> Result<(), Error> {
-        let permit = self.authorise(context, "session_delete", &Question::about(Resource::System))?;
-        let now = self.clock.now();
-        let session = self.guarded.open(&permit).store.read(move |reads| reads.session(id)).await?;
-        let own = session.filter(|session| session.user == context.user && session::is_live(session, now));
-        let session = own.ok_or_else(|| Error::NotFound { kind: "session", id: id.to_string() })?;
+        let (now, unknown) = (self.clock.now(), || Error::NotFound { kind: "session", id: id.to_string() });
+        let session = self.guarded.open(&Permit::own()).store.read(move |reads| reads.session(id)).await?;
+        let session = session.filter(|session| session::is_live(session, now)).ok_or_else(unknown)?;
+        let asked = ("session_delete", Action::SessionManage);
+        let permit = self.owned_by(context, asked, session.user, unknown).await?;
         let entry = trail::done(context, &permit, "session_delete", audit::Resource::new("session", id), now);
         self.end_sessions(&[&session], entry, now).await
     }
 
-    /// The context of a request with this token.
+    /// The context of a request for this operation with this token.
     ///
     /// # Errors
     /// When the token isn't good, its session is over, or its user made too many requests.
-    pub async fn authenticate(&self, token: &str, caller: Caller) -> Result<(Context, Quota), Error> {
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        caller: Caller,
+        operation: &'static str,
+    ) -> Result<(Context, Quota), Error> {
+        let proven = if api_token::is_meant(token) {
+            self.by_api_token(token, caller.clone()).await
+        } else {
+            self.by_access_token(token, caller.clone()).await
+        };
+        let context = proven.inspect_err(|error| {
+            if matches!(error, Error::Unauthenticated(_)) {
+                self.unproven(&caller, operation);
+            }
+        })?;
+        let quota = self.counters.request(context.principal())?;
+        Ok((context, quota))
+    }
+
+    /// Writes down that somebody without a good token tried an operation.
+    pub fn unproven(&self, caller: &Caller, operation: &'static str) {
+        self.refused(trail::nobody(caller, operation, self.clock.now()));
+    }
+
+    async fn by_access_token(&self, token: &str, caller: Caller) -> Result<Context, Error> {
         let now = self.clock.now();
         let claims = self.keys.tokens().check(token, now)?;
         let id = claims.sid;
@@ -140,9 +171,7 @@ impl App {
         }
         let gone = Error::Unauthenticated("the user is gone or shut out");
         let standing = self.standing(claims.sub).await?.ok_or(gone)?;
-        let context = Context::new(claims, standing, caller);
-        let quota = self.counters.request(context.principal())?;
-        Ok((context, quota))
+        Ok(Context::of_session(&claims, standing, caller))
     }
 
     async fn look_up_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Error> {

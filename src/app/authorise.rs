@@ -21,6 +21,8 @@ use crate::model::time::Timestamp;
 use crate::policy::{Circumstances, Decision, Request, Resource, Subject, WhyNot};
 use crate::store::{Change, Transaction};
 
+const NEEDS_LOGIN: Error = Error::NotAllowed("an API token can't do this; log in with `prov login`");
+
 /// What is asked for beside who asks.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
@@ -45,7 +47,6 @@ impl<'a> Question<'a> {
 #[derive(Clone)]
 pub(super) struct Asker {
     set: Arc<Set>,
-    username: String,
     standing: Arc<Standing>,
     mfa: bool,
     address: IpAddr,
@@ -54,8 +55,8 @@ pub(super) struct Asker {
 
 impl Asker {
     fn request<'a>(&'a self, action: Action, question: &Question<'a>) -> Request<'a> {
-        let Standing { email, roles, mfa } = &*self.standing;
-        let subject = Subject { username: &self.username, email, roles, mfa_enrolled: *mfa };
+        let Standing { username, email, roles, mfa } = &*self.standing;
+        let subject = Subject { username, email, roles, mfa_enrolled: *mfa };
         let circumstances = Circumstances {
             mfa: self.mfa,
             ip: self.address,
@@ -117,7 +118,6 @@ impl App {
     pub(super) fn asker(&self, context: &Context) -> Asker {
         Asker {
             set: self.policies.get(),
-            username: context.username.clone(),
             standing: Arc::clone(&context.standing),
             mfa: context.mfa,
             address: context.caller.address,
@@ -137,6 +137,12 @@ impl App {
     ) -> Result<Permit, Error> {
         match operations::find(id).map(|row| row.access) {
             Some(Access::Public | Access::Authenticated) => Ok(Permit { policies: Vec::new() }),
+            Some(Access::Session) if context.session().is_some() => Ok(Permit { policies: Vec::new() }),
+            Some(Access::Session) => {
+                let now = self.clock.now();
+                self.refused(trail::denied(context, id, &question.resource, Vec::new(), now));
+                Err(NEEDS_LOGIN)
+            }
             Some(Access::Action(word)) => {
                 let action = word.parse().map_err(|error| Error::Internal(Box::new(error)))?;
                 self.authorise_action(context, id, action, question)
@@ -161,7 +167,7 @@ impl App {
         if decision.allowed {
             return Ok(Permit { policies: decision.policies });
         }
-        let (user, address, request_id) = (&context.username, context.caller.address, &context.caller.request_id);
+        let (user, address, request_id) = (context.username(), context.caller.address, &context.caller.request_id);
         tracing::info!(user, operation, %action, %address, request_id, "denied");
         let policies = decision.policies.clone();
         self.refused(trail::denied(context, operation, &question.resource, policies, self.clock.now()));

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::accounts::Standing;
 use crate::api::operations::{self, Access};
 use crate::auth::token::Claims;
-use crate::model::id::{SessionId, UserId};
+use crate::model::api_token::ApiToken;
+use crate::model::id::{ApiTokenId, SessionId, UserId};
 use crate::model::time::Timestamp;
+use crate::model::user::Role;
 
 /// Where a request comes from.
 #[derive(Clone, Debug)]
@@ -31,14 +33,23 @@ impl Caller {
     }
 }
 
+/// What proves who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential {
+    /// An access token of a login.
+    Session(SessionId),
+    /// An API token.
+    ApiToken(ApiTokenId),
+}
+
 /// Who asks, proven by a token that was checked. Only [`super::App::authenticate`] makes one.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub(super) user: UserId,
-    pub(super) username: String,
-    /// How the user stands at the moment, whatever the token says.
+    /// How the user stands at the moment, whatever the token says, as far as the token reaches.
     pub(super) standing: Arc<Standing>,
-    pub(super) session: SessionId,
+    pub(super) credential: Credential,
+    /// When the token stops being good.
     pub(super) expires_at: Timestamp,
     /// Whether a second factor was given at login, and still is one.
     pub(super) mfa: bool,
@@ -54,22 +65,41 @@ pub struct Permit {
 
 impl Context {
     /// Who the claims name, with what they may at the moment.
-    pub(super) fn new(claims: Claims, standing: Arc<Standing>, caller: Caller) -> Self {
+    pub(super) fn of_session(claims: &Claims, standing: Arc<Standing>, caller: Caller) -> Self {
         Self {
             expires_at: claims.expires_at(),
             user: claims.sub,
-            username: claims.username,
-            session: claims.sid,
+            credential: Credential::Session(claims.sid),
             mfa: claims.mfa && standing.mfa,
             standing,
             caller,
         }
     }
 
+    /// The owner of an API token that is worth these roles. Nobody gave a second factor with it.
+    pub(super) fn of_api_token(token: &ApiToken, owner: &Standing, roles: Vec<Role>, caller: Caller) -> Self {
+        Self {
+            expires_at: token.expires_at,
+            user: token.owner,
+            credential: Credential::ApiToken(token.id),
+            mfa: false,
+            standing: Arc::new(Standing { roles, ..owner.clone() }),
+            caller,
+        }
+    }
+
+    /// The login that the request belongs to, where it belongs to one.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.credential {
+            Credential::Session(id) => Some(id),
+            Credential::ApiToken(_) => None,
+        }
+    }
+
     /// The user's name.
     #[must_use]
     pub fn username(&self) -> &str {
-        &self.username
+        &self.standing.username
     }
 
     /// Whose requests count together against the limit.

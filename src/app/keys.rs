@@ -4,14 +4,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::context::Permit;
 use super::error::Error;
-use super::{App, aside};
+use super::{App, aside, trail};
+use crate::audit;
 use crate::auth::key_files::{KeyError, KeyFiles};
 use crate::auth::keys::KeyRing;
 use crate::auth::token::Tokens;
 use crate::model::time::Timestamp;
+use crate::store::Transaction;
 
 /// The keys of a data directory, and what signs and checks with them.
 pub struct Keys {
@@ -60,21 +63,23 @@ impl App {
         self.keys.tokens().jwks(self.clock.now())
     }
 
-    /// Makes a new key sign from now on. Tokens that were signed before stay good for their time.
+    /// Makes a new key sign when the present one has signed long enough, and drops the keys that verify no more. Tokens that
+    /// were signed before stay good for their time.
     ///
     /// # Errors
-    /// When the key can't be made or written; the present one goes on signing then.
-    pub async fn rotate_keys(&self) -> Result<(), Error> {
+    /// When a key can't be made or written; the present one goes on signing then.
+    pub(super) async fn turn_keys(&self) -> Result<(), Error> {
         let (keys, now) = (Arc::clone(&self.keys), self.clock.now());
+        let is_due = self.key_rotation.is_some_and(|time| now.since(keys.tokens().ring().signing().since()) >= time);
+        if !is_due {
+            return Ok(aside(move || keys.forget_over(now)).await??);
+        }
         aside(move || keys.rotate(now)).await??;
-        tracing::info!(kid = self.keys.tokens().ring().signing().kid(), "a new key signs");
-        Ok(())
-    }
-
-    /// Drops the keys that verify no more.
-    pub(super) async fn forget_keys(&self) -> Result<(), Error> {
-        let (keys, now) = (Arc::clone(&self.keys), self.clock.now());
-        Ok(aside(move || keys.forget_over(now)).await??)
+        let ring = self.keys.tokens();
+        let kid = ring.ring().signing().kid();
+        tracing::info!(kid, "a new key signs");
+        let entry = trail::own("keys_rotate", audit::Resource::new("key", kid), now, json!({}));
+        Ok(self.guarded.open(&Permit::own()).store.commit(Transaction::of(vec![entry])).await?)
     }
 }
 

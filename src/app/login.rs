@@ -122,7 +122,7 @@ impl App {
     pub async fn auth_password(&self, context: &Context, change: PasswordChange) -> Result<PasswordChanged, Error> {
         let permit = self.authorise(context, "auth_password", &Question::about(Resource::System))?;
         let store = &self.guarded.open(&permit).store;
-        let (id, caller, name) = (context.user, &context.caller, &context.username);
+        let (id, caller, name) = (context.user, &context.caller, context.username());
         let mut turn = Some(self.turn_to_prove(caller, name, "auth_password").await?);
         let (mut checked, mut hashed) = (None, None);
         for _ in 0..TRIES {
@@ -155,7 +155,8 @@ impl App {
             };
             hashed = Some(password_hash.clone());
             let (precondition, put) = replaced(&record, UserRecord { password_hash, ..*next });
-            let others: Vec<Session> = sessions.into_iter().filter(|session| session.id != context.session).collect();
+            let others: Vec<Session> =
+                sessions.into_iter().filter(|session| Some(session.id) != context.session()).collect();
             let sessions_ended = others.iter().filter(|session| session::is_live(session, now)).count();
             let resource = audit::Resource::new("user", name);
             let details = json!({ "sessions_ended": sessions_ended });

@@ -21,10 +21,13 @@ mod keys;
 mod limit;
 mod login;
 mod logs;
+mod memo;
+mod owned;
 mod policy;
 mod refusals;
 mod sessions;
 mod task;
+mod tokens;
 mod trail;
 mod users;
 mod visible;
@@ -34,6 +37,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 
@@ -68,8 +72,10 @@ pub struct App {
     policy_changes: Mutex<()>,
     sessions: Arc<sessions::Sessions>,
     accounts: Arc<accounts::Accounts>,
+    api_tokens: Arc<tokens::ApiTokens>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
+    key_rotation: Option<Duration>,
     audit_keys: Keyring,
     audit_retention_days: u32,
     password_checks: Arc<Semaphore>,
@@ -105,6 +111,8 @@ pub struct Parts {
     pub keys: Keys,
     /// How much is too much.
     pub limits: Limits,
+    /// After how long another key signs; never when absent.
+    pub key_rotation: Option<Duration>,
     /// What seals the audit trail.
     pub audit_key: Key,
     /// How long audit entries are kept; 0 is for ever.
@@ -170,8 +178,10 @@ impl App {
             policy_changes: Mutex::new(()),
             sessions: Arc::default(),
             accounts: Arc::default(),
+            api_tokens: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
+            key_rotation: parts.key_rotation,
             audit_keys: Keyring::new(parts.audit_key),
             audit_retention_days: parts.audit_retention_days,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
@@ -191,7 +201,7 @@ impl App {
     /// # Errors
     /// When the store or a key can't be read or written.
     pub async fn tidy(&self) -> Result<(), Error> {
-        self.forget_keys().await?;
+        self.turn_keys().await?;
         let resources = self.guarded.open(&Permit::own());
         idempotency::forget_expired(&resources.store, self.clock.now()).await?;
         self.settle_refusals().await?;

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::context::{Caller, Context, Permit};
+use super::context::{self, Caller, Context, Permit};
 use crate::audit::{Actor, Credential, Decision, Event, Outcome, Resource};
 use crate::model::id::SessionId;
 use crate::model::time::Timestamp;
@@ -74,6 +74,12 @@ pub(super) fn denied(
     Event { decision: Decision::Denied { policies }, outcome: Outcome::Denied, ..event }
 }
 
+/// Somebody without a good token tried the operation called `id`.
+pub(super) fn nobody(caller: &Caller, id: &'static str, now: Timestamp) -> Event {
+    let outcome = Outcome::Failure { code: "unauthenticated".to_owned() };
+    Event { outcome, ..event(caller, Actor::unproven(""), id, Resource::all("system"), now) }
+}
+
 /// A login that wasn't looked at, because too many had failed.
 pub(super) fn rate_limited(caller: &Caller, username: &str, id: &'static str, now: Timestamp) -> Event {
     let outcome = Outcome::Failure { code: "rate_limited".to_owned() };
@@ -108,12 +114,16 @@ fn event(caller: &Caller, actor: Actor, id: &'static str, resource: Resource, no
 }
 
 fn actor(context: &Context) -> Actor {
+    let (credential, id) = match context.credential {
+        context::Credential::Session(id) => (Credential::Session, id.to_string()),
+        context::Credential::ApiToken(id) => (Credential::ApiToken, id.to_string()),
+    };
     Actor {
         user: Some(context.user),
-        username: context.username.clone(),
+        username: context.username().to_owned(),
         roles: context.standing.roles.clone(),
-        credential: Credential::Session,
-        credential_id: Some(context.session.to_string()),
+        credential,
+        credential_id: Some(id),
     }
 }
 

@@ -6,7 +6,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{TRIES, overtaken, replaced, was_overtaken};
+use super::accounts::{self, TRIES, overtaken, replaced, was_overtaken};
 use super::authorise::Question;
 use super::context::{Context, Permit};
 use super::error::Error;
@@ -196,12 +196,8 @@ impl App {
     ) -> Result<(UserRecord, Vec<Session>, Permit), Error> {
         let named = key.clone();
         let read = self.guarded.open(&Permit::own()).store.read(move |reads| {
-            let record = match &named {
-                UserKey::Id(id) => reads.user(*id)?,
-                UserKey::Name(name) => reads.user_by_name(name)?,
-            };
             // The record first: whatever session begins later makes it out of date.
-            let Some(record) = record else { return Ok(None) };
+            let Some(record) = accounts::find(reads, &named)? else { return Ok(None) };
             let sessions = reads.sessions_of(record.user.id)?;
             Ok(Some((record, sessions)))
         });

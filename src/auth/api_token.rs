@@ -138,7 +138,6 @@ pub fn make(
         created_at: now,
         expires_at: now.plus(wanted.lifetime),
         last_used_at: None,
-        revoked_at: None,
     };
     Ok((record, token))
 }
@@ -177,7 +176,7 @@ pub fn worth(
     now: Timestamp,
 ) -> Option<Vec<Role>> {
     let is_it = verify_slices_are_equal(&record.hash, &presented.hash).is_ok() && record.prefix == presented.prefix;
-    let is_good = is_it && record.revoked_at.is_none() && now < record.expires_at;
+    let is_good = is_it && now < record.expires_at;
     let owner_roles = owner_roles.filter(|_| is_good)?;
     let roles: Vec<Role> = record.roles.iter().copied().filter(|role| has(owner_roles, *role)).collect();
     (!roles.is_empty()).then_some(roles)
@@ -188,12 +187,6 @@ pub fn worth(
 pub fn used(record: &ApiToken, now: Timestamp) -> Option<ApiToken> {
     let is_news = record.last_used_at.is_none_or(|last| now.since(last) >= USE_INTERVAL);
     is_news.then(|| ApiToken { last_used_at: Some(now), ..record.clone() })
-}
-
-/// The record of a token that is good no more.
-#[must_use]
-pub fn revoked(record: &ApiToken, now: Timestamp) -> ApiToken {
-    ApiToken { revoked_at: record.revoked_at.or(Some(now)), ..record.clone() }
 }
 
 /// Whether somebody with these roles has the role, by itself or within another one.
@@ -316,7 +309,6 @@ mod tests {
         let admin = Some([Role::Admin].as_slice());
         assert!(worth(&record, &presented, admin, NOW).is_some());
         assert_eq!(worth(&record, &presented, None, NOW), None, "deleted or locked");
-        assert_eq!(worth(&revoked(&record, NOW), &presented, admin, NOW), None);
         let end = NOW.plus(LIFETIME);
         assert!(worth(&record, &presented, admin, Timestamp(end.0 - 1)).is_some());
         assert_eq!(worth(&record, &presented, admin, end), None);
@@ -327,14 +319,12 @@ mod tests {
     }
 
     #[test]
-    fn use_is_noted_by_the_minute_and_a_revocation_once() {
+    fn use_is_noted_by_the_minute() {
         let (record, _) = made(&[Role::Admin], &[Role::Admin]).unwrap();
         let first = used(&record, NOW).unwrap();
         assert_eq!(used(&first, NOW.plus(Duration::from_secs(59))), None);
         let later = NOW.plus(Duration::from_mins(1));
         assert_eq!(used(&first, later).unwrap().last_used_at, Some(later));
-        let gone = revoked(&record, NOW);
-        assert_eq!(revoked(&gone, later).revoked_at, Some(NOW));
     }
 
     proptest! {

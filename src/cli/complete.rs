@@ -18,6 +18,7 @@ use crate::api::batch::BatchQuery;
 use crate::api::list::Page;
 use crate::api::policy::PolicyQuery;
 use crate::api::task::TaskQuery;
+use crate::api::token::OwnerQuery;
 use crate::api::users::UserAccount;
 use crate::client::{Client, ClientError};
 use crate::model::name::Name;
@@ -71,6 +72,16 @@ pub(super) fn users() -> ArgValueCandidates {
             let part = client.user_list(&Page { limit: Page::MAX_LIMIT, ..Page::default() }).await?;
             let roles = |user: &UserAccount| user.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             Ok(part.items.iter().map(|user| candidate(&user.username, &roles(user))).collect())
+        })
+    })
+}
+
+/// Names of one's own API tokens.
+pub(super) fn tokens() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let tokens = client.token_list(&OwnerQuery::default()).await?;
+            Ok(tokens.iter().map(|token| candidate(&token.name, &token.prefix)).collect())
         })
     })
 }

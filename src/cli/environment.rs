@@ -17,7 +17,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROV_FINGERPRINT", "the fingerprint of the daemon's certificate, where only that one is trusted"),
     ("PROV_CA_CERTIFICATE", "a file with authorities, in PEM, that are trusted besides those of the machine"),
     ("PROV_CLIENT_CERTIFICATE, PROV_CLIENT_KEY", "your own certificate and its key, where a daemon asks for one"),
-    ("PROV_TOKEN", "an access token, instead of a session"),
+    ("PROV_TOKEN", "an API token (see `prov token create`) or an access token, instead of a session"),
     ("PROV_TOKEN_FILE", "a file with one"),
     ("PROV_WORKSPACE", "the workspace"),
     ("PROV_INFRA", "the infra of `prov servers`, `prov taskserv` and `prov cluster`"),

@@ -38,6 +38,7 @@ mod style;
 mod target;
 mod tasks;
 mod taskserv;
+mod token;
 mod usage;
 mod users;
 mod watch;
@@ -127,6 +128,9 @@ enum Command {
     Password(password::Args),
     /// Your sessions: where you are logged in
     Sessions(password::SessionsArgs),
+    /// API tokens: what scripts present instead of a login
+    #[command(visible_alias = "tokens")]
+    Token(token::Args),
     /// Users: who may log in, and in which roles
     #[command(visible_alias = "user")]
     Users(users::Args),
@@ -195,6 +199,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Whoami => login::whoami(global),
         Command::Password(args) => password::run(&args, global),
         Command::Sessions(args) => password::sessions(&args, global),
+        Command::Token(args) => token::run(args, global),
         Command::Users(args) => users::run(args, global),
         Command::Roles(args) => users::roles_list(&args, global),
         Command::Tasks(args) => tasks::run(args, global),

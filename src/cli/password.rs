@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::complete;
 use super::connect::{self, ask, block_on};
 use super::error::{CliError, Kind};
 use super::printer::{Rows, age, counted};
 use super::secret::{self, PasswordArgs};
 use super::{Global, Printer};
-use crate::api::users::{PasswordChange, SessionView};
+use crate::api::token::OwnerQuery;
+use crate::api::users::{PasswordChange, SessionView, UserKey};
 use crate::model::id::SessionId;
 use crate::model::time::Timestamp;
 
@@ -61,8 +63,12 @@ pub struct SessionsArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List your sessions, newest first
-    List,
-    /// End one of your sessions
+    List {
+        /// Somebody else's, by name or id
+        #[arg(long, value_name = "USER", add = complete::users())]
+        user: Option<UserKey>,
+    },
+    /// End a session
     Delete {
         /// The session's id
         #[arg(value_name = "ID")]
@@ -72,13 +78,14 @@ enum Verb {
 
 pub(super) fn sessions(args: &SessionsArgs, global: &Global) -> Result<ExitCode, CliError> {
     let (client, printer) = (connect::client()?, Printer::new(global));
-    match args.verb {
-        Verb::List => {
-            let sessions = block_on(ask(&printer, client.session_list()))?;
+    match &args.verb {
+        Verb::List { user } => {
+            let of = OwnerQuery { user: user.clone() };
+            let sessions = block_on(ask(&printer, client.session_list(&of)))?;
             printer.list(&sessions, |sessions| rows(sessions, Timestamp::now()))?;
         }
         Verb::Delete { id } => {
-            block_on(ask(&printer, client.session_delete(id)))?;
+            block_on(ask(&printer, client.session_delete(*id)))?;
             printer.remark(&format!("ended session {id}"));
         }
     }

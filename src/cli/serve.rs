@@ -46,6 +46,9 @@ pub struct Args {
     /// What is done with tasks that still run then [default: leave]
     #[arg(long, value_name = "ACTION", value_parser = ["leave", "cancel"])]
     drain_action: Option<String>,
+    /// Begin the policies anew: those that ship as they ship, all others disabled
+    #[arg(long)]
+    reset_policies: bool,
     /// Listen beyond this machine although nothing is encrypted
     #[arg(long)]
     insecure: bool,
@@ -64,13 +67,13 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
-    let file = args.config.clone();
+    let (file, reset_policies) = (args.config.clone(), args.reset_policies);
     let (config, _) =
         config::daemon(&global.workspace, layer(args), file.as_deref()).map_err(|error| invalid(&error))?;
     let filter = filter()?;
     check(&config)?;
     log(config.log_format, filter);
-    daemon::run(config).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
+    daemon::run(config, reset_policies).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
     Ok(ExitCode::SUCCESS)
 }
 

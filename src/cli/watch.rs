@@ -88,7 +88,7 @@ impl Limits {
     }
 }
 
-/// A length of time such as `90s`, `30m`, `2h`, or seconds alone.
+/// A length of time such as `90s`, `30m`, `2h`, `7d`, or seconds alone.
 ///
 /// # Errors
 /// Says what is taken.
@@ -99,10 +99,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => Some(1),
         "m" => Some(60),
         "h" => Some(3600),
+        "d" => Some(86_400),
         _ => None,
     };
     let seconds = factor.and_then(|factor| number.parse::<u64>().ok()?.checked_mul(factor));
-    seconds.map(Duration::from_secs).ok_or_else(|| "write a time as in 90s, 30m or 2h".to_owned())
+    seconds.map(Duration::from_secs).ok_or_else(|| "write a time as in 90s, 30m, 2h or 7d".to_owned())
 }
 
 /// Follows a task and prints it at its end; its outcome is the exit code.

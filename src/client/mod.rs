@@ -9,6 +9,7 @@ mod error;
 mod policies;
 mod recognise;
 pub mod session;
+mod tokens;
 mod trust;
 mod users;
 

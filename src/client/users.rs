@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Client, ClientError, Part, part};
 use crate::api::list::Page;
+use crate::api::token::OwnerQuery;
 use crate::api::users::{
     NewUser, PasswordChange, PasswordChanged, RoleView, SessionView, UserAccount, UserChange, UserKey,
 };
@@ -54,8 +55,8 @@ impl Client {
     }
 
     /// `GET /auth/sessions`.
-    pub async fn session_list(&self) -> Result<Vec<SessionView>, ClientError> {
-        self.control(Method::GET, "/auth/sessions", None).await
+    pub async fn session_list(&self, of: &OwnerQuery) -> Result<Vec<SessionView>, ClientError> {
+        self.control(Method::GET, &of.behind("/auth/sessions"), None).await
     }
 
     /// `DELETE /auth/sessions/{id}`.

@@ -28,7 +28,4 @@ pub struct ApiToken {
     /// When it was last presented, to the minute.
     #[serde(default)]
     pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
-    #[serde(default)]
-    pub revoked_at: Option<Timestamp>,
 }

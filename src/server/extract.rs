@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
@@ -17,6 +17,7 @@ use super::error::HttpError;
 use super::middleware::QuotaCell;
 use crate::api::envelope::Code;
 use crate::api::json;
+use crate::api::operations;
 use crate::api::read::Problem;
 use crate::app::{self, App, Caller, Context, Idempotency, Limits, Phase};
 use crate::model::digest::sha256;
@@ -34,8 +35,10 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
         let caller = caller(parts)?;
-        let token = bearer(&parts.headers)?;
-        let (context, quota) = app.authenticate(token, caller).await?;
+        let operation = parts.extensions.get::<MatchedPath>().map_or("", |path| path.as_str());
+        let operation = operations::at(parts.method.as_str(), operation).map_or("", |row| row.id);
+        let token = bearer(&parts.headers).inspect_err(|_| app.unproven(&caller, operation))?;
+        let (context, quota) = app.authenticate(token, caller, operation).await?;
         if let Some(cell) = parts.extensions.get::<QuotaCell>() {
             let _ = cell.0.set(quota);
         }

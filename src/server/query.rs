@@ -15,6 +15,7 @@ use crate::api::list::Page;
 use crate::api::policy::PolicyQuery;
 use crate::api::read::{Problem, Problems, shown, unknown};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
+use crate::api::token::OwnerQuery;
 use crate::model::id::WorkId;
 use crate::model::time::{FirstMoment, LastMoment};
 
@@ -112,6 +113,12 @@ fn decode(text: &str) -> Result<String, std::string::FromUtf8Error> {
         rest = tail;
     }
     String::from_utf8(bytes)
+}
+
+impl Readable for OwnerQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { user: query.take("user") }
+    }
 }
 
 fn page(query: &mut Fields) -> Page {

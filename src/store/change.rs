@@ -91,8 +91,8 @@ pub enum Precondition {
     AnotherAdmin(UserId),
     /// No API token has this public part.
     ApiTokenPrefixFree(String),
-    /// The API token is there and not revoked.
-    ApiTokenNotRevoked(ApiTokenId),
+    /// The API token is there: nobody revoked it meanwhile.
+    ApiTokenThere(ApiTokenId),
 }
 
 /// A precondition did not hold; nothing was written.

@@ -12,7 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Daemon, answer, run, until};
+use crate::support::{Answer, Daemon, answer, run, script, until};
 
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit_v1");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta_v1");
@@ -83,6 +83,41 @@ fn a_submission_leaves_its_entry() {
         assert_eq!(entry["outcome"]["result"], "success");
         assert_eq!(entry["details"], json!({ "operation": "create", "check_mode": false, "task_id": task }));
 
+        assert_eq!(verification(&daemon).await["verified"], true);
+    });
+}
+
+#[test]
+fn every_change_of_work_leaves_its_entry_and_what_changes_nothing_none() {
+    run(async {
+        let daemon = Daemon::start(&["--max-parallel", "0"]).await;
+        let submitted = daemon.post("/workflows/servers/create", &json!({ "infra": "production" })).await;
+        let task = submitted.data().as_str().unwrap().to_owned();
+        daemon.post(&format!("/tasks/{task}/cancel"), &json!({})).await.data();
+        daemon.task_ended(&task).await;
+        daemon.post(&format!("/tasks/{task}/retry"), &json!({})).await.data();
+        let batch = json!({ "name": "b", "infra": "staging", "operations": [script("one", "true")] });
+        let id = daemon.batch(&batch).await;
+        daemon.post(&format!("/batch/operations/{id}/cancel"), &json!({})).await.data();
+        daemon.ended(&id).await;
+        daemon.post(&format!("/batch/operations/{id}/retry"), &json!({})).await.data();
+        for (action, resource) in [
+            ("task_cancel", format!("task/{task}")),
+            ("task_retry", format!("task/{task}")),
+            ("batch_execute", "infra/staging".to_owned()),
+            ("batch_cancel", format!("batch/{id}")),
+            ("batch_retry", format!("batch/{id}")),
+        ] {
+            let entry = only(&daemon, &format!("action={action}")).await;
+            assert_eq!((&entry["resource"], &entry["outcome"]["result"]), (&json!(resource), &json!("success")));
+        }
+
+        let mut plan = batch.clone();
+        plan["check_mode"] = json!(true);
+        daemon.post("/batch/execute", &plan).await.data();
+        assert_eq!(daemon.post(&format!("/tasks/{task}/cancel"), &json!({})).await.status, 409);
+        only(&daemon, "action=batch_execute").await;
+        only(&daemon, "action=task_cancel").await;
         assert_eq!(verification(&daemon).await["verified"], true);
     });
 }

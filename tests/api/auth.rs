@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Daemon, answer, run};
+use crate::support::{Answer, Daemon, answer, run, until};
 
 async fn refresh(daemon: &Daemon, token: &str) -> Answer {
     let request = daemon.http.post(format!("{}/auth/refresh", daemon.control_center));
@@ -45,6 +45,35 @@ fn after_logout_the_token_is_good_no_more_even_after_a_restart() {
         daemon.kill();
         daemon.boot().await;
         assert_eq!(verify(&daemon, &token).await.status, 401);
+    });
+}
+
+#[test]
+fn a_key_that_signed_long_enough_gives_way_and_logs_nobody_out() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        daemon.kill();
+        let keys = daemon.path("data/keys");
+        let key = std::fs::read_dir(&keys).unwrap().next().unwrap().unwrap().path();
+        let signed: i64 = key.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let long_ago = keys.join(format!("{}.pk8", signed - 91 * 24 * 3600 * 1000));
+        std::fs::rename(&key, long_ago).unwrap();
+        daemon.spawn();
+        daemon.greet().await;
+        let jwks = async || {
+            let jwks =
+                daemon.http.get(format!("{}/.well-known/jwks.json", daemon.control_center)).send().await.unwrap();
+            let jwks: serde_json::Value = jwks.json().await.unwrap();
+            (jwks["keys"].as_array().unwrap().len() == 2).then_some(())
+        };
+        until("a second key", jwks).await;
+        assert_eq!(verify(&daemon, &daemon.token).await.status, 200, "what the old key signed stays good");
+        let entry = async || {
+            let query = "/audit/logs?action=keys_rotate";
+            let entries = daemon.control(&daemon.token, reqwest::Method::GET, query, json!(null)).await;
+            (entries.data().as_array().unwrap().len() == 1).then_some(())
+        };
+        until("an entry of it", entry).await;
     });
 }
 

@@ -1,5 +1,6 @@
 //! The wire contract, against a real daemon.
 
+mod attacks;
 mod audit;
 mod auth;
 mod batches;
@@ -14,4 +15,5 @@ mod keys;
 mod limits;
 mod tasks;
 mod tls;
+mod tokens;
 mod users;

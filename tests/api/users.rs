@@ -183,20 +183,30 @@ fn a_changed_password_ends_the_other_sessions() {
 }
 
 #[test]
-fn a_session_is_ended_by_its_user_alone() {
+fn a_session_is_ended_by_its_user_or_an_administrator() {
     run(async {
         let daemon = Daemon::start(&[]).await;
         create(&daemon, "alice", &["Viewer"]).await;
+        create(&daemon, "bob", &["Operator"]).await;
         let (one, two) = (token(&daemon, "alice", GOOD).await, token(&daemon, "alice", GOOD).await);
+        let (bob, third) = (token(&daemon, "bob", GOOD).await, token(&daemon, "alice", GOOD).await);
         let other = get(&daemon, &two, "/auth/verify").await.data()["session_id"].as_str().unwrap().to_owned();
         let end = |token: String| {
             let (daemon, path) = (&daemon, format!("/auth/sessions/{other}"));
             async move { answer(request(daemon, &token, Method::DELETE, &path)).await }
         };
-        assert_eq!(end(daemon.token.clone()).await.code(), "not_found");
+        assert_eq!(end(bob.clone()).await.code(), "not_found");
+        assert_eq!(get(&daemon, &bob, "/auth/sessions?user=alice").await.code(), "forbidden");
+        assert_eq!(get(&daemon, &bob, "/auth/sessions?user=nobody").await.code(), "forbidden");
         assert_eq!(end(one.clone()).await.data()["deleted"], *other);
         assert_eq!(get(&daemon, &two, "/auth/verify").await.status, 401);
         assert_eq!(end(one).await.code(), "not_found");
+        let seen = get(&daemon, &daemon.token, "/auth/sessions?user=alice").await.data().clone();
+        let last = seen[0]["id"].as_str().unwrap();
+        assert_eq!((seen.as_array().unwrap().len(), &seen[0]["current"]), (2, &false.into()));
+        let path = format!("/auth/sessions/{last}");
+        assert_eq!(answer(request(&daemon, &daemon.token, Method::DELETE, &path)).await.data()["deleted"], *last);
+        assert_eq!(get(&daemon, &third, "/auth/verify").await.status, 401);
     });
 }
 

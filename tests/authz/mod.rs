@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prov::audit::Key;
+use prov::auth::api_token::{self, Wanted};
 use prov::auth::key_files::{KeyFiles, audit_secret};
 use prov::auth::session;
 use prov::auth::token::Tokens;
-use prov::model::id::{SessionId, UserId};
+use prov::model::id::{ApiTokenId, SessionId, UserId};
 use prov::model::time::Timestamp;
 use prov::model::user::{Role, User};
 use prov::store::record::UserRecord;
@@ -29,6 +30,10 @@ struct House {
     tokens: BTreeMap<&'static str, String>,
     /// A token of each that was good an hour ago.
     expired: BTreeMap<&'static str, String>,
+    /// An API token of each, with all that they may.
+    api_tokens: BTreeMap<&'static str, String>,
+    /// A token of an administrator who is not there any more.
+    orphan: String,
 }
 
 impl House {
@@ -39,6 +44,7 @@ impl House {
         let now = Timestamp::now();
         let signing = Tokens::new(KeyFiles::open(&data, now).unwrap().1);
         let (mut tokens, mut expired, mut changes) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut api_tokens = BTreeMap::new();
         for role in Role::ALL {
             let name = role.as_str();
             let user = User {
@@ -52,15 +58,30 @@ impl House {
             let issue = |at| signing.issue(&user, session.id, false, at).unwrap().0;
             tokens.insert(name, issue(now));
             expired.insert(name, issue(now.minus(Duration::from_hours(1))));
+            let wanted = Wanted { name: "script".to_owned(), roles: vec![*role], lifetime: api_token::LIFETIME };
+            let id = ApiTokenId(Uuid::now_v7());
+            let (record, text) = api_token::make(id, user.id, &user.roles, wanted, now).unwrap();
+            api_tokens.insert(name, text);
+            changes.push(Change::PutApiToken(Box::new(record)));
             changes.push(Change::PutSession(Box::new(session)));
             changes.push(Change::PutUser(Box::new(UserRecord::new(user, String::new()))));
         }
+        let gone = User {
+            id: UserId(Uuid::now_v7()),
+            username: "gone".to_owned(),
+            email: String::new(),
+            roles: vec![Role::Admin],
+            created_at: now,
+        };
+        let (session, _) = session::begin(SessionId(Uuid::now_v7()), gone.id, false, now).unwrap();
+        let orphan = signing.issue(&gone, session.id, false, now).unwrap().0;
+        changes.push(Change::PutSession(Box::new(session)));
         let key = Key::from_bytes(1, audit_secret(&data).unwrap());
         let store = Store::open(&data, 1 << 20, key).unwrap();
         store.commit(Transaction::of(changes)).await.unwrap();
         drop(store);
         daemon.boot().await;
-        Self { daemon, tokens, expired }
+        Self { daemon, tokens, expired, api_tokens, orphan }
     }
 
     fn orchestrator(&self, role: &str, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -1,4 +1,6 @@
-//! Every operation of the table by nobody, by every role, and with a token that has expired.
+//! Every operation of the table by nobody, by every role, by their API tokens, and with tokens that are good no more.
+
+use std::collections::BTreeMap;
 
 use prov::api::operations::{Access, Api, Row, TABLE};
 use prov::model::user::Role;
@@ -54,7 +56,15 @@ const EXPECTED: &[(&str, &str)] = &[
     ("session_list", "yyyyy"),
     // A session that nobody has.
     ("session_delete", "hhhhh"),
+    ("token_create", "yyyyy"),
+    ("token_list", "yyyyy"),
+    // A token that nobody has.
+    ("token_delete", "hhhhh"),
 ];
+
+/// Where an API token may less than its owner. To change the password it may not either, but an empty body is refused first.
+const EXPECTED_OF_API_TOKENS: &[(&str, &str)] =
+    &[("auth_logout", "nnnnn"), ("token_create", "nnnnn"), ("token_list", "ynnnn"), ("session_list", "ynnnn")];
 
 const CEDAR: &str = "permit (principal in Role::\"Admin\", action, resource);";
 
@@ -77,6 +87,7 @@ fn body(id: &str, role: &str) -> Value {
         "policy_update" => json!({ "description": "changed" }),
         "policy_rollback" => json!({ "version": 1 }),
         "policy_validate" => json!({ "content": CEDAR }),
+        "token_create" => json!({ "name": "another" }),
         "policy_evaluate" => {
             json!({ "principal": role.to_lowercase(), "action": "task_read", "resource": "production" })
         }
@@ -105,40 +116,58 @@ fn outcome(status: u16) -> char {
     }
 }
 
+/// What somebody of each role is let in to, with which tokens.
+async fn walk(house: &House, tokens: &BTreeMap<&str, String>, expected: impl Fn(&str) -> Option<&'static str>) {
+    let task = house.task("Admin", "production").await;
+    let batch = house.post("Admin", "/batch/execute", &body("batch_execute", "Admin")).await;
+    let batch = batch.data()["batch_id"].as_str().unwrap().to_owned();
+    let spare = json!({ "name": "spare", "content": CEDAR });
+    assert_eq!(house.control("Admin", Method::POST, "/policies", &spare).await.status, 200);
+    let spare = json!({ "username": "spare", "password": "nine kittens in a gale", "roles": ["Viewer"] });
+    let made = house.control("Admin", Method::POST, "/users", &spare).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let mut rows: Vec<&Row> = TABLE.iter().filter(|row| row.access != Access::Public).collect();
+    // Whoever has logged out is nobody.
+    rows.sort_by_key(|row| row.id == "auth_logout");
+    for row in rows {
+        let expected = expected(row.id).unwrap_or_else(|| panic!("nobody says who may {}", row.id));
+        let (method, url): (Method, String) = (row.method.parse().unwrap(), url(house, row, &task, &batch));
+        let send = async |role: &str, token: Option<&str>| {
+            let mut request = house.daemon.http.request(method.clone(), &url);
+            if method != Method::GET && method != Method::DELETE {
+                request = request.json(&body(row.id, role));
+            }
+            let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+            outcome(request.send().await.unwrap().status().as_u16())
+        };
+        assert_eq!(send("", None).await, '-', "{} by nobody", row.id);
+        assert_eq!(send("", Some(&house.orphan)).await, '-', "{} by somebody who is gone", row.id);
+        // The administrator comes last: what they delete is gone for the others.
+        for (role, expected) in Role::ALL.iter().zip(expected.bytes()).rev() {
+            let role = role.as_str();
+            assert_eq!(send(role, Some(&house.expired[role])).await, '-', "{} by an expired {role}", row.id);
+            assert_eq!(send(role, Some(&tokens[role])).await, char::from(expected), "{} by {role}", row.id);
+        }
+    }
+}
+
+fn find(rows: &[(&str, &'static str)], id: &str) -> Option<&'static str> {
+    rows.iter().find(|(row, _)| *row == id).map(|(_, expected)| *expected)
+}
+
 #[test]
 fn every_operation_lets_in_whom_the_table_names_and_nobody_else() {
     run(async {
         let house = House::open().await;
-        let task = house.task("Admin", "production").await;
-        let batch = house.post("Admin", "/batch/execute", &body("batch_execute", "Admin")).await;
-        let batch = batch.data()["batch_id"].as_str().unwrap().to_owned();
-        let spare = json!({ "name": "spare", "content": CEDAR });
-        assert_eq!(house.control("Admin", Method::POST, "/policies", &spare).await.status, 200);
-        let spare = json!({ "username": "spare", "password": "nine kittens in a gale", "roles": ["Viewer"] });
-        let made = house.control("Admin", Method::POST, "/users", &spare).await;
-        assert_eq!(made.status, 200, "{made:?}");
-        let mut rows: Vec<&Row> = TABLE.iter().filter(|row| row.access != Access::Public).collect();
-        // Whoever has logged out is nobody.
-        rows.sort_by_key(|row| row.id == "auth_logout");
-        for row in rows {
-            let expected = EXPECTED.iter().find(|(id, _)| *id == row.id);
-            let (_, expected) = expected.unwrap_or_else(|| panic!("nobody says who may {}", row.id));
-            let (method, url): (Method, String) = (row.method.parse().unwrap(), url(&house, row, &task, &batch));
-            let send = async |role: &str, token: Option<&str>| {
-                let mut request = house.daemon.http.request(method.clone(), &url);
-                if method != Method::GET && method != Method::DELETE {
-                    request = request.json(&body(row.id, role));
-                }
-                let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
-                outcome(request.send().await.unwrap().status().as_u16())
-            };
-            assert_eq!(send("", None).await, '-', "{} by nobody", row.id);
-            // The administrator comes last: what they delete is gone for the others.
-            for (role, expected) in Role::ALL.iter().zip(expected.bytes()).rev() {
-                let role = role.as_str();
-                assert_eq!(send(role, Some(&house.expired[role])).await, '-', "{} by an expired {role}", row.id);
-                assert_eq!(send(role, Some(&house.tokens[role])).await, char::from(expected), "{} by {role}", row.id);
-            }
-        }
+        walk(&house, &house.tokens, |id| find(EXPECTED, id)).await;
+    });
+}
+
+#[test]
+fn an_api_token_is_let_in_where_its_owner_is_and_to_no_account() {
+    run(async {
+        let house = House::open().await;
+        let expected = |id: &str| find(EXPECTED_OF_API_TOKENS, id).or_else(|| find(EXPECTED, id));
+        walk(&house, &house.api_tokens, expected).await;
     });
 }

@@ -8,6 +8,7 @@ mod output;
 mod policies;
 mod selftest;
 mod sessions;
+mod tokens;
 mod users;
 mod work;
 

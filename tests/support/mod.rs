@@ -163,6 +163,12 @@ impl Daemon {
         self.http.request(method, format!("{}{path}", self.orchestrator)).bearer_auth(&self.token)
     }
 
+    /// A call of the control center with this token; a body that is null is none.
+    pub async fn control(&self, token: &str, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.http.request(method, format!("{}{path}", self.control_center)).bearer_auth(token);
+        answer(if body.is_null() { request } else { request.json(&body) }).await
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         answer(self.request(Method::GET, path)).await
     }

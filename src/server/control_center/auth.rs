@@ -7,12 +7,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::auth::{LoginRequest, read_logout, read_refresh};
+use crate::api::token::OwnerQuery;
 use crate::api::users::PasswordChange;
 use crate::app::App;
 use crate::model::id::SessionId;
 use crate::server::envelope::data;
 use crate::server::error::Answered;
 use crate::server::extract::{Anonymous, Authenticated, Id, JsonBody, Public};
+use crate::server::query::Query;
 
 type Shared = State<Arc<App>>;
 
@@ -33,7 +35,7 @@ pub(super) async fn auth_logout(app: Shared, caller: Authenticated, body: JsonBo
 }
 
 pub(super) async fn auth_verify(app: Shared, caller: Authenticated) -> Answered {
-    Ok(data(app.auth_verify(&caller.0).await?))
+    Ok(data(app.auth_verify(&caller.0)?))
 }
 
 pub(super) async fn auth_password(app: Shared, caller: Authenticated, body: JsonBody<Public>) -> Answered {
@@ -41,8 +43,8 @@ pub(super) async fn auth_password(app: Shared, caller: Authenticated, body: Json
     Ok(data(app.auth_password(&caller.0, change).await?))
 }
 
-pub(super) async fn session_list(app: Shared, caller: Authenticated) -> Answered {
-    Ok(data(app.session_list(&caller.0).await?))
+pub(super) async fn session_list(app: Shared, caller: Authenticated, Query(of, _): Query<OwnerQuery>) -> Answered {
+    Ok(data(app.session_list(&caller.0, of.user.as_ref()).await?))
 }
 
 pub(super) async fn session_delete(app: Shared, caller: Authenticated, id: Id<SessionId>) -> Answered {

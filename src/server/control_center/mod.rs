@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod health;
 mod policies;
+mod tokens;
 mod users;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/password", post(auth::auth_password))
         .route("/auth/sessions", get(auth::session_list))
         .route("/auth/sessions/{id}", delete(auth::session_delete))
+        .route("/auth/tokens", get(tokens::token_list).post(tokens::token_create))
+        .route("/auth/tokens/{id}", delete(tokens::token_delete))
         .route("/users", get(users::user_list).post(users::user_create))
         .route("/users/{id}", get(users::user_get).put(users::user_update).delete(users::user_delete))
         .route("/users/{id}/unlock", post(users::user_unlock))

@@ -167,9 +167,7 @@ impl<'t> Tables<'t> {
             Precondition::ApiTokenPrefixFree(prefix) => {
                 self.api_token_prefixes.get()?.get(prefix.as_bytes()).map_err(failed("read"))?.is_none()
             }
-            Precondition::ApiTokenNotRevoked(id) => {
-                self.api_token(*id)?.is_some_and(|token| token.revoked_at.is_none())
-            }
+            Precondition::ApiTokenThere(id) => self.api_token(*id)?.is_some(),
         })
     }
 
