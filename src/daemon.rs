@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, PolicyStartError};
+use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError};
 use crate::audit;
 use crate::auth::key_files::{KeyError, audit_secret};
 use crate::config::{Daemon, DrainAction};
@@ -219,11 +219,12 @@ async fn serve(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> 
     announce(&config, addresses, tls.as_deref())?;
     signals.next().await;
     tracing::info!("ending: no new work is taken, what runs may go on for {} s", config.drain_seconds);
-    app.begin_draining();
+    app.enter(Phase::Draining);
     tokio::select! {
         () = drain(&scheduler, &config) => {}
         () = signals.next() => tracing::warn!("told again to end: ending at once"),
     }
+    app.enter(Phase::Ending);
     let _ = stop.send(true);
     for server in serving {
         let _ = server.await;

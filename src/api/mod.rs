@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod batch;
 pub mod envelope;
+pub mod event;
 pub mod json;
 pub mod list;
 pub mod operations;

@@ -31,6 +31,8 @@ pub enum Media {
     Json,
     /// Plain text.
     Text,
+    /// Server-sent events.
+    Events,
     /// What the query asks for.
     Any,
 }
@@ -90,6 +92,7 @@ pub const TABLE: &[Row] = &[
     row("batch_get", Orchestrator, "GET", "/batch/operations/{id}", Action("batch_read")),
     row("batch_cancel", Orchestrator, "POST", "/batch/operations/{id}/cancel", Action("batch_cancel")),
     row("batch_retry", Orchestrator, "POST", "/batch/operations/{id}/retry", Action("batch_retry")),
+    row("event_stream", Orchestrator, "GET", "/events", Action("event_read")).with_query().answering(Media::Events),
     row("control_health", ControlCenter, "GET", "/health", Public),
     row("jwks", ControlCenter, "GET", "/.well-known/jwks.json", Public),
     row("auth_login", ControlCenter, "POST", "/auth/login", Public),

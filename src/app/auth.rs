@@ -1,5 +1,7 @@
 //! Refresh, logout, sessions, and the check of every token.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::accounts::Standing;
@@ -14,8 +16,8 @@ use crate::api::users::{SessionView, UserKey};
 use crate::audit::{self, Credential, Outcome};
 use crate::auth::api_token;
 use crate::auth::session::{self, Worth};
-use crate::auth::token::ACCESS_LIFETIME;
-use crate::model::id::SessionId;
+use crate::auth::token::{ACCESS_LIFETIME, TokenError};
+use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::{Session, User};
 use crate::policy::Resource;
@@ -163,15 +165,34 @@ impl App {
     async fn by_access_token(&self, token: &str, caller: Caller) -> Result<Context, Error> {
         let now = self.clock.now();
         let claims = self.keys.tokens().check(token, now)?;
-        let id = claims.sid;
+        let standing = self.standing_in(claims.sid, claims.sub, now).await?;
+        Ok(Context::of_session(&claims, standing, caller))
+    }
+
+    /// How a user stands who is logged in by a session.
+    async fn standing_in(&self, id: SessionId, user: UserId, now: Timestamp) -> Result<Arc<Standing>, Error> {
         let live =
             if let Some(live) = self.sessions.is_live(id) { live } else { self.look_up_session(id, now).await? };
         if !live {
             return Err(Error::Unauthenticated("the session is over; log in again"));
         }
-        let gone = Error::Unauthenticated("the user is gone or shut out");
-        let standing = self.standing(claims.sub).await?.ok_or(gone)?;
-        Ok(Context::of_session(&claims, standing, caller))
+        self.standing(user).await?.ok_or(Error::Unauthenticated("the user is gone or shut out"))
+    }
+
+    /// A context of before as it counts now, for what takes longer than a request.
+    ///
+    /// # Errors
+    /// When its token has expired or was revoked, or its user is gone.
+    pub(super) async fn review(&self, context: &Context) -> Result<Context, Error> {
+        let now = self.clock.now();
+        if now >= context.expires_at {
+            return Err(TokenError::Expired.into());
+        }
+        let standing = match context.credential {
+            context::Credential::Session(id) => self.standing_in(id, context.user, now).await?,
+            context::Credential::ApiToken(id) => self.standing_with(id, now).await?,
+        };
+        Ok(Context { mfa: context.mfa && standing.mfa, standing, ..context.clone() })
     }
 
     async fn look_up_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Error> {

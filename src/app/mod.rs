@@ -13,6 +13,7 @@ mod batch;
 mod bootstrap;
 mod context;
 mod error;
+mod events;
 mod guard;
 mod idempotency;
 mod in_force;
@@ -45,6 +46,7 @@ pub use authorise::Denial;
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
 pub use error::Error;
+pub use events::Subscription;
 pub use idempotency::Idempotency;
 pub use in_force::InForce;
 pub use keys::Keys;
@@ -73,6 +75,7 @@ pub struct App {
     sessions: Arc<sessions::Sessions>,
     accounts: Arc<accounts::Accounts>,
     api_tokens: Arc<tokens::ApiTokens>,
+    feed: Arc<events::Feed>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
     key_rotation: Option<Duration>,
@@ -127,8 +130,10 @@ pub struct Parts {
 pub enum Phase {
     /// It takes them.
     Ready = 0,
-    /// It is ending.
+    /// It takes no new work, and waits for what runs.
     Draining = 1,
+    /// Nothing happens any more; who follows is let go.
+    Ending = 2,
 }
 
 /// An answer with remarks.
@@ -179,6 +184,7 @@ impl App {
             sessions: Arc::default(),
             accounts: Arc::default(),
             api_tokens: Arc::default(),
+            feed: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
             key_rotation: parts.key_rotation,
@@ -211,7 +217,11 @@ impl App {
     /// Whether requests are taken.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        if self.phase.load(Ordering::Acquire) == Phase::Ready as u8 { Phase::Ready } else { Phase::Draining }
+        match self.phase.load(Ordering::Acquire) {
+            phase if phase == Phase::Ready as u8 => Phase::Ready,
+            phase if phase == Phase::Draining as u8 => Phase::Draining,
+            _ => Phase::Ending,
+        }
     }
 
     /// Writes what is still in memory; called at the end.
@@ -222,8 +232,8 @@ impl App {
         self.settle_refusals().await
     }
 
-    /// From now on new work is refused.
-    pub fn begin_draining(&self) {
-        self.phase.store(Phase::Draining as u8, Ordering::Release);
+    /// From now on new work is refused; with [`Phase::Ending`], who follows is let go as well.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{TRIES, commit_then, overtaken};
+use super::accounts::{Standing, TRIES, commit_then, overtaken};
 use super::authorise::Question;
 use super::context::{Caller, Context, Credential, Permit};
 use super::error::Error;
@@ -20,9 +20,11 @@ use crate::audit;
 use crate::auth::api_token::{self, LIFETIME, MakeError, NotAToken, Wanted};
 use crate::model::api_token::ApiToken;
 use crate::model::id::ApiTokenId;
+use crate::model::time::Timestamp;
 use crate::policy::Resource;
 use crate::store::{Change, CommitError, Precondition, Refused, Transaction};
 
+const NOT_GOOD: Error = Error::Unauthenticated("the API token is not valid, has expired, or was revoked");
 /// API tokens that a user has at most.
 const MOST: usize = 100;
 
@@ -125,7 +127,6 @@ impl App {
     /// # Errors
     /// When it is none, has expired, or its owner is gone or has lost the roles it was made with.
     pub(super) async fn by_api_token(&self, text: &str, caller: Caller) -> Result<Context, Error> {
-        const NOT_GOOD: Error = Error::Unauthenticated("the API token is not valid, has expired, or was revoked");
         let presented = api_token::parse(text).map_err(|error| match error {
             NotAToken::Form => NOT_GOOD,
             NotAToken::Checksum => Error::Unauthenticated("the API token has a typo, or is not whole: copy it again"),
@@ -136,6 +137,15 @@ impl App {
         let roles = api_token::worth(&token, &presented, Some(&owner.roles), now).ok_or(NOT_GOOD)?;
         self.note_use(&token);
         Ok(Context::of_api_token(&token, &owner, roles, caller))
+    }
+
+    /// How the owner of an API token that was presented before stands, as far as it reaches.
+    pub(super) async fn standing_with(&self, id: ApiTokenId, now: Timestamp) -> Result<Arc<Standing>, Error> {
+        let read = self.guarded.open(&Permit::own()).store.read(move |reads| reads.api_token(id));
+        let token = read.await?.ok_or(NOT_GOOD)?;
+        let owner = self.standing(token.owner).await?.ok_or(NOT_GOOD)?;
+        let roles = api_token::roles(&token, Some(&owner.roles), now).ok_or(NOT_GOOD)?;
+        Ok(Arc::new(Standing { roles, ..(*owner).clone() }))
     }
 
     async fn api_token(&self, prefix: &str) -> Result<Option<Arc<ApiToken>>, Error> {

@@ -176,8 +176,13 @@ pub fn worth(
     now: Timestamp,
 ) -> Option<Vec<Role>> {
     let is_it = verify_slices_are_equal(&record.hash, &presented.hash).is_ok() && record.prefix == presented.prefix;
-    let is_good = is_it && now < record.expires_at;
-    let owner_roles = owner_roles.filter(|_| is_good)?;
+    if is_it { roles(record, owner_roles, now) } else { None }
+}
+
+/// The roles that a token has now, as [`worth`], for one that was presented before.
+#[must_use]
+pub fn roles(record: &ApiToken, owner_roles: Option<&[Role]>, now: Timestamp) -> Option<Vec<Role>> {
+    let owner_roles = owner_roles.filter(|_| now < record.expires_at)?;
     let roles: Vec<Role> = record.roles.iter().copied().filter(|role| has(owner_roles, *role)).collect();
     (!roles.is_empty()).then_some(roles)
 }

@@ -167,6 +167,7 @@ pub(super) fn failure(error: &ClientError) -> CliError {
         ClientError::Unencrypted { .. } => (Kind::Usage, Some("write https://".to_owned())),
         ClientError::Untrusted { certificate, .. } => (Kind::Failure, Some(recognise::hint(certificate))),
         ClientError::Transport { trouble, .. } => trouble_of(*trouble),
+        ClientError::Ended => trouble_of(Trouble::Broken),
     };
     CliError::of(kind, error).hint(hint)
 }

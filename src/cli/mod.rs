@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod environment;
 pub mod error;
+mod events;
 mod generate;
 mod infra;
 mod init;
@@ -146,6 +147,8 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// Show what happens, as it happens
+    Events(events::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
     /// Policies: who may do what
@@ -204,6 +207,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Roles(args) => users::roles_list(&args, global),
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(&args, global),
+        Command::Events(args) => events::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),

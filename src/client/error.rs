@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::recognise::Untrusted;
 use super::trust::FileError;
-use crate::api::envelope::Failure;
+use crate::api::envelope::{Code, Failure};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub enum ClientError {
         /// Where.
         url: String,
     },
+    /// The daemon let go of a stream, as when it ends.
+    #[error("the daemon ended the stream")]
+    Ended,
     /// No answer came, or not a whole one.
     #[error("can't {attempt} at {url}")]
     Transport {
@@ -150,6 +153,15 @@ impl ClientError {
     #[must_use]
     pub fn is_away(&self) -> bool {
         use Trouble::{Broken, Hanging, Unreachable};
-        matches!(self, Self::Transport { trouble: Unreachable | Hanging | Broken, .. })
+        match self {
+            Self::Transport { trouble, .. } => matches!(trouble, Unreachable | Hanging | Broken),
+            Self::Answered(failure) => failure.code == Code::Unavailable,
+            Self::Ended => true,
+            Self::NotLoggedIn
+            | Self::Session { .. }
+            | Self::File(_)
+            | Self::Untrusted { .. }
+            | Self::Unencrypted { .. } => false,
+        }
     }
 }

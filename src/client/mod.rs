@@ -6,6 +6,7 @@
 mod address;
 mod audit;
 mod error;
+mod events;
 mod policies;
 mod recognise;
 pub mod session;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 pub use address::address;
 use address::is_encrypted;
 pub use error::{ClientError, Trouble};
+pub use events::Events;
 pub use recognise::Untrusted;
 use session::{Session, Sessions};
 pub use trust::{FileError, Trust};

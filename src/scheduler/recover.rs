@@ -55,7 +55,7 @@ pub struct Before {
 /// Reads one unit of work.
 pub(super) fn load(reads: &dyn Backend, id: WorkId) -> Result<Option<Loaded>, StoreError> {
     let Some(work) = reads.work(id)? else { return Ok(None) };
-    let events = reads.events(id)?;
+    let events = reads.events(id)?.into_iter().map(|(_, event)| event).collect();
     let mut tasks = Vec::new();
     let batch = match &work.kind {
         WorkKind::Workflow { .. } => {
@@ -75,7 +75,8 @@ pub(super) fn load(reads: &dyn Backend, id: WorkId) -> Result<Option<Loaded>, St
 }
 
 /// The engine's view of a unit of work.
-pub(super) fn shape(work: &WorkRecord) -> Arc<Shape> {
+#[must_use]
+pub fn shape(work: &WorkRecord) -> Arc<Shape> {
     Arc::new(match &work.kind {
         WorkKind::Workflow { timeout_seconds, .. } => Shape::single(Duration::from_secs(*timeout_seconds)),
         WorkKind::Batch { spec } => Shape::of(spec),

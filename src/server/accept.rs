@@ -7,6 +7,7 @@ use crate::api::operations::Media;
 /// What every call can answer, failures among it.
 const JSON: [(&str, &str); 2] = [("application", "json"), ("application", "vnd.provisioning.v1+json")];
 const TEXT: (&str, &str) = ("text", "plain");
+const EVENTS: (&str, &str) = ("text", "event-stream");
 
 /// One media range of an `Accept` header: `application/*;version=1;q=0.5`.
 struct Range {
@@ -27,7 +28,12 @@ pub(super) fn accepts(headers: &HeaderMap, media: Media) -> bool {
     let ranges: Vec<Range> = texts.iter().flat_map(|text| text.split(',')).filter_map(range).collect();
     // The version's own name is taken when it is asked for by name; what a wildcard gets is plain JSON.
     let versioned = ranges.iter().any(|range| range.names(JSON[1]) && range.is_ours && range.is_wanted);
-    versioned || takes(&ranges, JSON[0]) || (media == Media::Text && takes(&ranges, TEXT))
+    let other = match media {
+        Media::Text => Some(TEXT),
+        Media::Events => Some(EVENTS),
+        Media::Json | Media::Any => None,
+    };
+    versioned || takes(&ranges, JSON[0]) || other.is_some_and(|other| takes(&ranges, other))
 }
 
 /// Whether the most specific range that includes the media type wants it.

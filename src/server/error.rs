@@ -41,6 +41,12 @@ impl HttpError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, what)
     }
 
+    /// What the caller reads.
+    pub(super) fn failure(self, request_id: String) -> Failure {
+        let details = self.details.map(|details| *details);
+        Failure { success: false, error: self.message, code: self.code, details, request_id }
+    }
+
     pub(super) fn problems(problems: Vec<Problem>) -> Self {
         app::Error::Invalid(problems).into()
     }
@@ -124,18 +130,16 @@ impl std::fmt::Display for Chain<'_> {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let request_id = super::middleware::request_id();
-        let details = self.details.map(|details| *details);
-        let failure = Failure { success: false, error: self.message, code: self.code, details, request_id };
-        let mut response = (self.status, Json(failure)).into_response();
+        let (status, retry_after, quota) = (self.status, self.retry_after, self.quota);
+        let mut response = (status, Json(self.failure(super::middleware::request_id()))).into_response();
         let headers = response.headers_mut();
-        if let Some(after) = self.retry_after {
+        if let Some(after) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
-        if let Some(quota) = self.quota {
+        if let Some(quota) = quota {
             show_quota(headers, quota);
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

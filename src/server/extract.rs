@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<App>> for Accepting {
     async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
         match app.phase() {
             Phase::Ready => Ok(Self),
-            Phase::Draining => {
+            Phase::Draining | Phase::Ending => {
                 Err(app::Error::Unavailable("the daemon is ending; it takes no new work".to_owned()).into())
             }
         }

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use super::error::HttpError;
 use crate::api::audit::{AuditFilter, AuditPage, AuditQuery, CheckpointDocument, ExportQuery, Format};
 use crate::api::batch::BatchQuery;
+use crate::api::event::EventQuery;
 use crate::api::list::Page;
 use crate::api::policy::PolicyQuery;
 use crate::api::read::{Problem, Problems, shown, unknown};
@@ -113,6 +114,13 @@ fn decode(text: &str) -> Result<String, std::string::FromUtf8Error> {
         rest = tail;
     }
     String::from_utf8(bytes)
+}
+
+impl Readable for EventQuery {
+    fn read(query: &mut Fields) -> Self {
+        let topics = query.take("events").unwrap_or_default();
+        Self { topics, since: query.take("since"), work: query.take("work") }
+    }
 }
 
 impl Readable for OwnerQuery {

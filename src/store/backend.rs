@@ -70,8 +70,13 @@ pub trait Backend: Send + Sync + 'static {
     fn work(&self, id: WorkId) -> Result<Option<WorkRecord>, StoreError>;
     /// Everything not yet ended, oldest first.
     fn live(&self) -> Result<Vec<(WorkId, LiveRecord)>, StoreError>;
-    /// What happened to a unit of work, in order.
-    fn events(&self, work: WorkId) -> Result<Vec<LoggedEvent>, StoreError>;
+    /// What happened to a unit of work, in order, each with its place in the order of all events.
+    fn events(&self, work: WorkId) -> Result<Vec<(u64, LoggedEvent)>, StoreError>;
+    /// What happened after the event at this place, to whatever work, in order, at most `limit`, and the place up to which
+    /// that is. What is damaged is left out.
+    fn log(&self, after: u64, limit: usize) -> Result<(Vec<(u64, LoggedEvent)>, u64), StoreError>;
+    /// The place of the last event; 0 when there is none.
+    fn log_end(&self) -> Result<u64, StoreError>;
     /// One batch.
     fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError>;
     /// The operations of a batch, in the order given.

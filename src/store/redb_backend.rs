@@ -32,6 +32,7 @@ mod apply;
 mod faults;
 mod file;
 mod lazy;
+mod log;
 mod migrate;
 mod page;
 mod policies;
@@ -266,8 +267,18 @@ impl Backend for RedbBackend {
         Ok(found.into_iter().filter_map(|(key, record)| Some((id(key)?, record))).collect())
     }
 
-    fn events(&self, work: WorkId) -> Result<Vec<LoggedEvent>, StoreError> {
-        Ok(self.all(tables::EVENTS, "event", &work.bytes())?.into_iter().map(|(_, event)| event).collect())
+    fn events(&self, work: WorkId) -> Result<Vec<(u64, LoggedEvent)>, StoreError> {
+        let place = |key: &[u8]| key.last_chunk::<8>().map_or(0, |place| u64::from_be_bytes(*place));
+        let found = self.all(tables::EVENTS, "event", &work.bytes())?;
+        Ok(found.into_iter().map(|(key, event)| (place(&key), event)).collect())
+    }
+
+    fn log(&self, after: u64, limit: usize) -> Result<(Vec<(u64, LoggedEvent)>, u64), StoreError> {
+        log::after(&*self.begin()?, after, limit)
+    }
+
+    fn log_end(&self) -> Result<u64, StoreError> {
+        log::end(&*self.begin()?)
     }
 
     fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError> {

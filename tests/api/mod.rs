@@ -10,6 +10,7 @@ mod connections;
 mod crash;
 mod disk;
 mod envelope;
+mod events;
 mod graphs;
 mod keys;
 mod limits;

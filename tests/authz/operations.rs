@@ -28,6 +28,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("batch_get", "yyhyy"),
     ("batch_cancel", "yyhnn"),
     ("batch_retry", "yyhnn"),
+    ("event_stream", "yyyyy"),
     ("auth_logout", "yyyyy"),
     ("auth_verify", "yyyyy"),
     ("policy_list", "ynnny"),

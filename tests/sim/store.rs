@@ -92,8 +92,16 @@ impl Backend for FakeStore {
         Ok(self.look(|tables| tables.live.iter().map(|(id, record)| (*id, *record)).collect()))
     }
 
-    fn events(&self, work: WorkId) -> Result<Vec<LoggedEvent>, StoreError> {
-        Ok(self.look(|tables| tables.events.get(&work).cloned().unwrap_or_default()))
+    fn events(&self, work: WorkId) -> Result<Vec<(u64, LoggedEvent)>, StoreError> {
+        Ok((1..).zip(self.look(|tables| tables.events.get(&work).cloned().unwrap_or_default())).collect())
+    }
+
+    fn log(&self, after: u64, _: usize) -> Result<(Vec<(u64, LoggedEvent)>, u64), StoreError> {
+        Ok((Vec::new(), after))
+    }
+
+    fn log_end(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     fn batch(&self, id: BatchId) -> Result<Option<BatchRecord>, StoreError> {

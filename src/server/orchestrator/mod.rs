@@ -1,6 +1,7 @@
 //! The orchestrator's routes; this list is its table of contents.
 
 mod batch;
+mod events;
 mod health;
 mod tasks;
 mod workflows;
@@ -31,6 +32,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/batch/operations", get(batch::batch_list))
         .route("/batch/operations/{id}", get(batch::batch_get))
         .route("/batch/operations/{id}/cancel", post(batch::batch_cancel))
+        .route("/events", get(events::event_stream))
         .route("/batch/operations/{id}/retry", post(batch::batch_retry));
     super::around(routes, app)
 }

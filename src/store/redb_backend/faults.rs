@@ -130,7 +130,7 @@ fn a_commit_that_fails_anywhere_happens_once_when_it_is_sent_again() {
             }
             store.apply(&[append(3)]).unwrap();
             let events = store.events(work(1)).unwrap();
-            let times: Vec<i64> = events.iter().map(|event| event.at.0).collect();
+            let times: Vec<i64> = events.iter().map(|(_, event)| event.at.0).collect();
             assert_eq!(times, [1, 2, 3], "failing in {fails_in}, after its effect: {after_effect}");
             if !has_failed {
                 assert!(fails_in > 2, "a commit writes and flushes");
