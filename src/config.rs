@@ -22,6 +22,7 @@ use std::str::FromStr;
 use etcetera::BaseStrategy;
 
 use crate::model::nearest::unknown;
+use crate::model::user::Role;
 pub use encryption::{Certificate, Encryption};
 
 /// What the daemon needs to know.
@@ -63,11 +64,17 @@ pub struct Daemon {
     pub key_rotation_days: u32,
     /// How many days audit entries are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// Roles that take a second factor.
+    pub require_mfa: Roles,
     /// Whether it may listen beyond this machine without encryption.
     pub insecure: bool,
     /// What connections are encrypted with, where they are.
     pub encryption: Option<Encryption>,
 }
+
+/// Roles, parted by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roles(pub Vec<Role>);
 
 /// How the daemon's log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +185,16 @@ const KEYS: &[(&str, &str)] = &[
     ("max_batch_bytes", "16777216"),
     ("key_rotation_days", "90"),
     ("audit_retention_days", "0"),
+    ("require_mfa", ""),
     ("insecure", "false"),
     ("tls_certificate", ""),
     ("tls_key", ""),
     ("tls_client_authorities", ""),
     ("tls_self_signed", "false"),
 ];
+
+/// The keys that a file may give a list.
+const LISTS: &[&str] = &["require_mfa"];
 
 /// The table of a file.
 const TABLE: &str = "daemon";
@@ -234,6 +245,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         max_batch_bytes: value(&origins, "max_batch_bytes")?,
         key_rotation_days: value(&origins, "key_rotation_days")?,
         audit_retention_days: value(&origins, "audit_retention_days")?,
+        require_mfa: value(&origins, "require_mfa")?,
         insecure: value(&origins, "insecure")?,
         encryption: encryption::of(&origins)?,
     };
@@ -297,6 +309,11 @@ fn values(file: &toml::Table) -> Result<BTreeMap<String, String>, String> {
     let given = file.get(TABLE).and_then(toml::Value::as_table).into_iter().flatten();
     let text = |(key, value): (&String, &toml::Value)| match value {
         _ if !known.contains(&key.as_str()) => Err(unknown("key", key, &known)),
+        toml::Value::Array(items) if LISTS.contains(&key.as_str()) => {
+            let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            let items = items.ok_or_else(|| format!("`{key}` takes a list of texts"))?;
+            Ok((key.clone(), items.join(",")))
+        }
         toml::Value::Table(_) | toml::Value::Array(_) => Err(format!("`{key}` takes one value")),
         toml::Value::String(text) => Ok((key.clone(), text.clone())),
         other => Ok((key.clone(), other.to_string())),
@@ -325,6 +342,19 @@ where
         value: value.to_owned(),
         why: error.to_string(),
     })
+}
+
+impl FromStr for Roles {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let known: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+        let role = |word: &str| word.parse().map_err(|_| unknown("role", word, &known));
+        let mut roles = words.map(role).collect::<Result<Vec<Role>, String>>()?;
+        roles.sort_unstable();
+        roles.dedup();
+        Ok(Self(roles))
+    }
 }
 
 impl FromStr for LogFormat {
@@ -384,6 +414,26 @@ mod tests {
                 let error = daemon(workspace.path(), Layer::default(), given).unwrap_err().to_string();
                 assert_eq!(error, format!("{}: {told}", file.display()));
             }
+        }
+    }
+
+    #[test]
+    fn roles_are_a_list_or_a_text_and_an_unknown_one_is_refused() {
+        let workspace = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(workspace.path().join("prov.toml"), format!("[daemon]\nrequire_mfa = {text}\n")).unwrap();
+            daemon(workspace.path(), Layer::default(), None).map(|(config, _)| config.require_mfa.0)
+        };
+        let both = [Role::Admin, Role::Operator];
+        assert_eq!(read(r#"["Operator", "Admin", "Admin"]"#).unwrap(), both);
+        assert_eq!(read(r#""Admin, Operator""#).unwrap(), both);
+        assert_eq!(read("[]").unwrap(), []);
+        for (text, told) in [
+            (r#"["Admn"]"#, "unknown role `Admn`; did you mean `Admin`?"),
+            ("[1]", "`require_mfa` takes a list of texts"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.ends_with(told), "{error}");
         }
     }
 }

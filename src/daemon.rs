@@ -195,6 +195,7 @@ async fn serve(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> 
             .then(|| Duration::from_hours(24 * u64::from(config.key_rotation_days))),
         audit_key: audit_key(&data_dir)?,
         audit_retention_days: config.audit_retention_days,
+        require_mfa: config.require_mfa.0.clone(),
         policies,
     };
     let app = Arc::new(App::new(parts));

@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod event;
 pub mod json;
 pub mod list;
+pub mod mfa;
 pub mod operations;
 pub mod policy;
 pub mod read;

@@ -116,12 +116,16 @@ pub struct UserChange {
     /// Whether they are shut out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+    /// False takes their second factor away, which ends all of their sessions; it is never true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<bool>,
 }
 
 impl fmt::Debug for UserChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("UserChange");
         shown.field("email", &self.email).field("roles", &self.roles).field("disabled", &self.disabled);
+        shown.field("mfa", &self.mfa);
         shown.finish_non_exhaustive()
     }
 }
@@ -137,8 +141,9 @@ impl UserChange {
             let email = object.optional("email", email);
             let roles = roles(&object);
             let (password, disabled) = (object.optional("password", text), object.optional("disabled", boolean));
+            let mfa = object.optional("mfa", taken_away);
             object.no_more();
-            Self { email, roles, password, disabled }
+            Self { email, roles, password, disabled, mfa }
         });
         problems.finish(read)
     }
@@ -151,6 +156,7 @@ impl UserChange {
             ("roles", self.roles.is_some()),
             ("password", self.password.is_some()),
             ("disabled", self.disabled.is_some()),
+            ("mfa", self.mfa.is_some()),
         ];
         fields.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
@@ -168,6 +174,14 @@ pub(super) fn roles(object: &Object<'_>) -> Option<Vec<Role>> {
     roles.sort_unstable();
     roles.dedup();
     Some(roles)
+}
+
+/// A second factor can be taken away from its user, and set up by nobody else.
+fn taken_away(value: &Value) -> Result<bool, String> {
+    if boolean(value)? {
+        return Err("can only be false: a second factor is set up by its user alone, with `prov mfa enroll`".to_owned());
+    }
+    Ok(false)
 }
 
 fn name(value: &Value) -> Result<String, String> {
@@ -259,7 +273,8 @@ mod tests {
     fn what_may_not_be_set_is_refused_by_name() {
         let refused =
             |body: Value| UserChange::read(&body).unwrap_err().into_iter().map(|p| p.pointer).collect::<Vec<_>>();
-        assert_eq!(refused(json!({ "id": 1, "mfa": false })), ["/id", "/mfa"]);
+        assert_eq!(refused(json!({ "id": 1, "mfa": true })), ["/mfa", "/id"]);
+        assert_eq!(UserChange::read(&json!({ "mfa": false })).unwrap().mfa, Some(false));
         assert_eq!(refused(json!({ "password_hash": "x", "generation": 0 })), ["/password_hash", "/generation"]);
         assert_eq!(
             refused(json!({ "username": "x", "roles": [], "disabled": 1 })),

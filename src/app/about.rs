@@ -91,6 +91,7 @@ impl App {
         row: Option<T>,
         (kind, id): (&'static str, String),
     ) -> Result<Seen<T>, Error> {
+        self.demand_factor(context, read)?;
         let Some(row) = row else { return Err(Error::NotFound { kind, id }) };
         let environment = match row.infra() {
             Some(infra) => self.infras.get(infra, None).await?.environment.clone(),

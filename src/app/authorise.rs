@@ -21,6 +21,8 @@ use crate::model::time::Timestamp;
 use crate::policy::{Circumstances, Decision, Request, Resource, Subject, WhyNot};
 use crate::store::{Change, Transaction};
 
+const SET_IT_UP: &str = "your role takes a second factor, and you have none; set one up with `prov mfa enroll`";
+const LOG_IN_WITH_IT: &str = "your role takes a second factor; log in with a code of it: `prov login`";
 const NEEDS_LOGIN: Error = Error::NotAllowed("an API token can't do this; log in with `prov login`");
 
 /// What is asked for beside who asks.
@@ -162,6 +164,7 @@ impl App {
         action: Action,
         question: &Question<'_>,
     ) -> Result<Permit, Error> {
+        self.demand_factor(context, operation)?;
         let asker = self.asker(context);
         let decision = asker.decide(action, question);
         if decision.allowed {
@@ -172,14 +175,34 @@ impl App {
         let policies = decision.policies.clone();
         self.refused(trail::denied(context, operation, &question.resource, policies, self.clock.now()));
         let infra = infra_of(&question.resource).map(str::to_owned);
-        Err(Error::Forbidden(Box::new(Denial {
-            hint: hint(user, action, infra.as_deref(), context.mfa, question.check_mode),
-            lacks: asker.set.policies.why_not(&asker.request(action, question)),
-            policies: decision.policies,
-            operation,
-            action,
-            infra,
-        })))
+        let lacks = asker.set.policies.why_not(&asker.request(action, question));
+        let ask = || ask_somebody(user, action, infra.as_deref(), context.mfa, question.check_mode);
+        let raise = how_to_raise(context.standing.mfa);
+        let hint = match (lacks.second_factor, lacks.roles.is_empty()) {
+            (false, _) => ask(),
+            (true, true) => raise.to_owned(),
+            (true, false) => format!("{}; and {raise}", ask()),
+        };
+        Err(Error::Forbidden(Box::new(Denial { hint, lacks, policies: decision.policies, operation, action, infra })))
+    }
+
+    /// Whether a role of the caller takes a second factor.
+    pub(super) fn demands_factor(&self, context: &Context) -> bool {
+        context.standing.roles.iter().any(|role| self.require_mfa.contains(role))
+    }
+
+    /// Refuses whoever has a role that takes a second factor and gave none, whatever the policies say. An API token stands for
+    /// the login that made it, as long as its owner has a second factor; to policies nobody gave one with it.
+    ///
+    /// # Errors
+    /// [`Error::MfaRequired`].
+    pub(super) fn demand_factor(&self, context: &Context, operation: &'static str) -> Result<(), Error> {
+        let proven = context.mfa || (context.session().is_none() && context.standing.mfa);
+        if proven || !self.demands_factor(context) {
+            return Ok(());
+        }
+        self.refused(trail::without_factor(context, operation, self.clock.now()));
+        Err(Error::MfaRequired(if context.standing.mfa { LOG_IN_WITH_IT } else { SET_IT_UP }))
     }
 
     /// Writes a refusal into the audit trail. It is queued before whatever comes after it; nobody waits for the disk, so
@@ -209,7 +232,16 @@ fn infra_of<'a>(resource: &Resource<'a>) -> Option<&'a str> {
     }
 }
 
-fn hint(user: &str, action: Action, infra: Option<&str>, mfa: bool, check: bool) -> String {
+/// How a session comes to a second factor, for whoever has set one up and whoever hasn't.
+fn how_to_raise(is_set_up: bool) -> &'static str {
+    if is_set_up {
+        "log in with a code of your second factor: `prov login`"
+    } else {
+        "set up a second factor: `prov mfa enroll`"
+    }
+}
+
+fn ask_somebody(user: &str, action: Action, infra: Option<&str>, mfa: bool, check: bool) -> String {
     let infra = infra.map(|infra| format!(" --infra {infra}")).unwrap_or_default();
     let flags = [(mfa, " --mfa"), (check, " --check")].into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag);
     let flags: String = flags.collect();

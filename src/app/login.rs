@@ -1,27 +1,23 @@
-//! Proving who one is: login, and the change of the password.
+//! Login, and the change of the password.
 //!
-//! A wrong password, a locked account, one that is shut out and a name that nobody has are answered alike, after the same
-//! work: one check of a password, and one commit that tells the audit trail of it.
-
-use std::sync::Arc;
+//! A wrong password, a wrong code, a locked account, one that is shut out and a name that nobody has are answered alike,
+//! after the same work: one check of a password, and one commit that tells the audit trail of it.
 
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::accounts::{TRIES, overtaken, replaced, was_overtaken};
 use super::authorise::Question;
 use super::context::{Caller, Context, Permit};
 use super::error::Error;
-use super::{App, aside, trail};
+use super::proof::{Factor, Proof, Verdict, failure, judge};
+use super::{App, trail};
 use crate::api::auth::{LoginRequest, TokenPair};
 use crate::api::read::Problem;
 use crate::api::users::{PasswordChange, PasswordChanged};
 use crate::audit::{self, Credential, Outcome};
-use crate::auth::{backup, lockout, password, rules, session, totp};
+use crate::auth::session;
 use crate::model::id::SessionId;
-use crate::model::mfa::Mfa;
-use crate::model::time::Timestamp;
 use crate::model::user::Session;
 use crate::policy::Resource;
 use crate::store::record::UserRecord;
@@ -29,29 +25,10 @@ use crate::store::{Change, Transaction};
 
 /// One text for every reason, so that an answer doesn't tell whether a user exists.
 const WRONG_LOGIN: Error = Error::Unauthenticated("wrong user name or password");
-const WRONG_PASSWORD: Error = Error::NotAllowed("the current password is wrong");
-
-/// What an attempt is worth.
-enum Verdict {
-    /// It is them; the record with the code spent and the failures forgotten.
-    Good(Box<UserRecord>),
-    /// The password is right, and a code is needed.
-    NeedsCode,
-    /// It is not, or they may not; the record with the failure counted, where it counts.
-    Wrong(Option<Box<UserRecord>>),
-}
-
-/// What an attempt says of the second factor.
-enum Factor<'a> {
-    NotAsked,
-    Asked(Option<&'a str>),
-}
-
-/// A password that was checked against a hash, if there was one.
-struct Checked {
-    hash: Option<String>,
-    matches: bool,
-}
+/// The same for whoever gave a code as well.
+const WRONG_LOGIN_WITH_CODE: Error =
+    Error::Unauthenticated("wrong user name, password or code; a code is good once, and only while it is shown");
+const WRONG_PASSWORD: &str = "the current password is wrong";
 
 impl App {
     /// A token pair for a name and its password. The user's sessions that are over are forgotten.
@@ -62,8 +39,7 @@ impl App {
         let store = &self.guarded.open(&Permit::public("auth_login")).store;
         let LoginRequest { username, password, mfa_code } = request;
         let username = username.to_ascii_lowercase();
-        let mut turn = Some(self.turn_to_prove(caller, &username, "auth_login").await?);
-        let mut checked = None;
+        let mut attempt = self.attempt(caller, &username, "auth_login").await?;
         for _ in 0..TRIES {
             let name = username.clone();
             let read = store.read(move |reads| {
@@ -73,10 +49,10 @@ impl App {
                 Ok(Some((record, sessions)))
             });
             let (record, sessions) = read.await?.unzip();
-            let check = self.check(&password, record.as_ref(), &mut checked, &mut turn).await?;
+            let check = self.check(&mut attempt, &password, record.as_ref()).await?;
             let now = self.clock.now();
             let verdict = match &record {
-                Some(record) => judge(record, check, &Factor::Asked(mfa_code.as_deref()), now),
+                Some(record) => judge(record, check, Factor::Asked(mfa_code.as_deref()), now),
                 None => Verdict::Wrong(None),
             };
             let (Some(old), Verdict::Good(next)) = (&record, &verdict) else {
@@ -89,25 +65,26 @@ impl App {
                 }
                 tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
                 if needs_code {
-                    self.counters.login_undecided(caller.address, &username);
+                    self.undecided(&mut attempt);
                     return Err(Error::MfaRequired("this account needs a code of its second factor as well"));
                 }
-                return Err(WRONG_LOGIN);
+                return Err(if mfa_code.is_some() { WRONG_LOGIN_WITH_CODE } else { WRONG_LOGIN });
             };
             let (session, refresh) = session::begin(SessionId(Uuid::now_v7()), old.user.id, old.has_mfa(), now)?;
             let next = UserRecord { last_login_at: Some(now), ..(**next).clone() };
-            let (precondition, put) = replaced(old, next);
             let over = sessions.into_iter().flatten().filter(|session| !session::is_live(session, now));
             let mut changes: Vec<Change> = over.map(|session| Change::RemoveSession(session.id)).collect();
             let done = ("auth_login", Outcome::Success);
             let entry = trail::of_session(caller, &old.user, session.id, Credential::None, done, now);
+            let entry = trail::detailed(entry, factor_given(old, &next));
+            let (precondition, put) = replaced(old, next);
             changes.extend([put, Change::PutSession(Box::new(session.clone())), entry]);
             let committed = store.commit(Transaction { preconditions: vec![precondition], changes }).await;
             if was_overtaken(&committed) {
                 continue;
             }
             committed?;
-            self.counters.login_succeeded(caller.address, &username);
+            self.succeeded(&mut attempt);
             self.sessions.set(session.id, true);
             tracing::info!(user = username, address = %caller.address, request_id = caller.request_id, "logged in");
             return self.pair(&old.user, &session, refresh, now);
@@ -122,41 +99,24 @@ impl App {
     pub async fn auth_password(&self, context: &Context, change: PasswordChange) -> Result<PasswordChanged, Error> {
         let permit = self.authorise(context, "auth_password", &Question::about(Resource::System))?;
         let store = &self.guarded.open(&permit).store;
-        let (id, caller, name) = (context.user, &context.caller, context.username());
-        let mut turn = Some(self.turn_to_prove(caller, name, "auth_password").await?);
-        let (mut checked, mut hashed) = (None, None);
+        let (id, name) = (context.user, context.username());
+        let mut attempt = self.attempt(&context.caller, name, "auth_password").await?;
+        let mut hashed = None;
+        let proof = Proof { password: Some(&change.current_password), factor: Factor::NotAsked, wrong: WRONG_PASSWORD };
         for _ in 0..TRIES {
-            let read = store.read(move |reads| {
-                let Some(record) = reads.user(id)? else { return Ok(None) };
-                let sessions = reads.sessions_of(id)?;
-                Ok(Some((record, sessions)))
-            });
-            let (record, sessions) = read.await?.ok_or(WRONG_PASSWORD)?;
-            let check = self.check(&change.current_password, Some(&record), &mut checked, &mut turn).await?;
-            let now = self.clock.now();
-            let next = match judge(&record, check, &Factor::NotAsked, now) {
-                Verdict::Good(next) => next,
-                Verdict::NeedsCode => return Err(WRONG_PASSWORD),
-                Verdict::Wrong(counted) => {
-                    let entry = trail::unproven(caller, name, "auth_password", failure("forbidden"), now);
-                    if self.note_failure(Some(&record), counted, entry).await? {
-                        return Err(WRONG_PASSWORD);
-                    }
-                    continue;
-                }
-            };
-            self.counters.login_succeeded(caller.address, name);
+            let proven = self.prove(context, &mut attempt, &proof).await?;
             if change.new_password == change.current_password {
                 return Err(problem("/new_password", "is the present password"));
             }
             let password_hash = match &hashed {
                 Some(hash) => String::clone(hash),
-                None => self.hash("/new_password", &change.new_password, &record, &mut turn).await?,
+                None => self.hash("/new_password", &change.new_password, &proven.record, &mut attempt.turn).await?,
             };
             hashed = Some(password_hash.clone());
-            let (precondition, put) = replaced(&record, UserRecord { password_hash, ..*next });
+            let now = proven.now;
+            let (precondition, put) = replaced(&proven.record, UserRecord { password_hash, ..proven.next });
             let others: Vec<Session> =
-                sessions.into_iter().filter(|session| Some(session.id) != context.session()).collect();
+                proven.sessions.into_iter().filter(|session| Some(session.id) != context.session()).collect();
             let sessions_ended = others.iter().filter(|session| session::is_live(session, now)).count();
             let resource = audit::Resource::new("user", name);
             let details = json!({ "sessions_ended": sessions_ended });
@@ -172,122 +132,16 @@ impl App {
         }
         Err(overtaken())
     }
-
-    /// The turn to check a password, when not too many were wrong. The attempt counts as failed before it is known, and is
-    /// given back on success: many at once are no way round the limit.
-    async fn turn_to_prove(
-        &self,
-        caller: &Caller,
-        username: &str,
-        id: &'static str,
-    ) -> Result<OwnedSemaphorePermit, Error> {
-        let limited = |error| {
-            self.refused(trail::rate_limited(caller, username, id, self.clock.now()));
-            error
-        };
-        self.counters.before_login(caller.address, username).map_err(limited)?;
-        let turn = Arc::clone(&self.password_checks).acquire_owned().await;
-        self.counters.count_login(caller.address, username).map_err(limited)?;
-        turn.map_err(|error| Error::Internal(Box::new(error)))
-    }
-
-    /// Whether the password is that of the record; checked once for each hash.
-    async fn check(
-        &self,
-        password: &str,
-        record: Option<&UserRecord>,
-        checked: &mut Option<Checked>,
-        turn: &mut Option<OwnedSemaphorePermit>,
-    ) -> Result<bool, Error> {
-        let hash = record.map(|record| record.password_hash.clone());
-        if let Some(checked) = checked.as_ref().filter(|checked| checked.hash == hash) {
-            return Ok(checked.matches);
-        }
-        let (password, against, held) = (password.to_owned(), hash.clone(), turn.take());
-        // The turn goes with the check, which goes on when its client goes away.
-        let (matches, held) = aside(move || (password::verify(&password, against.as_deref()), held)).await?;
-        *turn = held;
-        *checked = Some(Checked { hash, matches });
-        Ok(matches)
-    }
-
-    /// The hash of a password that the user may have.
-    pub(super) async fn hash(
-        &self,
-        pointer: &str,
-        password: &str,
-        record: &UserRecord,
-        turn: &mut Option<OwnedSemaphorePermit>,
-    ) -> Result<String, Error> {
-        rules::check(password, &record.user.username, &record.user.email)
-            .map_err(|refused| problem(pointer, &refused.to_string()))?;
-        let held = match turn.take() {
-            Some(held) => held,
-            None => Arc::clone(&self.password_checks)
-                .acquire_owned()
-                .await
-                .map_err(|error| Error::Internal(Box::new(error)))?,
-        };
-        let password = password.to_owned();
-        let (hash, held) = aside(move || (password::hash(&password), held)).await?;
-        *turn = Some(held);
-        hash.map_err(|error| Error::Internal(Box::new(error)))
-    }
-
-    /// Writes down an attempt that failed; false when somebody changed the user meanwhile.
-    async fn note_failure(
-        &self,
-        record: Option<&UserRecord>,
-        counted: Option<Box<UserRecord>>,
-        entry: Change,
-    ) -> Result<bool, Error> {
-        let store = &self.guarded.open(&Permit::public("auth_login")).store;
-        let mut transaction = Transaction::of(vec![entry]);
-        if let (Some(old), Some(next)) = (record, counted) {
-            if let Some(until) = next.lockout.locked_until.filter(|_| next.lockout.failures == 0) {
-                tracing::warn!(user = old.user.username, %until, "locked after too many failed logins");
-            }
-            let (precondition, put) = replaced(old, *next);
-            transaction.preconditions.push(precondition);
-            transaction.changes.push(put);
-        }
-        let committed = store.commit(transaction).await;
-        if was_overtaken(&committed) {
-            return Ok(false);
-        }
-        committed?;
-        Ok(true)
-    }
 }
 
-/// While an account is locked nothing is checked and nothing counted.
-fn judge(record: &UserRecord, matches: bool, factor: &Factor<'_>, now: Timestamp) -> Verdict {
-    if record.disabled || lockout::locked_until(&record.lockout, now).is_some() {
-        return Verdict::Wrong(None);
+/// What the trail tells of the second factor at a login: a backup code may mean that somebody found the paper.
+fn factor_given(old: &UserRecord, next: &UserRecord) -> serde_json::Value {
+    let left = |record: &UserRecord| record.mfa.as_ref().map_or(0, |mfa| mfa.backup.len());
+    match (old.has_mfa(), left(old) == left(next)) {
+        (false, _) => json!({}),
+        (true, true) => json!({ "second_factor": "authenticator app" }),
+        (true, false) => json!({ "second_factor": "backup code", "left": left(next) }),
     }
-    let with = |lockout, mfa| Box::new(UserRecord { mfa, lockout, ..record.clone() });
-    let wrong = || Verdict::Wrong(Some(with(lockout::failed(&record.lockout, now), record.mfa.clone())));
-    if !matches {
-        return wrong();
-    }
-    let mfa = match (record.mfa.as_ref().filter(|mfa| mfa.is_active()), factor) {
-        (Some(_), Factor::Asked(None)) => return Verdict::NeedsCode,
-        (Some(active), Factor::Asked(Some(code))) => match spent(active, code, now) {
-            Some(next) => Some(next),
-            None => return wrong(),
-        },
-        _ => record.mfa.clone(),
-    };
-    Verdict::Good(with(lockout::cleared(), mfa))
-}
-
-/// The second factor after a code that is good, of the app or a backup code.
-fn spent(active: &Mfa, code: &str, now: Timestamp) -> Option<Mfa> {
-    if backup::is_one(code) { backup::spend(active, code) } else { totp::verify(active, code, now) }
-}
-
-fn failure(code: &str) -> Outcome {
-    Outcome::Failure { code: code.to_owned() }
 }
 
 pub(super) fn problem(pointer: &str, message: &str) -> Error {

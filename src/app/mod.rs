@@ -23,8 +23,10 @@ mod limit;
 mod login;
 mod logs;
 mod memo;
+mod mfa;
 mod owned;
 mod policy;
+mod proof;
 mod refusals;
 mod sessions;
 mod task;
@@ -56,6 +58,7 @@ pub use policy::{PolicyStartError, policies};
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
 use crate::exec::Clock;
+use crate::model::user::Role;
 use crate::scheduler::Scheduler;
 use crate::scheduler::command::Program;
 use crate::store::Store;
@@ -81,6 +84,7 @@ pub struct App {
     key_rotation: Option<Duration>,
     audit_keys: Keyring,
     audit_retention_days: u32,
+    require_mfa: Vec<Role>,
     password_checks: Arc<Semaphore>,
     /// Held while work is retried under an idempotency key.
     keyed_retries: Mutex<()>,
@@ -120,6 +124,8 @@ pub struct Parts {
     pub audit_key: Key,
     /// How long audit entries are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// Whoever has one of these roles may do nothing without a second factor but set one up.
+    pub require_mfa: Vec<Role>,
     /// What decides who may do what.
     pub policies: InForce,
 }
@@ -190,6 +196,7 @@ impl App {
             key_rotation: parts.key_rotation,
             audit_keys: Keyring::new(parts.audit_key),
             audit_retention_days: parts.audit_retention_days,
+            require_mfa: parts.require_mfa,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             keyed_retries: Mutex::new(()),
             phase: AtomicU8::new(Phase::Ready as u8),

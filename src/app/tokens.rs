@@ -38,6 +38,7 @@ impl App {
     /// When it would have more than its maker, its name is taken, or the caller has too many.
     pub async fn token_create(&self, context: &Context, new: NewToken) -> Result<MadeToken, Error> {
         let permit = self.authorise(context, "token_create", &Question::about(Resource::System))?;
+        self.demand_factor(context, "token_create")?;
         let store = &self.guarded.open(&permit).store;
         let (owner, roles) = (context.user, &context.standing.roles);
         let wanted = Wanted {

@@ -74,6 +74,12 @@ pub(super) fn denied(
     Event { decision: Decision::Denied { policies }, outcome: Outcome::Denied, ..event }
 }
 
+/// The operation called `id` takes a second factor, by the role of whoever asked.
+pub(super) fn without_factor(context: &Context, id: &'static str, now: Timestamp) -> Event {
+    let outcome = Outcome::Failure { code: "mfa_required".to_owned() };
+    Event { outcome, ..event(&context.caller, actor(context), id, Resource::all("system"), now) }
+}
+
 /// Somebody without a good token tried the operation called `id`.
 pub(super) fn nobody(caller: &Caller, id: &'static str, now: Timestamp) -> Event {
     let outcome = Outcome::Failure { code: "unauthenticated".to_owned() };

@@ -77,7 +77,7 @@ impl App {
         }
     }
 
-    /// Changes a user. A new password, and shutting them out, end their sessions.
+    /// Changes a user. A new password, shutting them out, and taking their second factor away end their sessions.
     ///
     /// # Errors
     /// When the caller may not, or nobody would be left who may do everything.
@@ -96,7 +96,8 @@ impl App {
             }
             let next = changed(&record, &change, hashed.clone());
             let now = self.clock.now();
-            let ends = change.password.is_some() || change.disabled == Some(true);
+            let takes_factor = change.mfa == Some(false) && record.has_mfa();
+            let ends = change.password.is_some() || change.disabled == Some(true) || takes_factor;
             let ended = if ends { sessions } else { Vec::new() };
             let resource = audit::Resource::new("user", &record.user.username);
             let details = json!({ "changed": change.fields(), "roles": next.user.roles, "disabled": next.disabled });
@@ -237,6 +238,12 @@ fn may_change(context: &Context, record: &UserRecord, change: &UserChange) -> Re
             "is your own: change it with POST /auth/password, which asks for the present one",
         ));
     }
+    if is_self && change.mfa.is_some() {
+        return Err(problem(
+            "/mfa",
+            "is your own: remove it with DELETE /mfa, which asks for your password and a code",
+        ));
+    }
     let changes_roles = change.roles.as_ref().is_some_and(|roles| *roles != record.user.roles);
     if is_self && changes_roles && !context.standing.roles.contains(&Role::Admin) {
         return Err(OWN_ROLES);
@@ -269,6 +276,9 @@ fn changed(record: &UserRecord, change: &UserChange, hash: Option<String>) -> Us
         next.user.roles.clone_from(roles);
     }
     next.disabled = change.disabled.unwrap_or(next.disabled);
+    if change.mfa == Some(false) {
+        next.mfa = None;
+    }
     if let Some(hash) = hash {
         next.password_hash = hash;
     }

@@ -83,6 +83,22 @@ pub fn rotate(session: &Session, now: Timestamp) -> Result<(Session, String), No
     Ok((next, format!("{}.{secret}", session.id)))
 }
 
+/// The session after its user proved a second factor: with a new refresh token, so that a copy of the old one isn't raised
+/// with it.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn raise(session: &Session, now: Timestamp) -> Result<(Session, String), NoRandomness> {
+    let (next, token) = rotate(session, now)?;
+    Ok((Session { mfa: true, ..next }, token))
+}
+
+/// The session after the second factor that its user gave was removed.
+#[must_use]
+pub fn lower(session: &Session) -> Session {
+    Session { generation: session.generation + 1, mfa: false, ..session.clone() }
+}
+
 /// The session, ended.
 #[must_use]
 pub fn end(session: &Session, now: Timestamp) -> Session {
@@ -116,5 +132,18 @@ mod tests {
         assert_eq!(worth(&second, &hash(&two), now.plus(REFRESH_LIFETIME)), Worth::Nothing);
         assert_eq!(worth(&end(&second, now), &hash(&two), now), Worth::Nothing);
         assert_eq!(parse("nonsense"), None);
+    }
+
+    #[test]
+    fn a_session_is_raised_with_a_new_token_and_lowered_without() {
+        let (id, now) = (SessionId(uuid::Uuid::from_u128(1)), Timestamp(0));
+        let (first, one) = begin(id, UserId(uuid::Uuid::from_u128(2)), false, now).unwrap();
+        let (raised, two) = raise(&first, now).unwrap();
+        let hash = |token: &str| parse(token).unwrap().1;
+        assert!(raised.mfa && raised.generation > first.generation);
+        assert_eq!(worth(&raised, &hash(&one), now), Worth::Spent);
+        let lowered = lower(&raised);
+        assert!(!lowered.mfa && lowered.generation > raised.generation);
+        assert_eq!(worth(&lowered, &hash(&two), now), Worth::Good);
     }
 }

@@ -195,17 +195,18 @@ fn trouble_of(trouble: Trouble) -> (Kind, Option<String>) {
 
 fn answered(failure: &Failure) -> CliError {
     if let Some(denied) = denied(failure) {
-        let mut error = CliError::new(Kind::Denied, denied.reason).hint(denied.hint);
-        if denied.second_factor {
-            error = error.hint("log in with your second factor: prov login".to_owned());
-        }
+        // Who lacks nothing but a second factor may be let in by another login.
+        let kind = if denied.second_factor && denied.roles.is_empty() { Kind::Unauthenticated } else { Kind::Denied };
+        let mut error = CliError::new(kind, denied.reason).hint(denied.hint);
         error.request_id = Some(failure.request_id.clone());
         return error;
     }
     let log_in = how_to_log_in();
     let (kind, hint) = match failure.code {
         Code::InvalidRequest | Code::PayloadTooLarge => (Kind::Usage, None),
-        Code::Unauthenticated | Code::MfaRequired => (Kind::Unauthenticated, Some(log_in.as_str())),
+        Code::Unauthenticated => (Kind::Unauthenticated, Some(log_in.as_str())),
+        // It says which of two commands helps.
+        Code::MfaRequired => (Kind::Unauthenticated, None),
         Code::Forbidden => (Kind::Denied, Some("ask an administrator for a role that permits it")),
         Code::NotFound => (Kind::NotFound, None),
         Code::Conflict => (Kind::Conflict, None),

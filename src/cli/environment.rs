@@ -19,6 +19,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROV_CLIENT_CERTIFICATE, PROV_CLIENT_KEY", "your own certificate and its key, where a daemon asks for one"),
     ("PROV_TOKEN", "an API token (see `prov token create`) or an access token, instead of a session"),
     ("PROV_TOKEN_FILE", "a file with one"),
+    ("PROV_MFA_CODE", "a code of the second factor, where one is asked for"),
     ("PROV_WORKSPACE", "the workspace"),
     ("PROV_INFRA", "the infra of `prov servers`, `prov taskserv` and `prov cluster`"),
     ("PROV_EVAL_TIMEOUT_SECONDS", "how long one settings or batch file may take to evaluate; 10"),

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::code::{self, CodeArgs};
 use super::connect::{self, answer, ask, block_on, failure};
 use super::error::{CliError, Kind};
 use super::secret::{self, PasswordArgs};
 use super::{Global, Printer, recognise};
 use crate::api::auth::{LoginRequest, Verified};
+use crate::api::envelope::Code;
 use crate::client::session::{Place, Session, Sessions};
 use crate::client::{Client, ClientError, Servers, Trust, Untrusted, address};
 use crate::model::digest::Fingerprint;
@@ -38,6 +40,8 @@ pub struct LoginArgs {
     username: String,
     #[command(flatten)]
     password: PasswordArgs,
+    #[command(flatten)]
+    code: CodeArgs,
 }
 
 /// End the session
@@ -51,12 +55,18 @@ pub struct LogoutArgs {
 pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliError> {
     let (sessions, printer) = (connect::sessions()?, Printer::new(global));
     let servers = servers(args, &sessions)?;
-    let given = secret::given(&args.password, global)?;
+    let (given, mfa_code) = code::with_password(&args.password, &args.code, global)?;
     // Before anybody types a password: an address that is wrong is told first.
     let (client, servers) = block_on(recognised(servers, &printer, global))?;
     let password = given.map_or_else(|| secret::typed(&format!("password of {} (not shown): ", args.username)), Ok)?;
-    let request = LoginRequest { username: args.username.clone(), password, mfa_code: None };
-    let pair = block_on(async { answer(&printer, client.auth_login(&request)).await?.map_err(refused) })?;
+    let mut request = LoginRequest { username: args.username.clone(), password, mfa_code };
+    let log_in = |request: &LoginRequest| block_on(answer(&printer, client.auth_login(request)));
+    let mut answered = log_in(&request)?;
+    if needs_code(&answered) && code::can_ask(global) {
+        request.mfa_code = Some(code::typed("code of your authenticator app, or a backup code: ")?);
+        answered = log_in(&request)?;
+    }
+    let pair = answered.map_err(|error| refused(&error, &request))?;
     let place = sessions.keep(&Session::of(&pair, servers));
     let place = place.map_err(|error| {
         let path = sessions.path().display().to_string();
@@ -135,14 +145,23 @@ fn one_address(known: &str, given: &str, missing: &str, flag: &str) -> CliError 
     CliError::new(Kind::Usage, message).hint(format!("add {flag}"))
 }
 
+/// Whether the password was right, and a code is lacking.
+fn needs_code<T>(answered: &Result<T, ClientError>) -> bool {
+    matches!(answered, Err(ClientError::Answered(failure)) if failure.code == Code::MfaRequired)
+}
+
 /// A refused login. That one isn't logged in is what `prov login` is for.
-// Taken by value to stand in `map_err`.
-#[allow(clippy::needless_pass_by_value)]
-fn refused(error: ClientError) -> CliError {
-    let mut told = failure(&error);
+fn refused(error: &ClientError, request: &LoginRequest) -> CliError {
+    let mut told = failure(error);
     if told.kind == Kind::Unauthenticated {
-        told.hints =
-            vec!["the first start of a daemon writes the password of admin to DATA_DIR/admin-password".to_owned()];
+        let hint = match error {
+            ClientError::Answered(failure) if failure.code == Code::MfaRequired => code::HOW_TO_GIVE,
+            _ if request.mfa_code.is_some() => {
+                "the next code comes within half a minute; a backup code is good as well"
+            }
+            _ => "the first start of a daemon writes the password of admin to DATA_DIR/admin-password",
+        };
+        told.hints = vec![hint.to_owned()];
     }
     told
 }
@@ -190,5 +209,7 @@ pub(super) fn whoami(global: &Global) -> Result<ExitCode, CliError> {
 
 fn render(verified: &Verified) -> String {
     let roles: Vec<String> = verified.user.roles.iter().map(ToString::to_string).collect();
-    format!("{}\nroles: {}\ntoken good until: {}\n", verified.user.username, roles.join(", "), verified.expires_at)
+    let factor = if verified.mfa { "given" } else { "not given" };
+    let (name, roles, until) = (&verified.user.username, roles.join(", "), verified.expires_at);
+    format!("{name}\nroles: {roles}\nsecond factor: {factor}\ntoken good until: {until}\n")
 }

@@ -10,6 +10,7 @@
 mod audit;
 mod batch;
 mod cluster;
+mod code;
 mod complete;
 mod config;
 mod confirm;
@@ -23,6 +24,7 @@ mod generate;
 mod infra;
 mod init;
 mod login;
+mod mfa;
 mod own_daemon;
 mod password;
 mod policy;
@@ -127,6 +129,8 @@ enum Command {
     Whoami,
     /// Change your password, and end your other sessions
     Password(password::Args),
+    /// Your second factor: codes of an authenticator app that logins ask for
+    Mfa(mfa::Args),
     /// Your sessions: where you are logged in
     Sessions(password::SessionsArgs),
     /// API tokens: what scripts present instead of a login
@@ -201,6 +205,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Logout(args) => login::logout(&args, global),
         Command::Whoami => login::whoami(global),
         Command::Password(args) => password::run(&args, global),
+        Command::Mfa(args) => mfa::run(&args, global),
         Command::Sessions(args) => password::sessions(&args, global),
         Command::Token(args) => token::run(args, global),
         Command::Users(args) => users::run(args, global),

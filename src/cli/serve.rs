@@ -46,6 +46,9 @@ pub struct Args {
     /// What is done with tasks that still run then [default: leave]
     #[arg(long, value_name = "ACTION", value_parser = ["leave", "cancel"])]
     drain_action: Option<String>,
+    /// Roles that take a second factor, parted by commas: without one, whoever has them may only set it up
+    #[arg(long, value_name = "ROLES")]
+    require_mfa: Option<String>,
     /// Begin the policies anew: those that ship as they ship, all others disabled
     #[arg(long)]
     reset_policies: bool,
@@ -92,6 +95,7 @@ fn layer(args: Args) -> Layer {
         ("ready_file", args.ready_file),
         ("drain_seconds", args.drain_seconds),
         ("drain_action", args.drain_action),
+        ("require_mfa", args.require_mfa),
         ("insecure", args.insecure.then(|| "true".to_owned())),
         ("tls_certificate", args.tls_certificate),
         ("tls_key", args.tls_key),

@@ -32,7 +32,7 @@ enum Verb {
     Get(One),
     /// Make a user
     Create(CreateArgs),
-    /// Change a user's e-mail address, roles or password, or shut them out
+    /// Change a user's e-mail address, roles or password, shut them out, or take their second factor away
     Update(UpdateArgs),
     /// Delete a user, with sessions and API tokens
     Delete(DeleteArgs),
@@ -91,6 +91,9 @@ struct UpdateArgs {
     /// Let them in again
     #[arg(long, group = "change")]
     enable: bool,
+    /// Take away the second factor of somebody who lost it, and end their sessions
+    #[arg(long, group = "change")]
+    no_mfa: bool,
     /// Ask for a new password, which ends their sessions
     #[arg(long, group = "change", conflicts_with_all = ["password_stdin", "password_file"])]
     password: bool,
@@ -156,6 +159,7 @@ fn change(args: &UpdateArgs, global: &Global) -> Result<UserChange, CliError> {
         roles: (!args.roles.is_empty()).then(|| args.roles.clone()),
         password,
         disabled: (args.disable || args.enable).then_some(args.disable),
+        mfa: args.no_mfa.then_some(false),
     })
 }
 

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("30m"), Ok(Duration::from_mins(30)));
         assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
-        assert_eq!(duration("7d"), Ok(Duration::from_hours(7 * 24)));
+        assert_eq!(duration("5d"), Ok(Duration::from_hours(5 * 24)));
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
         assert!(duration("soon").is_err() && duration("").is_err() && duration("5w").is_err());
     }

@@ -7,6 +7,7 @@ mod address;
 mod audit;
 mod error;
 mod events;
+mod mfa;
 mod policies;
 mod recognise;
 pub mod session;
@@ -339,6 +340,10 @@ impl Client {
         self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    fn set_current(&self, session: Session) {
+        *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(session);
+    }
+
     async fn refresh(&self) -> Result<String, ClientError> {
         let session = self.current().ok_or(ClientError::NotLoggedIn)?;
         let sessions = self.sessions.as_ref().ok_or(ClientError::NotLoggedIn)?;
@@ -347,7 +352,7 @@ impl Client {
         let unreadable = |source| ClientError::Session { attempt: "read", source };
         let kept = sessions.load().map_err(unreadable)?.unwrap_or_else(|| session.clone());
         if kept.token != session.token && kept.expires_at > Timestamp::now() {
-            *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(kept.clone());
+            self.set_current(kept.clone());
             return Ok(kept.token);
         }
         let url = format!("{}/auth/refresh", self.servers.control_center);
@@ -356,7 +361,7 @@ impl Client {
             data(sent.map_err(|error| ClientError::transport("refresh the session", &url, error))?).await?;
         let next = Session { servers: kept.servers, ..Session::of(&pair, self.servers.clone()) };
         sessions.keep(&next).map_err(|source| ClientError::Session { attempt: "keep", source })?;
-        *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(next.clone());
+        self.set_current(next.clone());
         Ok(next.token)
     }
 }

@@ -259,7 +259,9 @@ fn whatever_is_done_to_the_stored_trail_is_found() {
         for n in 0..4 {
             daemon.login(&format!("nobody-{n}"), "wrong").await;
         }
-        let (at, sound) = (3, verification(&daemon).await);
+        let failed = entries(&daemon, "action=auth_login&outcome=failure").await;
+        let at = failed.last().unwrap()["sequence"].as_u64().unwrap();
+        let sound = verification(&daemon).await;
         assert_eq!(sound["verified"], true, "{sound}");
         daemon.terminate();
 

@@ -14,6 +14,7 @@ mod events;
 mod graphs;
 mod keys;
 mod limits;
+mod mfa;
 mod tasks;
 mod tls;
 mod tokens;

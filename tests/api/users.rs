@@ -88,7 +88,7 @@ fn names_passwords_and_fields_that_are_not_good_are_refused_by_name() {
             assert!(!refused.body.to_string().contains(password), "{refused:?}");
         }
         create(&daemon, "alice", &["Viewer"]).await;
-        let body = json!({ "id": "x", "username": "root", "password_hash": "x", "generation": 1, "mfa": false });
+        let body = json!({ "id": "x", "username": "root", "password_hash": "x", "generation": 1, "mfa": true });
         let refused = put(&daemon, &daemon.token, "alice", body).await;
         assert_eq!(refused.body["details"]["problems"].as_array().unwrap().len(), 5, "{refused:?}");
     });

@@ -53,6 +53,10 @@ const EXPECTED: &[(&str, &str)] = &[
     ("user_delete", "ynnnn"),
     ("user_unlock", "ynnnn"),
     ("role_list", "yyyyy"),
+    ("mfa_get", "yyyyy"),
+    ("mfa_enroll_totp", "yyyyy"),
+    ("mfa_verify", "yyyyy"),
+    ("mfa_disable", "yyyyy"),
     ("auth_password", "yyyyy"),
     ("session_list", "yyyyy"),
     // A session that nobody has.
@@ -63,9 +67,16 @@ const EXPECTED: &[(&str, &str)] = &[
     ("token_delete", "hhhhh"),
 ];
 
-/// Where an API token may less than its owner. To change the password it may not either, but an empty body is refused first.
-const EXPECTED_OF_API_TOKENS: &[(&str, &str)] =
-    &[("auth_logout", "nnnnn"), ("token_create", "nnnnn"), ("token_list", "ynnnn"), ("session_list", "ynnnn")];
+/// Where an API token may less than its owner. To change the password or the second factor it may not either, but an empty
+/// body is refused first.
+const EXPECTED_OF_API_TOKENS: &[(&str, &str)] = &[
+    ("auth_logout", "nnnnn"),
+    ("token_create", "nnnnn"),
+    ("token_list", "ynnnn"),
+    ("session_list", "ynnnn"),
+    ("mfa_get", "nnnnn"),
+    ("mfa_verify", "nnnnn"),
+];
 
 const CEDAR: &str = "permit (principal in Role::\"Admin\", action, resource);";
 
@@ -89,6 +100,7 @@ fn body(id: &str, role: &str) -> Value {
         "policy_rollback" => json!({ "version": 1 }),
         "policy_validate" => json!({ "content": CEDAR }),
         "token_create" => json!({ "name": "another" }),
+        "mfa_verify" => json!({ "code": "000000" }),
         "policy_evaluate" => {
             json!({ "principal": role.to_lowercase(), "action": "task_read", "resource": "production" })
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::terminal::Terminal;
 use super::{Ran, User, ran};
 use crate::support::certificates::{Authority, Issued};
 use crate::support::{Daemon, run, trusting, until};
@@ -54,8 +55,9 @@ fn a_certificate_that_nobody_vouches_for_is_trusted_by_its_fingerprint_until_it_
     assert!(changed.fails(1).contains(&told), "{changed:?}");
     assert!(changed.stderr.contains(&format!("prov login --fingerprint {}", other.fingerprint)), "{changed:?}");
     // Nobody is asked to trust another one than before.
-    let asked = user.on_a_terminal(&["login", "--password-stdin"], &[], "yes\n");
-    assert!(asked.code == 1 && asked.stdout.contains(&told), "{asked:?}");
+    let password = user.file("password", &user.daemon().password());
+    let (code, shown) = Terminal::of(&user, &["login", "--password-file", &password]).ends();
+    assert!(code == 1 && shown.contains(&told), "{code}: {shown}");
     assert_eq!(login(&user, &["--fingerprint", &other.fingerprint.to_string()]).code, 0);
     assert_eq!(user.prov(&["whoami", "-o", "name"]).out(), "admin\n");
 }
@@ -65,14 +67,23 @@ fn on_a_terminal_somebody_is_asked() {
     let (user, issued) = user(&Authority::new(), "");
     let shown = issued.fingerprint.to_string();
     let password = user.file("password", &user.daemon().password());
-    let login = |answer: &str| user.on_a_terminal(&["login", "--password-file", &password], &[], answer);
-    let no = login("no\n");
-    assert!(no.code == 1 && no.stdout.contains("nothing was sent") && no.stdout.contains(&shown), "{no:?}");
-    let unclear = login("y\n");
-    assert!(unclear.code == 1 && unclear.stdout.contains("yes, no, or the fingerprint: "), "{unclear:?}");
+    let asked = || {
+        let mut terminal = Terminal::of(&user, &["login", "--password-file", &password]);
+        let question = terminal.shows("(yes/no/the fingerprint) ");
+        assert!(question.contains(&shown), "{question}");
+        terminal
+    };
+    let mut no = asked();
+    no.types("y");
+    no.shows("yes, no, or the fingerprint: ");
+    no.types("no");
+    let (code, told) = no.ends();
+    assert!(code == 1 && told.contains("nothing was sent"), "{code}: {told}");
     user.prov(&["whoami"]).fails(4);
-    let yes = login(&format!("{shown}\n"));
-    assert!(yes.code == 0 && yes.stdout.contains("logged in as admin"), "{yes:?}");
+    let mut yes = asked();
+    yes.types(&shown);
+    let (code, told) = yes.ends();
+    assert!(code == 0 && told.contains("logged in as admin"), "{code}: {told}");
     assert_eq!(user.prov(&["whoami", "-o", "name"]).out(), "admin\n");
 }
 

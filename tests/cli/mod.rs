@@ -4,10 +4,12 @@ mod audit;
 mod completion;
 mod encryption;
 mod errors;
+mod mfa;
 mod output;
 mod policies;
 mod selftest;
 mod sessions;
+mod terminal;
 mod tokens;
 mod users;
 mod work;
@@ -105,17 +107,6 @@ impl User {
 
     fn prov_reading(&self, args: &[&str], stdin: &str) -> Ran {
         ran(self.command(args), stdin)
-    }
-
-    /// The command on a terminal, where `words` are typed.
-    fn on_a_terminal(&self, args: &[&str], variables: &[(&str, &str)], words: &str) -> Ran {
-        let command = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
-        let prov = self.command(&[]);
-        let mut script = Command::new("script");
-        script.args(["-qec", &command, "/dev/null"]).current_dir(self.home.path()).env_clear().env("TERM", "xterm");
-        script.envs(prov.get_envs().filter_map(|(name, value)| Some((name, value?)))).envs(variables.iter().copied());
-        let shown = ran(script, words);
-        Ran { stdout: shown.stdout.replace('\r', ""), ..shown }
     }
 
     /// Runs a batch of one shell script to its end, and answers the batch.

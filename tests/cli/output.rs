@@ -1,6 +1,6 @@
 //! Formats: tables for people, everything else for programs.
 
-use super::{Ran, User, ran};
+use super::{Ran, User, ran, terminal};
 
 const FORMATS: [&str; 6] = ["table", "wide", "json", "jsonl", "yaml", "name"];
 
@@ -66,7 +66,10 @@ fn a_table_fits_the_width_it_is_given_and_a_pipe_gets_all_of_it() {
 
 /// What a command shows on a terminal.
 fn on_a_terminal(user: &User, args: &[&str], variables: &[(&str, &str)]) -> String {
-    user.on_a_terminal(args, variables, "").out().to_owned()
+    let mut script = terminal::on_one(user, args);
+    script.envs(variables.iter().copied());
+    let shown = ran(script, "");
+    shown.out().replace('\r', "")
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A real daemon for a test: its own directory, free ports, logged in, gone when dropped.
 
 pub mod certificates;
+pub mod totp;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -151,6 +152,12 @@ impl Daemon {
     pub async fn login(&self, username: &str, password: &str) -> Answer {
         let request = self.http.post(format!("{}/auth/login", self.control_center));
         answer(request.json(&json!({ "username": username, "password": password }))).await
+    }
+
+    /// A login with a code of the second factor.
+    pub async fn login_with(&self, username: &str, password: &str, code: &str) -> Answer {
+        let request = self.http.post(format!("{}/auth/login", self.control_center));
+        answer(request.json(&json!({ "username": username, "password": password, "mfa_code": code }))).await
     }
 
     /// The orchestrator's address.

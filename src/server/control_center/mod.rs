@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod health;
+mod mfa;
 mod policies;
 mod tokens;
 mod users;
@@ -26,6 +27,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/password", post(auth::auth_password))
         .route("/auth/sessions", get(auth::session_list))
         .route("/auth/sessions/{id}", delete(auth::session_delete))
+        .route("/mfa", get(mfa::mfa_get).delete(mfa::mfa_disable))
+        .route("/mfa/enroll/totp", post(mfa::mfa_enroll_totp))
+        .route("/mfa/verify", post(mfa::mfa_verify))
         .route("/auth/tokens", get(tokens::token_list).post(tokens::token_create))
         .route("/auth/tokens/{id}", delete(tokens::token_delete))
         .route("/users", get(users::user_list).post(users::user_create))
