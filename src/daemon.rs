@@ -139,18 +139,26 @@ fn flag(what: &str) -> &'static str {
 const ORCHESTRATOR: &str = "the orchestrator";
 const CONTROL_CENTER: &str = "the control center";
 
-/// Runs the daemon until it is told to end. With `reset_policies` the policies begin anew: never a setting, because it holds
-/// for one start.
+/// What begins anew with a start: the ways back for whoever owns the host. Never settings, because they hold for one start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reset {
+    /// The user `admin` gets a new password and loses its second factor.
+    pub admin: bool,
+    /// The policies that ship are made as they ship, all others disabled.
+    pub policies: bool,
+}
+
+/// Runs the daemon until it is told to end.
 ///
 /// # Errors
 /// When it can't start.
-pub fn run(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> {
+pub fn run(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
     memory::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    runtime.block_on(serve(config, reset_policies))
+    runtime.block_on(serve(config, reset))
 }
 
-async fn serve(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> {
+async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
     let workspace = fs::canonicalize(&config.workspace).map_err(|source| DaemonError::Directory {
         what: "the workspace",
         path: config.workspace.display().to_string(),
@@ -167,10 +175,11 @@ async fn serve(config: Daemon, reset_policies: bool) -> Result<(), DaemonError> 
     let store = open_store(&data_dir).await?;
     let clock = Clock::start();
     let keys = Keys::open(&data_dir, clock.now())?;
-    if let Some(path) = app::admin(&store, &data_dir, clock.now()).await? {
-        eprintln!("prov: first start: the password of the user admin is in {}", path.display());
+    if let Some(path) = app::admin(&store, &data_dir, reset.admin, clock.now()).await? {
+        let why = if reset.admin { "reset" } else { "first start" };
+        eprintln!("prov: {why}: the password of the user admin is in {}", path.display());
     }
-    let policies = app::policies(&store, reset_policies, clock.now()).await?;
+    let policies = app::policies(&store, reset.policies, clock.now()).await?;
     let program = program(&config)?;
     let places = places(&config, &data_dir);
     let scheduling = Config {

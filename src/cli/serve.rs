@@ -49,6 +49,9 @@ pub struct Args {
     /// Roles that take a second factor, parted by commas: without one, whoever has them may only set it up
     #[arg(long, value_name = "ROLES")]
     require_mfa: Option<String>,
+    /// Let the user admin in again: a new password, in DATA_DIR/admin-password, and no second factor
+    #[arg(long)]
+    reset_admin: bool,
     /// Begin the policies anew: those that ship as they ship, all others disabled
     #[arg(long)]
     reset_policies: bool,
@@ -70,13 +73,14 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
-    let (file, reset_policies) = (args.config.clone(), args.reset_policies);
+    let file = args.config.clone();
+    let reset = daemon::Reset { admin: args.reset_admin, policies: args.reset_policies };
     let (config, _) =
         config::daemon(&global.workspace, layer(args), file.as_deref()).map_err(|error| invalid(&error))?;
     let filter = filter()?;
     check(&config)?;
     log(config.log_format, filter);
-    daemon::run(config, reset_policies).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
+    daemon::run(config, reset).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
     Ok(ExitCode::SUCCESS)
 }
 

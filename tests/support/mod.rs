@@ -28,7 +28,7 @@ pub struct Daemon {
     /// What is started; prov as it was built, unless a test puts another in its place.
     pub program: PathBuf,
     child: Option<Child>,
-    options: Vec<String>,
+    pub options: Vec<String>,
     open_files: Option<u32>,
     orchestrator: String,
     pub control_center: String,
