@@ -33,6 +33,7 @@ pub mod printer;
 mod processes;
 mod progress;
 pub mod qr;
+mod recognise;
 mod secret;
 mod selftest;
 mod serve;

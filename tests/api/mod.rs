@@ -16,5 +16,6 @@ mod keys;
 mod limits;
 mod mfa;
 mod tasks;
+mod tls;
 mod tokens;
 mod users;

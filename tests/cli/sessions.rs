@@ -62,7 +62,7 @@ fn a_password_is_sent_to_no_other_daemon() {
     ] {
         assert!(login(&one, "secret").fails(2).contains(hint), "{one:?}");
     }
-    for wrong in ["", "localhost", "https://localhost:9090"] {
+    for wrong in ["", "localhost", "ftp://localhost:9090"] {
         login(&["--server", wrong, "--control-center", &control], "secret").fails(2);
     }
     let gone = login(&["--server", "http://127.0.0.1:1", "--control-center", &control], &daemon.password());
