@@ -1,7 +1,11 @@
-//! The first start: an administrator with a random password, in a file that only the daemon's user can read.
+//! The first start: an administrator with a random password, in a file that only the daemon's user can read. And the way
+//! back for whoever owns the host and can't log in any more.
 
 use std::path::{Path, PathBuf};
 
+use super::accounts::replaced;
+use super::trail;
+use crate::audit;
 use crate::auth::key_files::write_secret;
 use crate::auth::password::{self, HashError};
 use crate::auth::secret::{NoRandomness, random};
@@ -37,31 +41,60 @@ pub enum BootstrapError {
     },
 }
 
-/// Makes the user `admin` when there is no user at all, and says where its password stands. The file is written first: a
-/// password that nobody can read is worse than one that is not yet good.
+/// The name of the first user.
+const ADMIN: &str = "admin";
+
+/// Makes the user `admin` when there is no user at all, and says where its password stands. With `reset`, an `admin` who is
+/// there gets a new password and is let in as at first: enabled, an Admin, without second factor, logged in nowhere. The file
+/// is written first: a password that nobody can read is worse than one that is not yet good.
 ///
 /// # Errors
 /// When it can't be made.
-pub async fn admin(store: &Store, directory: &Path, now: Timestamp) -> Result<Option<PathBuf>, BootstrapError> {
-    if store.read(crate::store::Backend::has_users).await? {
+pub async fn admin(
+    store: &Store,
+    directory: &Path,
+    reset: bool,
+    now: Timestamp,
+) -> Result<Option<PathBuf>, BootstrapError> {
+    if !reset && store.read(crate::store::Backend::has_users).await? {
         return Ok(None);
     }
+    let read = store.read(|reads| {
+        let record = reads.user_by_name(ADMIN)?;
+        let sessions = record.as_ref().map(|record| reads.sessions_of(record.user.id)).transpose()?;
+        Ok((record, sessions.unwrap_or_default()))
+    });
+    let (record, sessions) = read.await?;
     let path = directory.join("admin-password");
     let password = random()?;
     let file = |source| BootstrapError::File { path: path.display().to_string(), source };
     write_secret(&path, format!("{password}\n").as_bytes()).map_err(file)?;
-    let user = User {
-        id: UserId(uuid::Uuid::now_v7()),
-        username: "admin".to_owned(),
-        email: String::new(),
-        roles: vec![Role::Admin],
-        created_at: now,
+    let hash = password::hash(&password)?;
+    let (precondition, put) = match record {
+        None => {
+            let user = User {
+                id: UserId(uuid::Uuid::now_v7()),
+                username: ADMIN.to_owned(),
+                email: String::new(),
+                roles: vec![Role::Admin],
+                created_at: now,
+            };
+            let free = Precondition::UsernameFree(ADMIN.to_owned());
+            (free, Change::PutUser(Box::new(UserRecord::new(user, hash))))
+        }
+        Some(old) => {
+            let mut user = old.user.clone();
+            if !user.roles.contains(&Role::Admin) {
+                user.roles.insert(0, Role::Admin);
+            }
+            let UserRecord { last_login_at, .. } = old;
+            replaced(&old, UserRecord { last_login_at, ..UserRecord::new(user, hash) })
+        }
     };
-    let record = UserRecord::new(user, password::hash(&password)?);
-    let transaction = Transaction {
-        preconditions: vec![Precondition::UsernameFree("admin".to_owned())],
-        changes: vec![Change::PutUser(Box::new(record))],
-    };
-    store.commit(transaction).await?;
+    let ended = sessions.iter().map(|session| Change::RemoveSession(session.id));
+    let details = serde_json::json!({ "reset": reset });
+    let entry = trail::own("admin_bootstrap", audit::Resource::new("user", ADMIN), now, details);
+    let changes = ended.chain([put, entry]).collect();
+    store.commit(Transaction { preconditions: vec![precondition], changes }).await?;
     Ok(Some(path))
 }

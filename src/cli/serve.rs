@@ -49,22 +49,38 @@ pub struct Args {
     /// Roles that take a second factor, parted by commas: without one, whoever has them may only set it up
     #[arg(long, value_name = "ROLES")]
     require_mfa: Option<String>,
+    /// Let the user admin in again: a new password, in DATA_DIR/admin-password, and no second factor
+    #[arg(long)]
+    reset_admin: bool,
     /// Begin the policies anew: those that ship as they ship, all others disabled
     #[arg(long)]
     reset_policies: bool,
     /// Listen beyond this machine although nothing is encrypted
     #[arg(long)]
     insecure: bool,
+    /// Encrypt connections with this certificate, in PEM; one that takes its place is used
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Encrypt connections with a certificate that the daemon makes itself, for a lab
+    #[arg(long)]
+    tls_self_signed: bool,
+    /// Let only clients connect that have a certificate of these authorities, in PEM
+    #[arg(long, value_name = "FILE")]
+    tls_client_authorities: Option<String>,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
-    let (file, reset_policies) = (args.config.clone(), args.reset_policies);
+    let file = args.config.clone();
+    let reset = daemon::Reset { admin: args.reset_admin, policies: args.reset_policies };
     let (config, _) =
         config::daemon(&global.workspace, layer(args), file.as_deref()).map_err(|error| invalid(&error))?;
     let filter = filter()?;
     check(&config)?;
     log(config.log_format, filter);
-    daemon::run(config, reset_policies).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
+    daemon::run(config, reset).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,6 +101,10 @@ fn layer(args: Args) -> Layer {
         ("drain_action", args.drain_action),
         ("require_mfa", args.require_mfa),
         ("insecure", args.insecure.then(|| "true".to_owned())),
+        ("tls_certificate", args.tls_certificate),
+        ("tls_key", args.tls_key),
+        ("tls_client_authorities", args.tls_client_authorities),
+        ("tls_self_signed", args.tls_self_signed.then(|| "true".to_owned())),
     ];
     let given = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     Layer { origin: "command line".to_owned(), values: given.collect::<BTreeMap<_, _>>() }

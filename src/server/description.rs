@@ -50,11 +50,8 @@ impl Described {
     }
 
     fn page(&self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
-            (header::REFERRER_POLICY, "no-referrer"),
-        ];
+        let headers =
+            [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY.as_str())];
         (headers, self.page.clone()).into_response()
     }
 }

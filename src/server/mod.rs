@@ -14,6 +14,8 @@ pub mod listen;
 mod middleware;
 pub mod orchestrator;
 mod query;
+mod safeguards;
+pub mod tls;
 
 use std::sync::Arc;
 

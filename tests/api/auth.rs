@@ -78,6 +78,30 @@ fn a_key_that_signed_long_enough_gives_way_and_logs_nobody_out() {
 }
 
 #[test]
+fn whoever_owns_the_host_gets_the_administrator_back() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        let old = (daemon.password(), daemon.token.clone());
+        let other = json!({ "username": "other", "roles": ["Admin"], "password": "plum-orbit-canvas-thirteen" });
+        daemon.control(&daemon.token, reqwest::Method::POST, "/users", other).await.data();
+        let login =
+            daemon.login("other", "plum-orbit-canvas-thirteen").await.data()["token"].as_str().unwrap().to_owned();
+        let shut = json!({ "disabled": true, "roles": ["Viewer"] });
+        daemon.control(&login, reqwest::Method::PUT, "/users/admin", shut).await.data();
+        daemon.kill();
+        daemon.options.push("--reset-admin".to_owned());
+        daemon.boot().await;
+        assert_ne!(daemon.password(), old.0);
+        assert_eq!(verify(&daemon, &old.1).await.status, 401);
+        assert_eq!(verify(&daemon, &daemon.token).await.data()["user"]["roles"], json!(["Admin", "Viewer"]));
+        let query = "/audit/logs?action=admin_bootstrap";
+        let told = daemon.control(&daemon.token, reqwest::Method::GET, query, json!(null)).await;
+        assert_eq!(told.data()[0]["details"]["reset"], true);
+        assert_eq!(verify(&daemon, &login).await.status, 200, "nobody else is touched");
+    });
+}
+
+#[test]
 fn wrong_logins_are_told_nothing_and_stopped_after_five() {
     run(async {
         let daemon = Daemon::start(&[]).await;

@@ -34,7 +34,7 @@ fn an_export_is_verified_without_a_daemon() {
     assert_eq!(user.prov(&["audit", "verify", "-", "--key-file", &key]).code, 0, "nothing is a whole trail of nothing");
     assert_eq!(user.prov_reading(&["audit", "verify", "-", "--key-file", &key], &exported).code, 0);
 
-    let changed = user.file("changed.jsonl", &exported.replacen("127.0.0.1", "127.0.0.2", 1));
+    let changed = user.file("changed.jsonl", &exported.replacen("admin_bootstrap", "admin_bootsdrap", 1));
     let bad = verify(&changed);
     assert_eq!(bad.code, 1);
     assert!(bad.stdout.starts_with("broken: audit entry 1 isn't what was written"), "{bad:?}");
