@@ -96,6 +96,7 @@ impl Actor {
 
 /// What proves an actor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditCredential")]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// Nothing.

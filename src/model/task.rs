@@ -15,7 +15,7 @@ pub struct Task {
     pub id: TaskId,
     /// What it is for: `create_servers`, `delete_servers`, …
     pub name: String,
-    /// The program and subcommand words, joined by spaces; for people. What is started is [`Launch`].
+    /// The program and subcommand words, joined by spaces; for people.
     pub command: String,
     /// The arguments after them.
     pub args: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
-    /// Its standard output, at most [`OUTPUT_LIMIT_BYTES`] of it.
+    /// Its standard output, at most 64 KiB of it; the log has the rest.
     pub output: Option<String>,
     /// Why it failed: the exit status and the last words of its standard error.
     pub error: Option<String>,

@@ -125,8 +125,8 @@ fn operation(row: &Row, tag: &str, known: &Operation, schemas: &mut Schemas) -> 
         let required = schemas.requires_something(&schema);
         said["requestBody"] = json!({ "required": required, "content": { "application/json": content } });
     }
-    let mut responses = failures::of(row, known);
-    responses.insert("200".to_owned(), success(row, known, schemas));
+    let mut responses = Map::from_iter([("200".to_owned(), success(row, known, schemas))]);
+    responses.extend(failures::of(row, known));
     said["responses"] = Value::Object(responses);
     said
 }

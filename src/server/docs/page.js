@@ -56,7 +56,7 @@
   function limits(schema) {
     const said = [];
     if (schema.minimum !== undefined && schema.minimum !== 0) said.push("at least " + schema.minimum);
-    if (schema.maximum !== undefined) said.push("at most " + schema.maximum);
+    if (schema.maximum < 1e12) said.push("at most " + schema.maximum);
     if (schema.minItems) said.push("at least " + schema.minItems);
     if (schema.default !== undefined && schema.default !== null) said.push("default " + JSON.stringify(schema.default));
     return said.length ? " (" + said.join(", ") + ")" : "";
