@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError};
+use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError, Reach};
 use crate::audit;
 use crate::auth::key_files::{KeyError, audit_secret};
 use crate::config::{Daemon, DrainAction};
@@ -206,6 +206,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         audit_retention_days: config.audit_retention_days,
         require_mfa: config.require_mfa.0.clone(),
         policies,
+        reach: if config.control_listen.ip().is_loopback() { Reach::Host } else { Reach::Anywhere },
     };
     let app = Arc::new(App::new(parts));
     tokio::spawn(tidy(Arc::clone(&app)));

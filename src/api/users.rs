@@ -247,6 +247,9 @@ impl PasswordChange {
 pub struct PasswordChanged {
     /// How many other sessions of the user were ended.
     pub sessions_ended: usize,
+    /// How many API tokens of the user stay good.
+    #[serde(default)]
+    pub api_tokens_left: usize,
 }
 
 /// A session as its user sees it.

@@ -188,11 +188,14 @@ impl App {
         if now >= context.expires_at {
             return Err(TokenError::Expired.into());
         }
-        let standing = match context.credential {
-            context::Credential::Session(id) => self.standing_in(id, context.user, now).await?,
-            context::Credential::ApiToken(id) => self.standing_with(id, now).await?,
-        };
-        Ok(Context { mfa: context.mfa && standing.mfa, standing, ..context.clone() })
+        match context.credential {
+            context::Credential::Session(id) => {
+                let standing = self.standing_in(id, context.user, now).await?;
+                let mfa = context.mfa && standing.mfa;
+                Ok(Context { mfa, factor: mfa, standing, ..context.clone() })
+            }
+            context::Credential::ApiToken(id) => self.again_by(id, context.caller.clone(), now).await,
+        }
     }
 
     async fn look_up_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Error> {

@@ -44,6 +44,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 
+pub use crate::policy::Reach;
 pub use authorise::Denial;
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
@@ -71,7 +72,8 @@ pub struct App {
     guarded: guard::Guarded<Resources>,
     clock: Clock,
     keys: Arc<Keys>,
-    policies: InForce,
+    policies: Arc<InForce>,
+    reach: Reach,
     infras: Arc<infras::Infras>,
     /// Held while a change of the policies is on its way.
     policy_changes: Mutex<()>,
@@ -128,6 +130,8 @@ pub struct Parts {
     pub require_mfa: Vec<Role>,
     /// What decides who may do what.
     pub policies: InForce,
+    /// From where administrators can come.
+    pub reach: Reach,
 }
 
 /// Whether the daemon takes requests.
@@ -184,7 +188,8 @@ impl App {
                 workspace: parts.workspace,
             }),
             clock: parts.clock,
-            policies: parts.policies,
+            policies: Arc::new(parts.policies),
+            reach: parts.reach,
             infras,
             policy_changes: Mutex::new(()),
             sessions: Arc::default(),

@@ -29,6 +29,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let changed = block_on(ask(&printer, client.auth_password(&change)))?;
     let ended = counted(changed.sessions_ended, "other session");
     printer.remark(&format!("the password is changed; {ended} ended"));
+    if changed.api_tokens_left > 0 {
+        let stay = counted(changed.api_tokens_left, "API token");
+        printer.remark(&format!("{stay} stay good; `prov token list` shows them, `prov token delete` revokes"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

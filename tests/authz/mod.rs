@@ -58,7 +58,8 @@ impl House {
             let issue = |at| signing.issue(&user, session.id, false, at).unwrap().0;
             tokens.insert(name, issue(now));
             expired.insert(name, issue(now.minus(Duration::from_hours(1))));
-            let wanted = Wanted { name: "script".to_owned(), roles: vec![*role], lifetime: api_token::LIFETIME };
+            let wanted =
+                Wanted { name: "script".to_owned(), roles: vec![*role], mfa: false, lifetime: api_token::LIFETIME };
             let id = ApiTokenId(Uuid::now_v7());
             let (record, text) = api_token::make(id, user.id, &user.roles, wanted, now).unwrap();
             api_tokens.insert(name, text);
