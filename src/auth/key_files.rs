@@ -145,25 +145,6 @@ fn check_private(path: &Path, file: &File) -> Result<(), KeyError> {
     if for_others == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.display().to_string(), mode }) }
 }
 
-/// The secret that seals the audit trail, in `audit-key` of a data directory; made when there is none.
-///
-/// # Errors
-/// When it can't be used or made.
-pub fn audit_secret(data_dir: &Path) -> Result<[u8; 32], KeyError> {
-    let path = data_dir.join("audit-key");
-    let failed = |source| KeyError::File { path: path.display().to_string(), source };
-    if !fs::exists(&path).map_err(failed)? {
-        let mut secret = [0; 32];
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoRandomness)?;
-        write_secret(&path, &secret).map_err(failed)?;
-    }
-    let mut file = File::open(&path).map_err(failed)?;
-    check_private(&path, &file)?;
-    let mut secret = Vec::new();
-    file.read_to_end(&mut secret).map_err(failed)?;
-    secret.try_into().map_err(|_| KeyError::Damaged { path: path.display().to_string() })
-}
-
 /// Writes a file that only its owner can read, whole or not at all; an existing one is replaced.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Daemon, answer, run, script, until};
+use crate::support::{ANY_PORT, Answer, Daemon, answer, command, run, script, until};
 
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit_v1");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta_v1");
@@ -382,5 +382,34 @@ fn what_was_acknowledged_before_a_kill_is_on_record_without_a_gap() {
             assert_eq!(told, tasks);
             assert_eq!(verification(&daemon).await["verified"], true);
         }
+    });
+}
+
+#[test]
+fn a_trail_without_its_key_keeps_the_daemon_from_starting() {
+    use std::os::unix::fs::PermissionsExt;
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        daemon.terminate();
+        let path = daemon.path("data/audit-key");
+        let key = std::fs::read(&path).unwrap();
+        let refuses = |told: &str| {
+            let refused = command(&daemon.path("ws"), &daemon.path("data"), ANY_PORT).output();
+            let output = refused.unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(text.contains(told) && text.contains("hint: ") && !text.contains("remove"), "{text}");
+        };
+        std::fs::write(&path, "short").unwrap();
+        refuses("is damaged");
+        std::fs::remove_file(&path).unwrap();
+        refuses("is missing");
+        assert!(!path.exists(), "no other key is made");
+        std::fs::write(&path, key).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        refuses("chmod 600");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        daemon.boot().await;
+        assert_eq!(verification(&daemon).await["verified"], true);
     });
 }
