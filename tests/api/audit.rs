@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use prov::audit::Key;
+use prov::api::audit::CheckpointDocument;
+use prov::audit::{Checkpoint, Head, Key, Mac};
+use prov::auth::keys::SigningKey;
 use prov::model::id::UserId;
 use prov::model::time::Timestamp;
 use prov::model::user::{Role, User};
@@ -347,6 +349,30 @@ fn a_checkpoint_is_signed_and_kept() {
         let mut forged = made.clone();
         forged["sequence"] = json!(1);
         assert_eq!(verify(&forged).await.status, 400);
+
+        // Anybody can sign what contradicts the trail.
+        let stranger = SigningKey::generate(Timestamp(0)).unwrap();
+        let head = Head { sequence: 1, mac: Mac([7; 32]), key: 1 };
+        let lie = Checkpoint { head, first: 1, at: Timestamp(0) };
+        let signed = lie.sign(stranger.kid(), |message| stranger.sign(message));
+        let refused = verify(&json!(CheckpointDocument::new(signed, stranger.public_key()))).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, "invalid_request"));
+        assert!(refused.body["error"].as_str().unwrap().contains(stranger.kid()), "{refused:?}");
+        assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
+    });
+}
+
+#[test]
+fn a_checkpoint_outlives_the_key_that_signed_it() {
+    run(async {
+        let mut daemon = Daemon::start(&[]).await;
+        let made = answer(control(&daemon, Method::POST, "/audit/checkpoints").json(&json!({}))).await.data().clone();
+        daemon.terminate();
+        std::fs::remove_dir_all(daemon.path("data/keys")).unwrap();
+        daemon.boot().await;
+        let request = control(&daemon, Method::GET, "/audit/verify");
+        let found = answer(request.query(&[("checkpoint", made.to_string())])).await.data().clone();
+        assert_eq!((found["verified"].as_bool(), found["checkpoints"].as_u64()), (Some(true), Some(2)));
     });
 }
 
