@@ -124,7 +124,8 @@ pub(super) fn given_address(variable: &str) -> Result<Option<String>, CliError> 
     given.map(|given| address(&given).map_err(|why| wrong(&given, why))).transpose()
 }
 
-/// A client with the caller's token: `PROV_TOKEN`, the file that `PROV_TOKEN_FILE` names, or the kept session.
+/// A client with the caller's token: `PROV_TOKEN`, the file that `PROV_TOKEN_FILE` names, or the kept session where that is
+/// one of the daemon that is asked: no other gets to see it.
 pub(super) fn client() -> Result<Client, CliError> {
     let sessions = sessions()?;
     let client = Client::new(servers(&sessions)?).map_err(|error| failure(&error))?;
@@ -132,9 +133,26 @@ pub(super) fn client() -> Result<Client, CliError> {
         return Ok(client.with_token(token));
     }
     Ok(match sessions.load().map_err(|error| damaged(&error))? {
+        Some(session) if !session.servers.are_at(client.servers()) => {
+            return Err(elsewhere(&session.servers, client.servers(), &sessions));
+        }
         Some(session) => client.with_session(session, sessions),
         None => client,
     })
+}
+
+/// The kept session is another daemon's. An address that wasn't given comes from that session, and is none to log in at.
+fn elsewhere(kept: &Servers, asked: &Servers, sessions: &Sessions) -> CliError {
+    let new = |kept: &str, asked: &str| if kept == asked { "URL".to_owned() } else { asked.to_owned() };
+    let server = new(&kept.orchestrator, &asked.orchestrator);
+    let control = new(&kept.control_center, &asked.control_center);
+    let context = sessions.context();
+    let message = format!(
+        "not logged in to {} and {}: the session of the context {context} is one of {} and {}",
+        asked.orchestrator, asked.control_center, kept.orchestrator, kept.control_center
+    );
+    let error = CliError::new(Kind::Unauthenticated, message);
+    error.hint(format!("prov login --server {server} --control-center {control} --context NAME"))
 }
 
 fn damaged(error: &std::io::Error) -> CliError {
