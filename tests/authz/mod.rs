@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use prov::audit::Key;
 use prov::auth::api_token::{self, Wanted};
-use prov::auth::key_files::{KeyFiles, audit_secret};
+use prov::auth::audit_key;
+use prov::auth::key_files::KeyFiles;
 use prov::auth::session;
 use prov::auth::token::Tokens;
 use prov::model::id::{ApiTokenId, SessionId, UserId};
@@ -77,7 +78,7 @@ impl House {
         let (session, _) = session::begin(SessionId(Uuid::now_v7()), gone.id, false, now).unwrap();
         let orphan = signing.issue(&gone, session.id, false, now).unwrap().0;
         changes.push(Change::PutSession(Box::new(session)));
-        let key = Key::from_bytes(1, audit_secret(&data).unwrap());
+        let key = Key::from_bytes(1, audit_key::read(&data).unwrap().unwrap());
         let store = Store::open(&data, 1 << 20, key).unwrap();
         store.commit(Transaction::of(changes)).await.unwrap();
         drop(store);
