@@ -195,6 +195,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         audit_key: audit_key(&data_dir)?,
         audit_retention_days: config.audit_retention_days,
         require_mfa: config.require_mfa.0.clone(),
+        max_parallel: config.max_parallel,
         policies,
     };
     let app = Arc::new(App::new(parts));

@@ -93,6 +93,9 @@ pub const TABLE: &[Row] = &[
     row("batch_cancel", Orchestrator, "POST", "/batch/operations/{id}/cancel", Action("batch_cancel")),
     row("batch_retry", Orchestrator, "POST", "/batch/operations/{id}/retry", Action("batch_retry")),
     row("event_stream", Orchestrator, "GET", "/events", Action("event_read")).with_query().answering(Media::Events),
+    row("workflow_progress", Orchestrator, "GET", "/state/workflows/{id}/progress", Action("state_read")),
+    row("workflow_snapshots", Orchestrator, "GET", "/state/workflows/{id}/snapshots", Action("state_read"))
+        .with_query(),
     row("control_health", ControlCenter, "GET", "/health", Public),
     row("jwks", ControlCenter, "GET", "/.well-known/jwks.json", Public),
     row("auth_login", ControlCenter, "POST", "/auth/login", Public),

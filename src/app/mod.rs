@@ -29,6 +29,7 @@ mod policy;
 mod proof;
 mod refusals;
 mod sessions;
+mod state;
 mod task;
 mod tokens;
 mod trail;
@@ -85,6 +86,7 @@ pub struct App {
     audit_keys: Keyring,
     audit_retention_days: u32,
     require_mfa: Vec<Role>,
+    max_parallel: usize,
     password_checks: Arc<Semaphore>,
     /// Held while work is retried under an idempotency key.
     keyed_retries: Mutex<()>,
@@ -126,6 +128,8 @@ pub struct Parts {
     pub audit_retention_days: u32,
     /// Whoever has one of these roles may do nothing without a second factor but set one up.
     pub require_mfa: Vec<Role>,
+    /// Attempts at once.
+    pub max_parallel: usize,
     /// What decides who may do what.
     pub policies: InForce,
 }
@@ -197,6 +201,7 @@ impl App {
             audit_keys: Keyring::new(parts.audit_key),
             audit_retention_days: parts.audit_retention_days,
             require_mfa: parts.require_mfa,
+            max_parallel: parts.max_parallel,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             keyed_retries: Mutex::new(()),
             phase: AtomicU8::new(Phase::Ready as u8),

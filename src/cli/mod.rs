@@ -36,6 +36,7 @@ mod secret;
 mod selftest;
 mod serve;
 mod servers;
+mod state;
 mod style;
 mod target;
 mod tasks;

@@ -10,6 +10,7 @@ mod events;
 mod mfa;
 mod policies;
 pub mod session;
+mod state;
 mod tokens;
 mod users;
 

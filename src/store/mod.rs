@@ -14,6 +14,7 @@ pub mod change;
 mod index;
 pub mod record;
 mod redb_backend;
+pub mod statistics;
 mod tables;
 #[cfg(test)]
 mod tests;

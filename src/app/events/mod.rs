@@ -20,6 +20,7 @@ use crate::model::name::Name;
 use crate::policy::{Infra, Resource};
 pub(super) use feed::Feed;
 use feed::Reader;
+pub(super) use projection::history;
 
 /// How often it is looked whether whoever follows still may.
 const REVIEW: Duration = Duration::from_secs(1);
