@@ -187,6 +187,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         program,
         logs: places.logs,
         workspace,
+        data_dir: data_dir.clone(),
         clock,
         keys,
         limits,

@@ -1,90 +1,192 @@
-//! `prov workflow progress` and `prov workflow snapshots`: how far work is, and what became of it.
+//! `prov state …`: how the daemon does, and what became of its work.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::connect::{self, ask, block_on};
-use super::error::CliError;
-use super::printer::{Rows, age, counted, or_dash, short};
-use super::{Global, Printer, complete};
-use crate::api::state::{OperationSnapshot, Progress, Snapshot, SnapshotQuery};
-use crate::model::id::WorkId;
-use crate::model::time::Timestamp;
+use clap::Subcommand;
 
+use super::connect::{self, ask, block_on};
+use super::error::{CliError, Kind};
+use super::printer::{self, Rows, or_dash, short};
+use super::watch::duration;
+use super::{Global, Printer};
+use crate::api::state::{Health, Statistics, StatisticsQuery, Summary, SystemHealth, SystemMetrics};
+use crate::client::Client;
+use crate::model::status::TaskStatus;
+use crate::model::time::{FirstMoment, LastMoment, Timestamp};
+
+/// State: how the daemon does, and what became of its work
 #[derive(Debug, clap::Args)]
-pub(super) struct SnapshotArgs {
-    /// The id of a workflow's task, or of a batch
-    #[arg(value_name = "ID", add = complete::works())]
-    id: WorkId,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
-    /// Only those before this snapshot
-    #[arg(long, value_name = "SNAPSHOT")]
-    after: Option<u64>,
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
 }
 
-/// Shows how far work is.
-pub(super) fn progress(id: WorkId, global: &Global) -> Result<ExitCode, CliError> {
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show how the daemon does, part by part; exit code 1 when something of it doesn't work
+    Health,
+    /// Show figures of the machine and of the work
+    Metrics,
+    /// Show what became of the tasks that ended in a span of time
+    Stats(StatsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct StatsArgs {
+    /// From this time or date on, or from so long ago, such as 12h or 30d [default: a week before the end]
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
+    /// Up to this time or date, or to so long ago [default: now]
+    #[arg(long, value_name = "TIME", value_parser = until)]
+    until: Option<Timestamp>,
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    moment(text, |text| text.parse::<FirstMoment>().map(|moment| moment.0).ok())
+}
+
+fn until(text: &str) -> Result<Timestamp, String> {
+    moment(text, |text| text.parse::<LastMoment>().map(|moment| moment.0).ok())
+}
+
+fn moment(text: &str, point: impl Fn(&str) -> Option<Timestamp>) -> Result<Timestamp, String> {
+    let ago = || duration(text).ok().map(|ago| Timestamp::now().minus(ago));
+    let what = "write a time such as 2026-11-27T16:00:00Z, a date such as 2026-11-27, or how long ago as in 12h or 30d";
+    point(text).or_else(ago).ok_or_else(|| what.to_owned())
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let (client, printer) = (connect::client()?, Printer::new(global));
     block_on(async {
-        let progress = ask(&printer, client.workflow_progress(id)).await?;
-        printer.item(&progress, &id.to_string(), progress_text)?;
-        Ok(ExitCode::SUCCESS)
+        match &args.verb {
+            Verb::Health => health(&client, &printer).await,
+            Verb::Metrics => {
+                let metrics = ask(&printer, client.system_metrics()).await?;
+                printer.item(&metrics, "metrics", metrics_text)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Verb::Stats(args) => {
+                let query = StatisticsQuery { since: args.since, until: args.until };
+                let statistics = ask(&printer, client.statistics(&query)).await?;
+                printer.item(&statistics, "stats", statistics_text)?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     })
 }
 
-fn progress_text(progress: &Progress) -> String {
-    let left = match progress.estimated_time_remaining {
-        None => "not known yet".to_owned(),
-        Some(seconds) => short(Duration::from_secs(seconds)),
+async fn health(client: &Client, printer: &Printer) -> Result<ExitCode, CliError> {
+    let health = ask(printer, client.system_health()).await?;
+    printer.item(&health, health.overall_status.as_str(), health_text)?;
+    Ok(match health.overall_status {
+        Health::Unhealthy => ExitCode::from(Kind::Failure.code()),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+fn health_text(health: &SystemHealth) -> String {
+    let row = |name: &str, status: Health, reason: Option<&String>| {
+        vec![name.to_owned(), status.as_str().to_owned(), or_dash(reason)]
     };
+    let parts = health.components.iter().map(|(name, part)| row(name, part.status, part.reason.as_ref()));
+    let rows = parts.chain([row("overall", health.overall_status, None)]).collect();
+    printer::text(&Rows { header: vec!["COMPONENT", "STATUS", "REASON"], narrow: 3, rows })
+}
+
+fn metrics_text(metrics: &SystemMetrics) -> String {
     let lines = [
-        format!("id:         {}", progress.workflow_id),
-        format!("status:     {}", progress.status),
-        format!("progress:   {:.0}%", progress.progress * 100.0),
-        format!("step:       {}", or_dash(progress.current_step.as_ref())),
-        format!("steps:      {} of {}", progress.completed_steps, progress.total_steps),
-        format!("remaining:  {left}"),
+        format!("processors:  {}", share(metrics.cpu_usage)),
+        format!("memory:      {}", share(metrics.memory_usage)),
+        format!("disk:        {}", share(metrics.disk_usage)),
+        format!("network:     {:.1} kB/s", metrics.network_usage / 1000.0),
+        format!("active:      {}", metrics.active_workflows),
+        format!("queued:      {}", metrics.queued_tasks),
+        format!("running:     {}", metrics.running_tasks),
+        format!("completed:   {}", metrics.completed_tasks),
+        format!("failed:      {}", metrics.failed_tasks),
+        format!("cancelled:   {}", metrics.cancelled_tasks),
+        format!("up for:      {}", short(Duration::from_secs(metrics.uptime_seconds))),
     ];
     lines.join("\n") + "\n"
 }
 
-/// Lists what became of work.
-pub(super) fn snapshots(args: &SnapshotArgs, global: &Global) -> Result<ExitCode, CliError> {
-    let (client, printer) = (connect::client()?, Printer::new(global));
-    block_on(async {
-        let query = SnapshotQuery { limit: usize::from(args.limit), offset: args.offset, after: args.after };
-        let part = ask(&printer, client.workflow_snapshots(args.id, &query)).await?;
-        printer.part(&part, args.offset, "--offset, --after or --limit", |all| snapshot_rows(all, Timestamp::now()))?;
-        Ok(ExitCode::SUCCESS)
-    })
+fn statistics_text(statistics: &Statistics) -> String {
+    let groups =
+        [("infra", &statistics.by_infra), ("provider", &statistics.by_provider), ("type", &statistics.by_type)];
+    let mut rows = vec![cells("all", "", &statistics.all)];
+    for (by, group) in groups {
+        rows.extend(group.iter().map(|(name, summary)| cells(by, name, summary)));
+    }
+    let header = vec!["BY", "NAME", "TOTAL", "COMPLETED", "FAILED", "CANCELLED", "SUCCESS", "MEAN"];
+    let table = printer::text(&Rows { header, narrow: 8, rows });
+    format!("{table}from {} to {}\n", statistics.since, statistics.until)
 }
 
-fn snapshot_rows(snapshots: &[Snapshot], now: Timestamp) -> Rows {
-    let changed = |operations: &[OperationSnapshot]| match operations {
-        [] => "-".to_owned(),
-        [one] => format!("{} {}", one.operation_id, one.status),
-        more => counted(more.len(), "operation"),
-    };
-    let cells = |snapshot: &Snapshot| {
-        let state = &snapshot.state;
-        let error = state.operations.iter().find_map(|one| one.error.as_ref()).or(state.error.as_ref());
-        vec![
-            snapshot.snapshot_id.to_string(),
-            age(snapshot.timestamp, now),
-            state.status.to_string(),
-            format!("{}/{}", state.completed_steps, state.total_steps),
-            changed(&state.operations),
-            or_dash(error),
-        ]
-    };
-    Rows {
-        header: vec!["SNAPSHOT", "AGE", "STATUS", "STEPS", "CHANGED", "ERROR"],
-        narrow: 6,
-        rows: snapshots.iter().map(cells).collect(),
+fn cells(by: &str, name: &str, summary: &Summary) -> Vec<String> {
+    let of = |status| summary.totals.get(&status).copied().unwrap_or(0).to_string();
+    vec![
+        by.to_owned(),
+        name.to_owned(),
+        summary.total.to_string(),
+        of(TaskStatus::Completed),
+        of(TaskStatus::Failed),
+        of(TaskStatus::Cancelled),
+        or_dash(summary.success_rate.map(share)),
+        or_dash(summary.average_completion_time.map(|seconds| format!("{seconds:.1}s"))),
+    ]
+}
+
+fn share(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::state::ComponentHealth;
+
+    #[test]
+    fn each_part_has_its_line_and_the_whole_the_last() {
+        let part = |status, reason: Option<&str>| ComponentHealth { status, reason: reason.map(str::to_owned) };
+        let components = [
+            ("executor".to_owned(), part(Health::Healthy, None)),
+            ("store".to_owned(), part(Health::Unhealthy, Some("the disk is full"))),
+        ];
+        let health =
+            SystemHealth { overall_status: Health::Unhealthy, components: components.into(), last_check: Timestamp(0) };
+        let expected = "COMPONENT  STATUS     REASON\nexecutor   Healthy    -\nstore      Unhealthy  the disk is full\n\
+            overall    Unhealthy  -\n";
+        assert_eq!(health_text(&health), expected);
+    }
+
+    #[test]
+    fn statistics_are_a_table_of_the_whole_and_its_groups() {
+        let totals = [(TaskStatus::Completed, 3), (TaskStatus::Failed, 1), (TaskStatus::Cancelled, 0)].into();
+        let all = Summary { total: 4, totals, average_completion_time: Some(2.04), success_rate: Some(0.75) };
+        let statistics = Statistics {
+            since: Timestamp(0),
+            until: Timestamp(3_600_000),
+            by_infra: [("lab".to_owned(), all.clone())].into(),
+            by_provider: std::collections::BTreeMap::new(),
+            by_type: [("command".to_owned(), Summary::default())].into(),
+            all,
+        };
+        let expected = "\
+BY     NAME     TOTAL  COMPLETED  FAILED  CANCELLED  SUCCESS  MEAN
+all             4      3          1       0          75%      2.0s
+infra  lab      4      3          1       0          75%      2.0s
+type   command  0      0          0       0          -        -
+from 1970-01-01T00:00:00.000Z to 1970-01-01T01:00:00.000Z
+";
+        assert_eq!(statistics_text(&statistics), expected);
+    }
+
+    #[test]
+    fn a_span_begins_at_a_moment_or_so_long_ago() {
+        assert_eq!(since("1970-01-02"), Ok(Timestamp(86_400_000)));
+        assert_eq!(until("1970-01-01"), Ok(Timestamp(86_399_999)));
+        assert!(since("2h").is_ok_and(|time| time < Timestamp::now()));
+        assert!(since("soon").unwrap_err().contains("30d"));
     }
 }

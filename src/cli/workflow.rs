@@ -1,5 +1,7 @@
 //! `prov workflow …`.
 
+mod state;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,7 +11,7 @@ use super::confirm::Yes;
 use super::connect::{self, ask, block_on};
 use super::error::CliError;
 use super::watch::{self, FollowArgs};
-use super::{Global, Printer, state};
+use super::{Global, Printer};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, Target, TaskservWorkflow, WorkflowOperation};
 use crate::client::{Client, ClientError};
 use crate::model::id::{TaskId, WorkId};

@@ -33,7 +33,9 @@ pub(super) fn key(task: &Task, ended_at: Timestamp) -> Vec<u8> {
     let mut key = hour_key(hour(ended_at));
     let infra = task.infra.as_ref().map_or("", |infra| infra.as_str());
     let provider = task.provider.as_ref().map_or("", |provider| provider.as_str());
-    [infra, provider, task.kind(), task.status.as_str()].into_iter().for_each(|text| push(&mut key, text));
+    for text in [infra, provider, task.kind(), task.status.as_str()] {
+        push(&mut key, text);
+    }
     key
 }
 

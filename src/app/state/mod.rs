@@ -1,8 +1,11 @@
 //! State: how far work is and what became of it, and how the daemon itself does.
 
 mod estimate;
+mod health;
 mod progress;
 mod snapshots;
+mod statistics;
+mod system;
 
 use super::App;
 use super::about::Seen;

@@ -44,7 +44,7 @@ impl App {
                     let rows = reads.operations(batch.id)?;
                     let left = match reads.work(WorkId::from(batch.id))?.map(|work| work.kind) {
                         Some(WorkKind::Batch { spec }) => {
-                            let batch = Batch { batch: &batch, spec: &spec, rows: &rows };
+                            let batch = Batch { row: &batch, spec: &spec, rows: &rows };
                             batch.left(reads, &program, slots, now)?
                         }
                         _ => None,
@@ -138,7 +138,7 @@ async fn reported_of(logs: &Path, rows: &[OperationRecord]) -> HashMap<TaskId, R
 
 /// A batch with all that is known of it.
 struct Batch<'b> {
-    batch: &'b BatchRecord,
+    row: &'b BatchRecord,
     spec: &'b BatchSpec,
     rows: &'b [OperationRecord],
 }
@@ -152,7 +152,7 @@ impl Batch<'_> {
         slots: usize,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
-        if self.batch.status.is_terminal() {
+        if self.row.status.is_terminal() {
             return Ok(Some(0));
         }
         let halts = |row: &OperationRecord| {
@@ -160,12 +160,12 @@ impl Batch<'_> {
                 self.spec.operations.get(row.index as usize).is_some_and(|one| one.on_failure == OnFailure::Continue);
             matches!(row.status, OperationStatus::Failed | OperationStatus::Cancelled) && !tolerated
         };
-        let is_halted = self.batch.cancel_requested || self.rows.iter().any(halts);
-        if slots == 0 || is_halted || self.batch.status == BatchStatus::RollingBack {
+        let is_halted = self.row.cancel_requested || self.rows.iter().any(halts);
+        if slots == 0 || is_halted || self.row.status == BatchStatus::RollingBack {
             return Ok(None);
         }
         let Some(parts) = self.parts(reads, program, now)? else { return Ok(None) };
-        let limit = slots.min(usize::try_from(self.batch.parallel_limit).unwrap_or(usize::MAX));
+        let limit = slots.min(usize::try_from(self.row.parallel_limit).unwrap_or(usize::MAX));
         Ok(Some(left_ms(&parts, limit).div_ceil(1000)))
     }
 

@@ -41,47 +41,38 @@ impl App {
 /// Every transition, oldest first.
 fn snapshots(reads: &dyn Backend, work: WorkId, task: Option<TaskId>) -> Result<Vec<Snapshot>, StoreError> {
     let facts = history(reads, work)?;
-    Ok(match task {
-        Some(task) => facts.iter().filter_map(|(place, frames)| of_task(*place, frames, task)).collect(),
-        None => {
-            let mut status = BatchStatus::Pending;
-            let (mut total_steps, mut completed_steps) = (0, 0);
-            let mut of_batch = |(place, frames): &(u64, Vec<Frame>)| {
-                let (mut operations, mut why) = (Vec::new(), None);
-                for frame in frames {
-                    match &frame.event {
-                        Event::WorkflowProgressUpdate {
-                            status: is,
-                            total_steps: all,
-                            completed_steps: done,
-                            error,
-                            ..
-                        } => {
-                            (status, total_steps, completed_steps) = (*is, *all, *done);
-                            why.clone_from(error);
-                        }
-                        Event::BatchOperationUpdate {
-                            operation_id, status, previous_status, attempt, error, ..
-                        } => {
-                            operations.push(OperationSnapshot {
-                                operation_id: operation_id.clone(),
-                                status: *status,
-                                previous_status: *previous_status,
-                                attempt: *attempt,
-                                error: error.clone(),
-                            });
-                        }
-                        Event::TaskStatusChanged { .. } => {}
-                    }
-                }
-                let is_of_batch = |frame: &&Frame| !matches!(frame.event, Event::TaskStatusChanged { .. });
-                let timestamp = frames.iter().find(is_of_batch)?.timestamp;
-                let state = SnapshotState { status, total_steps, completed_steps, operations, error: why };
-                Some(Snapshot { snapshot_id: *place, timestamp, state })
-            };
-            facts.iter().filter_map(&mut of_batch).collect()
+    if let Some(task) = task {
+        return Ok(facts.iter().filter_map(|(place, frames)| of_task(*place, frames, task)).collect());
+    }
+    let (status, operations) = (BatchStatus::Pending, Vec::new());
+    let mut state = SnapshotState { status, total_steps: 0, completed_steps: 0, operations, error: None };
+    Ok(facts.iter().filter_map(|(place, frames)| of_batch(*place, frames, &mut state)).collect())
+}
+
+/// What a fact made of a batch that was in this state before it; nothing when it changed nothing.
+fn of_batch(place: u64, frames: &[Frame], state: &mut SnapshotState) -> Option<Snapshot> {
+    let mut timestamp = None;
+    (state.operations, state.error) = (Vec::new(), None);
+    for frame in frames {
+        match &frame.event {
+            Event::WorkflowProgressUpdate { status, total_steps, completed_steps, error, .. } => {
+                (state.status, state.total_steps) = (*status, *total_steps);
+                (state.completed_steps, state.error) = (*completed_steps, error.clone());
+            }
+            Event::BatchOperationUpdate { operation_id, status, previous_status, attempt, error, .. } => {
+                state.operations.push(OperationSnapshot {
+                    operation_id: operation_id.clone(),
+                    status: *status,
+                    previous_status: *previous_status,
+                    attempt: *attempt,
+                    error: error.clone(),
+                });
+            }
+            Event::TaskStatusChanged { .. } => continue,
         }
-    })
+        timestamp = Some(frame.timestamp);
+    }
+    timestamp.map(|timestamp| Snapshot { snapshot_id: place, timestamp, state: state.clone() })
 }
 
 fn of_task(place: u64, frames: &[Frame], task: TaskId) -> Option<Snapshot> {
