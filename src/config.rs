@@ -12,6 +12,8 @@
 //!
 //! Anything else in it is refused: a setting that nobody reads must not look like one that holds.
 
+mod encryption;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use etcetera::BaseStrategy;
 
 use crate::model::nearest::unknown;
 use crate::model::user::Role;
+pub use encryption::{Certificate, Encryption};
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -65,6 +68,8 @@ pub struct Daemon {
     pub require_mfa: Roles,
     /// Whether it may listen beyond this machine without encryption.
     pub insecure: bool,
+    /// What connections are encrypted with, where they are.
+    pub encryption: Option<Encryption>,
 }
 
 /// Roles, parted by commas.
@@ -149,6 +154,16 @@ pub enum ConfigError {
         /// What would be right.
         why: String,
     },
+    /// A key doesn't go with another one, or without it.
+    #[error("{origin}: {key} {why}")]
+    Unfit {
+        /// Where it stands.
+        origin: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
 }
 
 /// The keys with their defaults; an empty default is worked out.
@@ -172,6 +187,10 @@ const KEYS: &[(&str, &str)] = &[
     ("audit_retention_days", "0"),
     ("require_mfa", ""),
     ("insecure", "false"),
+    ("tls_certificate", ""),
+    ("tls_key", ""),
+    ("tls_client_authorities", ""),
+    ("tls_self_signed", "false"),
 ];
 
 /// The keys that a file may give a list.
@@ -228,6 +247,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         audit_retention_days: value(&origins, "audit_retention_days")?,
         require_mfa: value(&origins, "require_mfa")?,
         insecure: value(&origins, "insecure")?,
+        encryption: encryption::of(&origins)?,
     };
     Ok((config, origins))
 }

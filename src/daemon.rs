@@ -1,6 +1,7 @@
 //! The composition root of the daemon: store → scheduler → app → listeners; signals; drain.
 
 mod descriptors;
+mod encryption;
 mod memory;
 
 use std::fs;
@@ -24,6 +25,7 @@ use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
 use crate::scheduler::{Config, Scheduler, StartError};
 use crate::server::listen::{self, Connections, ListenError};
+use crate::server::tls::{Tls, TlsError};
 use crate::server::{control_center, orchestrator};
 use crate::store::{Store, StoreError};
 
@@ -72,6 +74,9 @@ pub enum DaemonError {
     /// The signing keys can't be had.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Connections can't be encrypted.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The administrator can't be made.
     #[error("can't make the administrator")]
     Bootstrap(#[from] BootstrapError),
@@ -119,7 +124,8 @@ impl DaemonError {
                 Some(format!("give {} another address, or port 0 for a free one", flag(what)))
             }
             Self::Listen { source: ListenError::Exposed { .. }, .. } => {
-                Some("listen on 127.0.0.1 behind a proxy that encrypts, or say --insecure".to_owned())
+                let ways = "give --tls-certificate and --tls-key, or --tls-self-signed in a lab, or --insecure";
+                Some(format!("{ways}; or listen on 127.0.0.1 behind a proxy that encrypts"))
             }
             _ => None,
         }
@@ -159,9 +165,13 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         source,
     })?;
     // Addresses first: a port that is taken must not cost the start of everything else.
-    let listener = listen(ORCHESTRATOR, config.listen, config.insecure)?;
-    let control = listen(CONTROL_CENTER, config.control_listen, config.insecure)?;
+    let guarded = config.insecure || config.encryption.is_some();
+    let listener = listen(ORCHESTRATOR, config.listen, guarded)?;
+    let control = listen(CONTROL_CENTER, config.control_listen, guarded)?;
     let data_dir = private_directory(&config.data_dir)?;
+    let addresses = [address(&listener)?, address(&control)?];
+    let tls = config.encryption.as_ref().map(|wanted| encryption::open(wanted, &data_dir, &addresses)).transpose()?;
+    let tls = tls.map(Arc::new);
     let store = open_store(&data_dir).await?;
     let clock = Clock::start();
     let keys = Keys::open(&data_dir, clock.now())?;
@@ -203,17 +213,22 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
     tokio::spawn(tidy(Arc::clone(&app)));
 
     let (stop, stopping) = watch::channel(false);
-    let addresses = (address(&listener)?, address(&control)?);
     let connections = Connections::new(descriptors::for_connections());
-    let serve =
-        |listener, router| tokio::spawn(listen::serve(listener, router, Arc::clone(&connections), stopping.clone()));
+    let serve = |listener, router| {
+        let (tls, connections) = (tls.clone(), Arc::clone(&connections));
+        tokio::spawn(listen::serve(listener, router, tls, connections, stopping.clone()))
+    };
     let serving = [
         serve(listener, orchestrator::router(Arc::clone(&app))),
         serve(control, control_center::router(Arc::clone(&app))),
     ];
     // Before anybody is told that the daemon is ready, who may tell it at once to end.
     let mut signals = Signals::new()?;
-    announce(&config, addresses)?;
+    if let Some(tls) = &tls {
+        let hangup = signal(SignalKind::hangup()).map_err(DaemonError::Runtime)?;
+        tokio::spawn(encryption::renew(Arc::clone(tls), hangup));
+    }
+    announce(&config, addresses, tls.as_deref())?;
     signals.next().await;
     tracing::info!("ending: no new work is taken, what runs may go on for {} s", config.drain_seconds);
     app.enter(Phase::Draining);
@@ -324,11 +339,13 @@ async fn tidy(app: Arc<App>) {
 }
 
 /// Says that both APIs answer: to people, to scripts, to systemd.
-fn announce(config: &Daemon, (orchestrator, control): (SocketAddr, SocketAddr)) -> Result<(), DaemonError> {
+fn announce(config: &Daemon, [orchestrator, control]: [SocketAddr; 2], tls: Option<&Tls>) -> Result<(), DaemonError> {
+    let (scheme, fingerprint) = (if tls.is_some() { "https" } else { "http" }, tls.map(Tls::fingerprint));
     if let Some(path) = &config.ready_file {
         let ready = json!({
-            "orchestrator": format!("http://{orchestrator}"),
-            "control_center": format!("http://{control}"),
+            "orchestrator": format!("{scheme}://{orchestrator}"),
+            "control_center": format!("{scheme}://{control}"),
+            "fingerprint": fingerprint,
             "pid": std::process::id(),
         });
         let partial = path.with_extension("partial");
@@ -336,7 +353,10 @@ fn announce(config: &Daemon, (orchestrator, control): (SocketAddr, SocketAddr)) 
         written.map_err(|source| DaemonError::ReadyFile { path: path.display().to_string(), source })?;
     }
     notify_systemd();
-    eprintln!("prov: orchestrator on http://{orchestrator}, control center on http://{control}");
+    eprintln!("prov: orchestrator on {scheme}://{orchestrator}, control center on {scheme}://{control}");
+    if let Some(fingerprint) = fingerprint {
+        eprintln!("prov: the certificate's fingerprint is {fingerprint}");
+    }
     Ok(())
 }
 

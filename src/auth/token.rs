@@ -3,7 +3,12 @@
 //! Algorithm, type, issuer and audience are pinned, and the key is one of the ring: the token's `kid` only says which. A
 //! header holds `alg`, `typ` and `kid` and nothing else, each once; one that brings a key or names a place to fetch it from
 //! is not ours.
+//!
+//! A signature costs more than all else that is done for a small request, so what was verified is remembered, by the digest
+//! of the token. Whether the time is right, and what became of session and user, is asked each time.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::keys::{KeyRing, SKEW};
+use crate::model::digest::sha256;
 use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::{Role, User};
@@ -24,6 +30,8 @@ const AUDIENCE: &str = "prov-api";
 const TYPE: &str = "at+jwt";
 /// The longest token that is looked at, in bytes.
 const LONGEST: usize = 8192;
+/// Tokens remembered at most; above that all are forgotten and verified again.
+const MOST: usize = 10_000;
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +122,16 @@ pub struct Tokens {
     /// One for each key of the ring, in the ring's order.
     verifiers: Vec<Verifier>,
     validation: Validation,
+    /// Tokens of this ring that were verified, by digest: nobody finds a token in memory.
+    verified: RwLock<HashMap<[u8; 32], Verified>>,
+}
+
+/// A token whose signature is good.
+#[derive(Clone)]
+struct Verified {
+    claims: Arc<Claims>,
+    /// The place of its key in the ring.
+    key: usize,
 }
 
 impl Tokens {
@@ -138,6 +156,7 @@ impl Tokens {
             header,
             verifiers: verifiers.collect(),
             validation,
+            verified: RwLock::default(),
             ring,
         }
     }
@@ -186,21 +205,37 @@ impl Tokens {
     ///
     /// # Errors
     /// When it isn't good. The two reasons differ because a client refreshes on one and gives up on the other.
-    pub fn check(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, TokenError> {
         if token.len() > LONGEST {
             return Err(TokenError::Invalid);
         }
-        let header = OurHeader::read(token).ok_or(TokenError::Invalid)?;
-        let mut keys = self.ring.entries().zip(&self.verifiers);
-        let (entry, verifier) = keys.find(|(_, key)| key.kid == header.kid).ok_or(TokenError::Invalid)?;
-        let decoded = jsonwebtoken::decode::<Claims>(token, &verifier.decoding, &self.validation);
-        let claims = decoded.map_err(|_| TokenError::Invalid)?.claims;
+        let Verified { claims, key } = self.verified(token)?;
+        let entry = self.ring.entries().nth(key).ok_or(TokenError::Invalid)?;
         // A key that was taken from us signs nothing new once another one has taken over.
         let too_late = entry.retired_at.is_some_and(|retired| claims.iat > retired.plus(SKEW).seconds());
         if too_late || !claims.are_plausible(now) {
             return Err(TokenError::Invalid);
         }
         if claims.exp <= now.seconds() || !entry.verifies(now) { Err(TokenError::Expired) } else { Ok(claims) }
+    }
+
+    /// What a token says that one of our keys signed, whatever the time.
+    fn verified(&self, token: &str) -> Result<Verified, TokenError> {
+        let digest = sha256(token.as_bytes());
+        if let Some(known) = self.verified.read().unwrap_or_else(PoisonError::into_inner).get(&digest) {
+            return Ok(known.clone());
+        }
+        let header = OurHeader::read(token).ok_or(TokenError::Invalid)?;
+        let mut keys = self.verifiers.iter().enumerate();
+        let (key, verifier) = keys.find(|(_, key)| key.kid == header.kid).ok_or(TokenError::Invalid)?;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &verifier.decoding, &self.validation);
+        let verified = Verified { claims: Arc::new(decoded.map_err(|_| TokenError::Invalid)?.claims), key };
+        let mut known = self.verified.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(digest, verified.clone());
+        Ok(verified)
     }
 }
 
@@ -420,6 +455,22 @@ mod tests {
             refused(&tokens, &changed(&tokens, 1, json!({ missing: null })));
         }
         refused(&tokens, &changed(&tokens, 1, json!({"exp": "9999999999"})));
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_token_outlasts_neither_its_time_nor_its_key() {
+        let tokens = tokens();
+        let (token, claims) = tokens.issue(&user(), SessionId(uuid::Uuid::from_u128(9)), false, NOW).unwrap();
+        for _ in 0..2 {
+            assert_eq!(*tokens.check(&token, NOW).unwrap(), claims);
+        }
+        assert_eq!(tokens.verified.read().unwrap().len(), 1);
+        assert_eq!(tokens.check(&token, NOW.plus(ACCESS_LIFETIME)), Err(TokenError::Expired));
+        let mut changed = token.clone().into_bytes();
+        let last = changed.len() - 3;
+        changed[last] = if changed[last] == b'A' { b'B' } else { b'A' };
+        assert_eq!(tokens.check(&String::from_utf8(changed).unwrap(), NOW), Err(TokenError::Invalid));
+        assert_eq!(tokens.verified.read().unwrap().len(), 1, "only what is good is remembered");
     }
 
     #[test]

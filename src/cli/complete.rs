@@ -101,6 +101,14 @@ pub(super) fn tokens() -> ArgValueCandidates {
     })
 }
 
+/// Names of the contexts that are kept.
+pub(super) fn contexts() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let contexts = connect::sessions().ok().and_then(|sessions| sessions.contexts().ok()).unwrap_or_default();
+        named(contexts.into_iter().map(|context| context.name.to_string()).collect())
+    })
+}
+
 /// What `prov help` knows.
 pub(super) fn topics() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

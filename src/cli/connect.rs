@@ -1,17 +1,19 @@
 //! The client a command uses: where the daemon is, who the caller is, and what an error means for the exit code.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::Printer;
 use super::error::{CliError, Kind};
 use super::progress::Waiting;
+use super::recognise;
 use crate::api::envelope::{Code, Failure};
 use crate::api::policy::Denied;
 use crate::client::session::Sessions;
-use crate::client::{Client, ClientError, Servers, Trouble, address};
+use crate::client::{Client, ClientError, Servers, Trouble, Trust, address};
+use crate::model::name::Name;
 
 /// Runs a future on a runtime of its own, made only when a command needs one.
 ///
@@ -55,25 +57,49 @@ pub(super) async fn answer<T>(
     }
 }
 
-/// The kept sessions of this user.
+/// The kept session of the context that is meant: that of `PROV_CONTEXT`, else the current one.
 pub(super) fn sessions() -> Result<Sessions, CliError> {
-    Sessions::of_user()
+    let given = std::env::var(CONTEXT).ok().filter(|given| !given.is_empty());
+    let wrong = |error| CliError::new(Kind::Usage, format!("{CONTEXT} names no context: {error}"));
+    let given = given.map(Name::new).transpose().map_err(wrong)?;
+    Sessions::of_user(given)
         .map_err(|error| CliError::new(Kind::Failure, format!("can't find where sessions are kept: {error}")))
 }
+
+/// Names the context.
+const CONTEXT: &str = "PROV_CONTEXT";
 
 /// Where the daemon is: environment over the kept session over the default.
 pub(super) fn servers(sessions: &Sessions) -> Result<Servers, CliError> {
     let (orchestrator, control_center) = (given_address(SERVER)?, given_address(CONTROL_CENTER)?);
     let kept = match (&orchestrator, &control_center) {
-        (Some(_), Some(_)) => Servers::default(),
-        _ => sessions.servers().map_err(|error| damaged(&error))?.unwrap_or_default(),
+        (Some(_), Some(_)) => sessions.servers().ok().flatten(),
+        _ => sessions.servers().map_err(|error| damaged(&error))?,
     };
-    Ok(Servers {
-        orchestrator: orchestrator.unwrap_or(kept.orchestrator),
-        control_center: control_center.unwrap_or(kept.control_center),
+    let servers = kept.unwrap_or_default().at(orchestrator, control_center);
+    Ok(Servers { trust: given_trust()?.or(servers.trust), ..servers })
+}
+
+/// What the environment says of certificates.
+pub(super) fn given_trust() -> Result<Trust, CliError> {
+    let file = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(|path| absolute(Path::new(&path)));
+    let fingerprint = std::env::var(FINGERPRINT).ok().filter(|value| !value.is_empty());
+    let wrong = |why| CliError::new(Kind::Usage, format!("{FINGERPRINT}: {why}"));
+    Ok(Trust {
+        fingerprint: fingerprint.map(|text| text.parse().map_err(wrong)).transpose()?,
+        ca_certificate: file("PROV_CA_CERTIFICATE"),
+        client_certificate: file("PROV_CLIENT_CERTIFICATE"),
+        client_key: file("PROV_CLIENT_KEY"),
     })
 }
 
+/// The path as it means the same in every directory: it may be kept.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Names the daemon's certificate.
+const FINGERPRINT: &str = "PROV_FINGERPRINT";
 /// Names the orchestrator.
 pub(super) const SERVER: &str = "PROV_SERVER";
 /// Names the control center.
@@ -144,6 +170,9 @@ pub(super) fn failure(error: &ClientError) -> CliError {
         ClientError::Answered(failure) => return answered(failure),
         ClientError::NotLoggedIn => (Kind::Unauthenticated, Some(how_to_log_in())),
         ClientError::Session { .. } => (Kind::Failure, Some("prov login".to_owned())),
+        ClientError::File(_) => (Kind::Usage, None),
+        ClientError::Unencrypted { .. } => (Kind::Usage, Some("write https://".to_owned())),
+        ClientError::Untrusted { certificate, .. } => (Kind::Failure, Some(recognise::hint(certificate))),
         ClientError::Transport { trouble, .. } => trouble_of(*trouble),
         ClientError::Ended => trouble_of(Trouble::Broken),
     };
@@ -157,6 +186,15 @@ fn trouble_of(trouble: Trouble) -> (Kind, Option<String>) {
         }
         Trouble::Hanging => "the daemon is there and says nothing: is it stopped, or its machine overloaded?",
         Trouble::Broken => "the connection broke before the answer came; what was asked for may have been done",
+        Trouble::Unwelcome => {
+            let hint =
+                "give the certificate that the daemon asks for: prov login --client-certificate FILE --client-key FILE";
+            return (Kind::Unauthenticated, Some(hint.to_owned()));
+        }
+        Trouble::Plain => {
+            let hint = "nothing encrypts there: is it the right address? http:// is for a daemon on this machine";
+            return (Kind::Usage, Some(hint.to_owned()));
+        }
         Trouble::Garbled => return (Kind::Failure, None),
     };
     (Kind::Unreachable, Some(hint.to_owned()))

@@ -12,8 +12,12 @@ use crate::model::nearest::nearest;
 
 /// What prov reads, with what it is; keys of the daemon's configuration come on top of these.
 const VARIABLES: &[(&str, &str)] = &[
-    ("PROV_SERVER", "the orchestrator's address, http://host:port"),
+    ("PROV_SERVER", "the orchestrator's address, http://host:port or https://host:port"),
     ("PROV_CONTROL_CENTER", "the control center's address"),
+    ("PROV_CONTEXT", "the context to use, instead of the current one (see `prov context list`)"),
+    ("PROV_FINGERPRINT", "the fingerprint of the daemon's certificate, where only that one is trusted"),
+    ("PROV_CA_CERTIFICATE", "a file with authorities, in PEM, that are trusted besides those of the machine"),
+    ("PROV_CLIENT_CERTIFICATE, PROV_CLIENT_KEY", "your own certificate and its key, where a daemon asks for one"),
     ("PROV_TOKEN", "an API token (see `prov token create`) or an access token, instead of a session"),
     ("PROV_TOKEN_FILE", "a file with one"),
     ("PROV_MFA_CODE", "a code of the second factor, where one is asked for"),
@@ -21,7 +25,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROV_INFRA", "the infra of `prov servers`, `prov taskserv` and `prov cluster`"),
     ("PROV_EVAL_TIMEOUT_SECONDS", "how long one settings or batch file may take to evaluate; 10"),
     ("PROV_LOG", "the daemon's log level, such as info or prov::scheduler=debug"),
-    ("HTTP_PROXY, ALL_PROXY, NO_PROXY", "the way to other machines; this one is always reached directly"),
+    ("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the way to other machines; this one is always reached directly"),
     ("NO_COLOR, FORCE_COLOR", "no colour, or colour in a pipe too"),
     ("COLUMNS", "the width of tables on a terminal"),
     ("PAGER", "what shows long lists and help on a terminal"),

@@ -1,16 +1,20 @@
 //! `prov login`, `prov logout`, `prov whoami`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::code::{self, CodeArgs};
+use super::complete;
 use super::connect::{self, answer, ask, block_on, failure};
 use super::error::{CliError, Kind};
 use super::secret::{self, PasswordArgs};
-use super::{Global, Printer};
+use super::{Global, Printer, recognise};
 use crate::api::auth::{LoginRequest, Verified};
 use crate::api::envelope::Code;
 use crate::client::session::{Place, Session, Sessions};
-use crate::client::{Client, ClientError, Servers, address};
+use crate::client::{Client, ClientError, Servers, Trust, Untrusted, address};
+use crate::model::digest::Fingerprint;
+use crate::model::name::Name;
 
 /// Log in, and remember the session
 #[derive(Debug, clap::Args)]
@@ -21,6 +25,21 @@ pub struct LoginArgs {
     /// The control center's address, to which the password is sent [env: PROV_CONTROL_CENTER]
     #[arg(long, value_name = "URL", value_parser = address)]
     control_center: Option<String>,
+    /// What this daemon and user are called from now on, and use them [default: the current context]
+    #[arg(long, value_name = "NAME", add = complete::contexts())]
+    context: Option<Name>,
+    /// Trust the daemon's certificate with this fingerprint, which `prov serve` prints
+    #[arg(long, value_name = "SHA256:…")]
+    fingerprint: Option<Fingerprint>,
+    /// Trust these authorities as well, in PEM [env: PROV_CA_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    ca_certificate: Option<PathBuf>,
+    /// Your own certificate, in PEM, where the daemon asks for one [env: PROV_CLIENT_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+    /// Its private key [default: in the file of the certificate] [env: PROV_CLIENT_KEY]
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
     /// Who logs in
     #[arg(long, short, value_name = "NAME", default_value = "admin")]
     username: String,
@@ -40,11 +59,11 @@ pub struct LogoutArgs {
 
 pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliError> {
     let (sessions, printer) = (connect::sessions()?, Printer::new(global));
+    let sessions = args.context.clone().map_or_else(|| sessions.clone(), |context| sessions.of(context));
     let servers = servers(args, &sessions)?;
-    let client = Client::new(servers.clone()).map_err(|error| failure(&error))?;
     let (given, mfa_code) = code::with_password(&args.password, &args.code, global)?;
     // Before anybody types a password: an address that is wrong is told first.
-    block_on(ask(&printer, client.health()))?;
+    let (client, servers) = block_on(recognised(servers, &printer, global))?;
     let password = given.map_or_else(|| secret::typed(&format!("password of {} (not shown): ", args.username)), Ok)?;
     let mut request = LoginRequest { username: args.username.clone(), password, mfa_code };
     let log_in = |request: &LoginRequest| block_on(answer(&printer, client.auth_login(request)));
@@ -59,6 +78,10 @@ pub(super) fn login(args: &LoginArgs, global: &Global) -> Result<ExitCode, CliEr
         let path = sessions.path().display().to_string();
         CliError::new(Kind::Failure, format!("logged in, but can't keep the session in {path}: {error}"))
     })?;
+    if args.context.is_some() {
+        let failed = |error| CliError::new(Kind::Failure, format!("logged in, but can't use the context: {error}"));
+        sessions.make_current().map_err(failed)?;
+    }
     let kept = match place {
         Place::Keyring => "the session is in the kernel's keyring".to_owned(),
         Place::File => format!("there is no keyring here; the session is in {}", sessions.path().display()),
@@ -77,14 +100,52 @@ fn servers(args: &LoginArgs, sessions: &Sessions) -> Result<Servers, CliError> {
     let orchestrator = given(&args.server, connect::SERVER)?;
     let control_center = given(&args.control_center, connect::CONTROL_CENTER)?;
     let default = Servers::default();
-    match (orchestrator, control_center) {
-        (Some(orchestrator), Some(control_center)) => Ok(Servers { orchestrator, control_center }),
-        // A damaged file is about to be replaced.
-        (None, None) => Ok(sessions.servers().ok().flatten().unwrap_or_default()),
-        (Some(given), None) if given == default.orchestrator => Ok(default),
-        (None, Some(given)) if given == default.control_center => Ok(default),
-        (Some(given), None) => Err(one_address("orchestrator", &given, "control center", "--control-center URL")),
-        (None, Some(given)) => Err(one_address("control center", &given, "orchestrator", "--server URL")),
+    let (orchestrator, control_center) = match (orchestrator, control_center) {
+        (Some(given), None) if given == default.orchestrator => (Some(given), Some(default.control_center)),
+        (None, Some(given)) if given == default.control_center => (Some(default.orchestrator), Some(given)),
+        (Some(given), None) => {
+            return Err(one_address("orchestrator", &given, "control center", "--control-center URL"));
+        }
+        (None, Some(given)) => return Err(one_address("control center", &given, "orchestrator", "--server URL")),
+        both_or_none => both_or_none,
+    };
+    // A damaged file is about to be replaced.
+    let servers = sessions.servers().ok().flatten().unwrap_or_default().at(orchestrator, control_center);
+    let mut kept = servers.trust;
+    if args.ca_certificate.is_some() {
+        // Whoever names an authority wants it to vouch.
+        kept.fingerprint = None;
+    }
+    let trust = trust(args).or(connect::given_trust()?).or(kept);
+    Ok(Servers { trust, ..servers })
+}
+
+/// What the command line says of certificates.
+fn trust(args: &LoginArgs) -> Trust {
+    let file = |path: &Option<PathBuf>| path.as_deref().map(connect::absolute);
+    Trust {
+        fingerprint: args.fingerprint,
+        ca_certificate: file(&args.ca_certificate),
+        client_certificate: file(&args.client_certificate),
+        client_key: file(&args.client_key),
+    }
+}
+
+/// A client of a daemon that answers and whose certificate, where it has one, is trusted: if nobody vouches for it and
+/// none was trusted before, once somebody has recognised it.
+async fn recognised(mut servers: Servers, printer: &Printer, global: &Global) -> Result<(Client, Servers), CliError> {
+    let client = |servers: &Servers| Client::new(servers.clone()).map_err(|error| failure(&error));
+    let first = client(&servers)?;
+    match answer(printer, first.health()).await? {
+        Err(ClientError::Untrusted { url, certificate: certificate @ Untrusted::Unknown { .. } }) => {
+            recognise::recognise(&url, &certificate, global)?;
+            servers.trust.fingerprint = Some(certificate.shown());
+            let again = client(&servers)?;
+            ask(printer, again.health()).await?;
+            Ok((again, servers))
+        }
+        Err(error) => Err(failure(&error)),
+        Ok(_) => Ok((first, servers)),
     }
 }
 
@@ -133,9 +194,14 @@ pub(super) fn logout(args: &LogoutArgs, global: &Global) -> Result<ExitCode, Cli
             return forget().map(|()| ExitCode::SUCCESS);
         }
     };
-    let client = Client::new(session.servers.clone()).map_err(|error| failure(&error))?;
-    let client = client.with_session(session, sessions.clone());
-    let ended = block_on(ask(&printer, client.auth_logout(args.all)));
+    let ended = match Client::new(session.servers.clone()) {
+        Ok(client) => {
+            let client = client.with_session(session, sessions.clone());
+            block_on(ask(&printer, client.auth_logout(args.all)))
+        }
+        // Also with a file of certificates that is gone.
+        Err(error) => Err(failure(&error)),
+    };
     forget()?;
     match ended {
         Ok(_) => printer.remark("logged out"),

@@ -15,6 +15,7 @@ mod complete;
 mod config;
 mod confirm;
 mod connect;
+mod context;
 mod demo;
 mod doctor;
 mod environment;
@@ -32,6 +33,7 @@ pub mod printer;
 mod processes;
 mod progress;
 pub mod qr;
+mod recognise;
 mod secret;
 mod selftest;
 mod serve;
@@ -127,6 +129,8 @@ enum Command {
     Logout(login::LogoutArgs),
     /// Show who is logged in
     Whoami,
+    /// Contexts: the daemons that you are logged in to
+    Context(context::Args),
     /// Change your password, and end your other sessions
     Password(password::Args),
     /// Your second factor: codes of an authenticator app that logins ask for
@@ -206,6 +210,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),
         Command::Whoami => login::whoami(global),
+        Command::Context(args) => context::run(&args, global),
         Command::Password(args) => password::run(&args, global),
         Command::Mfa(args) => mfa::run(&args, global),
         Command::Sessions(args) => password::sessions(&args, global),

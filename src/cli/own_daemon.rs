@@ -18,7 +18,7 @@ use super::connect::failure;
 use super::error::{CliError, Kind};
 use super::processes::{self, Process};
 use crate::api::auth::{LoginRequest, TokenPair};
-use crate::client::{Client, Servers};
+use crate::client::{Client, Servers, Trust};
 
 /// How long the daemon may take to start or to end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -130,7 +130,8 @@ impl OwnDaemon {
                 fs::read(self.ready_path()).ok().and_then(|text| serde_json::from_slice(&text).ok());
             // A daemon that was killed as it became ready may have left its file to the next.
             if let Some(ready) = ready.filter(|ready| self.process.as_ref().is_some_and(|own| own.id() == ready.pid)) {
-                return Ok(Servers { orchestrator: ready.orchestrator, control_center: ready.control_center });
+                let (orchestrator, control_center) = (ready.orchestrator, ready.control_center);
+                return Ok(Servers { orchestrator, control_center, trust: Trust::default() });
             }
             let is_over = self.process.as_mut().is_none_or(|process| !matches!(process.try_wait(), Ok(None)));
             if is_over || Instant::now() > deadline {

@@ -58,6 +58,18 @@ pub struct Args {
     /// Listen beyond this machine although nothing is encrypted
     #[arg(long)]
     insecure: bool,
+    /// Encrypt connections with this certificate, in PEM; one that takes its place is used
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Encrypt connections with a certificate that the daemon makes itself, for a lab
+    #[arg(long)]
+    tls_self_signed: bool,
+    /// Let only clients connect that have a certificate of these authorities, in PEM
+    #[arg(long, value_name = "FILE")]
+    tls_client_authorities: Option<String>,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
@@ -89,6 +101,10 @@ fn layer(args: Args) -> Layer {
         ("drain_action", args.drain_action),
         ("require_mfa", args.require_mfa),
         ("insecure", args.insecure.then(|| "true".to_owned())),
+        ("tls_certificate", args.tls_certificate),
+        ("tls_key", args.tls_key),
+        ("tls_client_authorities", args.tls_client_authorities),
+        ("tls_self_signed", args.tls_self_signed.then(|| "true".to_owned())),
     ];
     let given = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     Layer { origin: "command line".to_owned(), values: given.collect::<BTreeMap<_, _>>() }

@@ -1,4 +1,4 @@
-//! Addresses of APIs as people write them: `http://host:port`.
+//! Addresses of APIs as people write them: `http://host:port`, `https://host:port`.
 
 use reqwest::Url;
 
@@ -8,16 +8,22 @@ use reqwest::Url;
 /// Says how an address is written.
 pub fn address(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let wrong = || "write http://host:port".to_owned();
+    let wrong = || "write http://host:port, or https://host:port where it encrypts".to_owned();
     let url = Url::parse(text).map_err(|_| wrong())?;
-    if url.scheme() == "https" {
-        return Err("prov itself doesn't encrypt: write http://host:port, the near end of a tunnel or proxy".to_owned());
-    }
     let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    if url.scheme() != "http" || url.host_str().is_none_or(str::is_empty) || !is_bare || url.fragment().is_some() {
+    if !matches!(url.scheme(), "http" | "https")
+        || url.host_str().is_none_or(str::is_empty)
+        || !is_bare
+        || url.fragment().is_some()
+    {
         return Err(wrong());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Whether nobody can listen in to what goes to the address.
+pub(super) fn is_encrypted(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| url.scheme() == "https")
 }
 
 /// Whether the address is one of this machine's own, which no proxy can reach.
@@ -43,7 +49,13 @@ mod tests {
         {
             assert!(address(wrong).unwrap_err().contains("http://host:port"), "{wrong}");
         }
-        assert!(address("https://a").unwrap_err().contains("encrypt"));
+        assert_eq!(address("https://a:9090/"), Ok("https://a:9090".to_owned()));
+    }
+
+    #[test]
+    fn encryption_goes_by_the_scheme() {
+        assert!(is_encrypted("https://a") && is_encrypted("HTTPS://a"));
+        assert!(!is_encrypted("http://https"));
     }
 
     #[test]

@@ -59,13 +59,11 @@ impl Events<'_> {
                     return Ok(frame);
                 }
             }
-            let body = match &mut self.body {
-                Some(body) => body,
-                None => {
-                    self.parser = Parser::default();
-                    self.body.insert(self.client.event_stream(&self.query).await?)
-                }
-            };
+            if self.body.is_none() {
+                self.parser = Parser::default();
+                self.body = Some(self.client.event_stream(&self.query).await?);
+            }
+            let Some(body) = &mut self.body else { continue };
             match body.next().await {
                 Some(Ok(bytes)) => self.parser.push(&bytes),
                 Some(Err(error)) => {

@@ -9,9 +9,11 @@ mod error;
 mod events;
 mod mfa;
 mod policies;
+mod recognise;
 pub mod session;
 mod state;
 mod tokens;
+mod trust;
 mod users;
 
 use std::sync::Mutex;
@@ -23,9 +25,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub use address::address;
+use address::is_encrypted;
 pub use error::{ClientError, Trouble};
 pub use events::Events;
+pub use recognise::Untrusted;
 use session::{Session, Sessions};
+pub use trust::{FileError, Trust};
 
 use crate::api::auth::{LoginRequest, TokenPair, Verified};
 use crate::api::batch::{BatchPlan, BatchQuery, BatchSummary, BatchView};
@@ -37,6 +42,8 @@ use crate::model::time::Timestamp;
 
 /// How long the daemon may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a request that makes work is sent again when its answer got lost; its key keeps it from being done twice.
 const SENDS: usize = 3;
 
@@ -47,11 +54,39 @@ pub struct Servers {
     pub orchestrator: String,
     /// The control center's address.
     pub control_center: String,
+    /// By what they are recognised where they encrypt.
+    #[serde(default)]
+    pub trust: Trust,
 }
 
 impl Default for Servers {
     fn default() -> Self {
-        Self { orchestrator: "http://localhost:9090".to_owned(), control_center: "http://localhost:9080".to_owned() }
+        Self {
+            orchestrator: "http://localhost:9090".to_owned(),
+            control_center: "http://localhost:9080".to_owned(),
+            trust: Trust::default(),
+        }
+    }
+}
+
+impl Servers {
+    /// These addresses where they are given. What is known of a daemon's certificate is known of its addresses: it doesn't
+    /// go with others.
+    #[must_use]
+    pub fn at(self, orchestrator: Option<String>, control_center: Option<String>) -> Self {
+        let orchestrator = orchestrator.unwrap_or_else(|| self.orchestrator.clone());
+        let control_center = control_center.unwrap_or_else(|| self.control_center.clone());
+        let is_same = (&orchestrator, &control_center) == (&self.orchestrator, &self.control_center);
+        Self { orchestrator, control_center, trust: if is_same { self.trust } else { Trust::default() } }
+    }
+
+    /// What encrypts connections to them.
+    fn encryption(&self) -> Result<rustls::ClientConfig, ClientError> {
+        let plain = [&self.orchestrator, &self.control_center].into_iter().find(|address| !is_encrypted(address));
+        match plain {
+            Some(url) if self.trust.fingerprint.is_some() => Err(ClientError::Unencrypted { url: url.clone() }),
+            _ => Ok(self.trust.config(is_encrypted(&self.orchestrator) || is_encrypted(&self.control_center))?),
+        }
     }
 }
 
@@ -79,9 +114,11 @@ impl Client {
     /// A client that is not logged in.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// When a file of certificates can't be used, or no HTTP client can be made.
     pub fn new(servers: Servers) -> Result<Self, ClientError> {
-        let (orchestrator, control_center) = (http(&servers.orchestrator)?, http(&servers.control_center)?);
+        let encryption = servers.encryption()?;
+        let of = |address| http(address, encryption.clone());
+        let (orchestrator, control_center) = (of(&servers.orchestrator)?, of(&servers.control_center)?);
         let session = Mutex::new(None);
         Ok(Self { orchestrator, control_center, servers, fixed: None, session, sessions: None })
     }
@@ -331,8 +368,10 @@ impl Client {
 }
 
 /// What speaks to one address: over the proxy of the environment, unless the address is this machine's own.
-fn http(address: &str) -> Result<reqwest::Client, ClientError> {
-    let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).read_timeout(TIMEOUT);
+fn http(address: &str, encryption: rustls::ClientConfig) -> Result<reqwest::Client, ClientError> {
+    let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(TIMEOUT);
+    // A daemon sends nobody elsewhere; who does must not get the password or the token.
+    let builder = builder.redirect(reqwest::redirect::Policy::none()).tls_backend_preconfigured(encryption);
     let builder = if address::is_loopback(address) { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| ClientError::transport("start", address, error))
 }

@@ -1,12 +1,16 @@
-//! Where a session is kept between commands: the kernel's keyring where there is one that works, else a 0600 file.
+//! Where sessions are kept between commands: the kernel's keyring where there is one that works, else a 0600 file.
+//!
+//! Each stands for a context: a name for a daemon and a user. One of them is current; commands use it unless they are told
+//! of another.
 //!
 //! The keyring is probed by writing and reading back: a container or a headless machine may have none that keeps
 //! anything. Which daemon the session belongs to is no secret and stands in the file in either case.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
@@ -14,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Servers;
 use crate::api::auth::TokenPair;
+use crate::model::name::Name;
 use crate::model::time::Timestamp;
 
 /// A login as it is kept. `Debug` shows no token.
@@ -64,11 +69,28 @@ pub enum Place {
     File,
 }
 
-/// The kept sessions of this user: one, the current.
+/// The kept session of one context of this user.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     directory: PathBuf,
+    context: Name,
 }
+
+/// A context that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Context {
+    /// What it is called.
+    pub name: Name,
+    /// Whether commands use it unless they are told of another.
+    pub current: bool,
+    /// Where its daemon is; null when its file is damaged.
+    pub servers: Option<Servers>,
+    /// Who is logged in.
+    pub username: Option<String>,
+}
+
+/// The context of whoever never named one.
+const DEFAULT: &str = "default";
 
 /// What stands in the file.
 #[derive(Serialize, Deserialize)]
@@ -86,20 +108,82 @@ const SERVICE: &str = "prov";
 const TURN: Duration = Duration::from_millis(20);
 
 impl Sessions {
-    /// Those of the present user.
+    /// That of a context of the present user; of the current one where none is named.
     ///
     /// # Errors
-    /// When the user has no home.
-    pub fn of_user() -> io::Result<Self> {
+    /// When the user has no home, or what names the current one can't be read.
+    pub fn of_user(context: Option<Name>) -> io::Result<Self> {
         let base = etcetera::choose_base_strategy()
             .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error.to_string()))?;
-        Ok(Self { directory: base.config_dir().join("prov") })
+        let directory = base.config_dir().join("prov");
+        let context = match context {
+            Some(context) => context,
+            None => current(&directory)?,
+        };
+        Ok(Self { directory, context })
+    }
+
+    /// That of another context.
+    #[must_use]
+    pub fn of(&self, context: Name) -> Self {
+        Self { context, ..self.clone() }
+    }
+
+    /// The name of its context.
+    #[must_use]
+    pub fn context(&self) -> &Name {
+        &self.context
     }
 
     /// The file that names the session.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.directory.join("session.json")
+        if self.context.as_str() == DEFAULT {
+            return self.directory.join("session.json");
+        }
+        self.directory.join("contexts").join(format!("{}.json", self.context))
+    }
+
+    /// All contexts that are kept, by name.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub fn contexts(&self) -> io::Result<Vec<Context>> {
+        let mut names = BTreeSet::from([named(DEFAULT)?]);
+        match fs::read_dir(self.directory.join("contexts")) {
+            Ok(entries) => {
+                for entry in entries {
+                    let file = entry?.file_name();
+                    let name = file.to_str().and_then(|file| file.strip_suffix(".json"));
+                    names.extend(name.and_then(|name| Name::new(name).ok()));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let current = current(&self.directory)?;
+        let mut found = Vec::new();
+        for name in names {
+            let kept = match self.of(name.clone()).kept() {
+                Ok(Some(kept)) => Some(kept),
+                Ok(None) => continue,
+                Err(_) => None,
+            };
+            let (servers, username) = kept.map(|kept| (kept.servers, kept.username)).unzip();
+            found.push(Context { current: name == current, name, servers, username });
+        }
+        Ok(found)
+    }
+
+    /// Makes its context the current one.
+    ///
+    /// # Errors
+    /// When that can't be written down.
+    pub fn make_current(&self) -> io::Result<()> {
+        self.make_directory()?;
+        let partial = self.directory.join(format!("context.{}.partial", std::process::id()));
+        fs::write(&partial, format!("{}\n", self.context))?;
+        fs::rename(&partial, self.directory.join(CURRENT))
     }
 
     /// The daemon last logged in to.
@@ -138,7 +222,7 @@ impl Sessions {
             session: (place == Place::File).then(|| session.clone()),
         };
         self.make_directory()?;
-        let partial = self.directory.join(format!("session.{}.partial", std::process::id()));
+        let partial = self.path().with_extension(format!("{}.partial", std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         file.write_all(serde_json::to_string_pretty(&kept)?.as_bytes())?;
         file.sync_all()?;
@@ -164,7 +248,7 @@ impl Sessions {
     /// waits may be told to stop waiting.
     pub(super) async fn turn(&self) -> Option<File> {
         self.make_directory().ok()?;
-        let path = self.directory.join("session.lock");
+        let path = self.path().with_extension("lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).ok()?;
         loop {
             match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -176,7 +260,8 @@ impl Sessions {
     }
 
     fn make_directory(&self) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
+        let path = self.path();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(&self.directory))
     }
 
     fn kept(&self) -> io::Result<Option<Kept>> {
@@ -197,8 +282,29 @@ impl Sessions {
 
     /// The keyring belongs to the user, the file to a home: entries of different homes must differ.
     fn name(&self) -> String {
-        format!("session {}", self.directory.display())
+        match self.context.as_str() {
+            DEFAULT => format!("session {}", self.directory.display()),
+            context => format!("session {} {context}", self.directory.display()),
+        }
     }
+}
+
+/// The file with the name of the current context.
+const CURRENT: &str = "context";
+
+fn current(directory: &Path) -> io::Result<Name> {
+    let path = directory.join(CURRENT);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DEFAULT.to_owned(),
+        Err(error) => return Err(io::Error::new(error.kind(), format!("can't read {}: {error}", path.display()))),
+    };
+    named(text.trim())
+}
+
+fn named(text: &str) -> io::Result<Name> {
+    let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, format!("{text:?} names no context: {error}"));
+    Name::new(text).map_err(damaged)
 }
 
 fn entry(name: &str) -> Option<keyring_core::Entry> {

@@ -4,6 +4,8 @@
 //! for its headers is not answered but hung up on: it has asked for nothing yet.
 
 mod connections;
+mod enveloping;
+mod handshake;
 mod refusal;
 mod wire;
 
@@ -21,13 +23,17 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::middleware::Peer;
+use super::tls::Tls;
 pub use connections::Connections;
 use connections::{Activity, Answering};
+use enveloping::Enveloping;
+use handshake::Handshakes;
 use wire::Wire;
 
 /// How long a client may take to send its request line and headers.
@@ -67,12 +73,12 @@ pub enum ListenError {
     },
 }
 
-/// Takes an address; with `insecure` one beyond this machine as well.
+/// Takes an address; when what goes over it is `guarded`, or need not be, one beyond this machine as well.
 ///
 /// # Errors
 /// When it is taken, or exposed without leave.
-pub fn bind(address: SocketAddr, insecure: bool) -> Result<TcpListener, ListenError> {
-    if !address.ip().is_loopback() && !insecure {
+pub fn bind(address: SocketAddr, guarded: bool) -> Result<TcpListener, ListenError> {
+    if !address.ip().is_loopback() && !guarded {
         return Err(ListenError::Exposed { address });
     }
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
@@ -91,13 +97,14 @@ pub fn bind(address: SocketAddr, insecure: bool) -> Result<TcpListener, ListenEr
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Arc<Tls>>,
     connections: Arc<Connections>,
     mut stop: watch::Receiver<bool>,
 ) {
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
-    let server = Arc::new(Server { http, router, stop: stop.clone() });
+    let server = Arc::new(Server { http, router, handshakes: tls.map(Handshakes::new), stop: stop.clone() });
     loop {
         let (stream, peer) = tokio::select! {
             accepted = accept(&listener, &connections) => accepted,
@@ -114,6 +121,8 @@ pub async fn serve(
 struct Server {
     http: http1::Builder,
     router: Router,
+    /// What encrypts, where anything does.
+    handshakes: Option<Handshakes>,
     stop: watch::Receiver<bool>,
 }
 
@@ -132,23 +141,41 @@ impl Server {
             peeked = tokio::time::timeout(HEADER_LIMIT, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
             _ = stop.wait_for(|stop| *stop) => false,
         };
-        if speaks {
-            Box::pin(self.answer(stream, address, watcher, activity)).await;
+        if !speaks {
+            return;
         }
+        let _ = stream.set_nodelay(true);
+        let Some(handshakes) = &self.handshakes else {
+            return Box::pin(self.answer(Wire::new(stream, Arc::clone(&activity)), address, watcher, activity)).await;
+        };
+        // In a place of its own: what a handshake needs would make every connection that waits larger.
+        Box::pin(async {
+            let encrypted = tokio::select! {
+                encrypted = handshakes.encrypt(stream, first[0], address, Arc::clone(&activity)) => encrypted,
+                _ = stop.wait_for(|stop| *stop) => None,
+            };
+            if let Some(stream) = encrypted {
+                Box::pin(self.answer(stream, address, watcher, activity)).await;
+            }
+        })
+        .await;
     }
 
-    async fn answer(self: Arc<Self>, stream: TcpStream, address: IpAddr, watcher: Watcher, activity: Arc<Activity>) {
-        let _ = stream.set_nodelay(true);
-        let wire = Wire::new(stream, Arc::clone(&activity));
+    async fn answer<S>(&self, stream: S, address: IpAddr, watcher: Watcher, activity: Arc<Activity>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let is_encrypted = self.handshakes.is_some();
+        let stream = Enveloping::new(stream, is_encrypted);
         let router = self.router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(address));
+            request.extensions_mut().insert(Peer { address, is_encrypted });
             request.map(Body::new)
         });
         let router = tower::service_fn(move |request| {
             let (answering, router) = (activity.answering(), router.clone());
             async move { router.oneshot(request).await.map(|response| counted(response, answering)) }
         });
-        let connection = self.http.serve_connection(TokioIo::new(wire), TowerToHyperService::new(router));
+        let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, %address, "a connection ended badly");
         }

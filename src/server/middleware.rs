@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::accept::accepts;
 use super::error::{HttpError, INTERNAL, show_quota};
-use super::{body, query};
+use super::{body, query, safeguards};
 use crate::api::envelope::Code;
 use crate::api::operations::{self, Media};
 use crate::api::read::shown;
@@ -26,9 +26,13 @@ tokio::task_local! {
     static REQUEST_ID: RefCell<String>;
 }
 
-/// The address of the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    /// Whether nobody can listen in.
+    pub(super) is_encrypted: bool,
+}
 
 /// Where the authenticating extractor leaves what is left of the caller's limit.
 #[derive(Clone, Default)]
@@ -41,13 +45,16 @@ pub(super) fn request_id() -> String {
 
 pub(super) async fn around(mut request: Request, next: Next) -> Response {
     let id = sane_id(request.headers()).unwrap_or_else(|| Uuid::now_v7().to_string());
-    let address = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let peer = request.extensions().get::<Peer>().copied();
+    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address);
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let quota = QuotaCell::default();
     request.extensions_mut().insert(Caller { address, request_id: id.clone(), user_agent });
     request.extensions_mut().insert(quota.clone());
-    REQUEST_ID.scope(RefCell::new(id.clone()), answer(request, next, &id, quota)).await
+    let mut response = REQUEST_ID.scope(RefCell::new(id.clone()), answer(request, next, &id, quota)).await;
+    safeguards::add(response.headers_mut(), peer.is_some_and(|peer| peer.is_encrypted));
+    response
 }
 
 async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Response {
@@ -69,8 +76,6 @@ async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Res
     if let Some(quota) = quota.0.get() {
         show_quota(headers, *quota);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let elapsed_ms = started.elapsed().as_millis();
     tracing::debug!(%method, path, status = response.status().as_u16(), elapsed_ms, request_id = id, "answered");
     response

@@ -14,6 +14,8 @@ mod measure;
 mod middleware;
 pub mod orchestrator;
 mod query;
+mod safeguards;
+pub mod tls;
 
 use std::sync::Arc;
 

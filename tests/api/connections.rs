@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
-use crate::support::{Daemon, run, until};
+use crate::support::{Daemon, http, run, until};
 
 fn connect(daemon: &Daemon) -> TcpStream {
     TcpStream::connect(daemon.orchestrator().trim_start_matches("http://")).unwrap()
@@ -15,7 +15,7 @@ fn connect(daemon: &Daemon) -> TcpStream {
 
 /// How long a client that was not there before waits for an answer.
 async fn wait_of_a_new_client(daemon: &Daemon) -> Duration {
-    let (started, client) = (Instant::now(), reqwest::Client::new());
+    let (started, client) = (Instant::now(), http());
     let answered = client.get(format!("{}/health", daemon.orchestrator())).send().await.unwrap();
     assert_eq!(answered.status(), 200);
     started.elapsed()

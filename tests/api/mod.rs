@@ -17,5 +17,6 @@ mod limits;
 mod mfa;
 mod state;
 mod tasks;
+mod tls;
 mod tokens;
 mod users;

@@ -1,12 +1,15 @@
-//! What a decision costs: 1,000 users in turn, 50 policies, of which the roles and the examples are a part.
+//! What it costs to know who asks and whether they may: the token of each of 1,000 users in turn is checked, and 50 policies
+//! decide, of which the roles and the examples are a part.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use prov::api::actions::Action;
-use prov::model::id::PolicyId;
+use prov::auth::keys::{KeyRing, SigningKey};
+use prov::auth::token::Tokens;
+use prov::model::id::{PolicyId, SessionId, UserId};
 use prov::model::time::Timestamp;
-use prov::model::user::Role;
+use prov::model::user::{Role, User};
 use prov::policy::{Circumstances, Infra, Policies, PolicyText, Request, Resource, Subject, shipped};
 use uuid::Uuid;
 
@@ -21,26 +24,42 @@ const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const ACTIONS: [Action; 3] = [Action::WorkflowSubmit, Action::TaskRead, Action::BatchCancel];
 
 pub fn bench(table: &mut Table) {
-    let (policies, names) = (policies(), names());
-    let mut times = Vec::with_capacity(USERS * ROUNDS);
-    for (n, name) in (0..ROUNDS).flat_map(|round| names.iter().enumerate().map(move |(n, name)| (n + round, name))) {
-        let request = request(n, name);
-        let (decision, took) = timed(|| policies.decide(&request));
-        assert_eq!(decision.errors, Vec::<String>::new());
-        times.push(microseconds(took));
-    }
-    let times = Spread::of(times);
-    let what = format!("a decision with {POLICIES} policies: 99 of 100 are within");
+    let (policies, tokens, users) = (policies(), tokens(), users());
+    let signed = users.iter().map(|user| tokens.issue(user, SessionId(user.id.0), true, NOW).unwrap().0);
+    let signed: Vec<String> = signed.collect();
+    let ask = |n: usize| {
+        let user = &users[n % USERS];
+        let request = request(n, &user.username);
+        let ((claims, decision), took) =
+            timed(|| (tokens.check(&signed[n % USERS], NOW).unwrap(), policies.decide(&request)));
+        assert_eq!((claims.sub, decision.errors), (user.id, Vec::new()));
+        microseconds(took)
+    };
+    let first = Spread::of((0..USERS).map(ask));
+    let times = Spread::of((USERS..USERS * ROUNDS).map(ask));
+    let what = format!("a token and a decision with {POLICIES} policies: 99 of 100 are within");
     table.line(&what, "", &Spread::of([times.quantile(99)]), "µs", Reach::AtMost(50.0));
     table.line("  the usual one", "", &times, "µs", Reach::Shown);
+    table.line("  the first with a token, whose signature is verified", "", &first, "µs", Reach::Shown);
+}
+
+fn tokens() -> Tokens {
+    Tokens::new(KeyRing::of(SigningKey::generate(Timestamp(0)).unwrap()))
+}
+
+fn users() -> Vec<User> {
+    let user = |n: usize| User {
+        id: UserId(Uuid::from_u128(n as u128)),
+        username: format!("user-{n}"),
+        email: "user@team-20.example.org".to_owned(),
+        roles: vec![Role::ALL[n % Role::ALL.len()]],
+        created_at: NOW,
+    };
+    (0..USERS).map(user).collect()
 }
 
 fn microseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
-}
-
-fn names() -> Vec<String> {
-    (0..USERS).map(|n| format!("user-{n}")).collect()
 }
 
 /// All that ships, enabled, and as an organisation would add them: rights of teams on infras of theirs.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod completion;
+mod encryption;
 mod errors;
 mod mfa;
 mod output;

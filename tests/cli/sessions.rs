@@ -62,7 +62,7 @@ fn a_password_is_sent_to_no_other_daemon() {
     ] {
         assert!(login(&one, "secret").fails(2).contains(hint), "{one:?}");
     }
-    for wrong in ["", "localhost", "https://localhost:9090"] {
+    for wrong in ["", "localhost", "ftp://localhost:9090"] {
         login(&["--server", wrong, "--control-center", &control], "secret").fails(2);
     }
     let gone = login(&["--server", "http://127.0.0.1:1", "--control-center", &control], &daemon.password());
@@ -83,4 +83,38 @@ fn a_damaged_session_is_said_and_can_be_replaced() {
     assert!(damaged.fails(4).contains("session.json is damaged"), "{damaged:?}");
     assert_eq!(user.login().code, 0);
     assert_eq!(user.prov(&["whoami", "-o", "name"]).out(), "admin\n");
+}
+
+#[test]
+fn contexts_keep_several_logins_apart() {
+    let user = User::logged_in();
+    let other = User::logged_in();
+    let password = other.daemon().password();
+    let plain = |args: &[&str], stdin: &str| {
+        let mut command = user.command(args);
+        command.env_remove("PROV_SERVER").env_remove("PROV_CONTROL_CENTER");
+        super::ran(command, stdin)
+    };
+    let (server, control) = (other.daemon().orchestrator(), other.daemon().control_center.clone());
+    let login = ["login", "--context", "lab", "--server", server, "--control-center", &control, "--password-stdin"];
+    assert_eq!(plain(&login, &password).code, 0);
+    let list = plain(&["context", "list"], "");
+    let rows: Vec<Vec<&str>> = list.out().lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][..4], ["default", "no", "admin", user.daemon().orchestrator()]);
+    assert_eq!(rows[1][..4], ["lab", "yes", "admin", server]);
+    let sees = |ran: super::Ran| ran.json()["session_id"].clone();
+    let lab = sees(plain(&["whoami", "-o", "json"], ""));
+    assert_eq!(plain(&["context", "use", "default"], "").code, 0);
+    assert_ne!(sees(plain(&["whoami", "-o", "json"], "")), lab);
+    let mut command = user.command(&["whoami", "-o", "json"]);
+    command.env_remove("PROV_SERVER").env_remove("PROV_CONTROL_CENTER").env("PROV_CONTEXT", "lab");
+    assert_eq!(sees(super::ran(command, "")), lab);
+    assert!(plain(&["context", "use", "lap"], "").fails(6).contains("did you mean `lab`"));
+    let mut command = user.command(&["whoami"]);
+    command.env("PROV_CONTEXT", "../x");
+    super::ran(command, "").fails(2);
+    assert_eq!(plain(&["context", "use", "lab"], "").code, 0);
+    assert_eq!(plain(&["logout"], "").code, 0);
+    assert!(!plain(&["context", "list"], "").out().contains("lab"));
+    plain(&["whoami"], "").fails(4);
 }

@@ -1,5 +1,6 @@
 //! A real daemon for a test: its own directory, free ports, logged in, gone when dropped.
 
+pub mod certificates;
 pub mod totp;
 
 use std::fs;
@@ -80,7 +81,7 @@ impl Daemon {
             orchestrator: String::new(),
             control_center: String::new(),
             token: String::new(),
-            http: reqwest::Client::new(),
+            http: http(),
         }
     }
 
@@ -287,6 +288,18 @@ pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: {text}"));
     Answer { status, headers, body }
+}
+
+/// A client that trusts no authority: the machine's needn't be read for it.
+pub fn http() -> reqwest::Client {
+    trusting([]).build().unwrap()
+}
+
+/// A client that trusts these authorities.
+pub fn trusting(authorities: impl IntoIterator<Item = reqwest::Certificate>) -> reqwest::ClientBuilder {
+    // Only the first of the process has to.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().tls_certs_only(authorities)
 }
 
 /// Looks until there is something, and fails after a while.

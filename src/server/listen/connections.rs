@@ -16,6 +16,8 @@ const SHED_PART: usize = 64;
 
 /// The open connections of the daemon.
 pub struct Connections {
+    /// What they are, in the log.
+    what: &'static str,
     most: usize,
     started: Instant,
     open: Mutex<Open>,
@@ -79,7 +81,12 @@ impl Connections {
     /// Room for so many.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most: most.max(1), started: Instant::now(), open: Mutex::default() })
+        Self::of("connections", most)
+    }
+
+    /// Room for so many that are called so.
+    pub(super) fn of(what: &'static str, most: usize) -> Arc<Self> {
+        Arc::new(Self { what, most: most.max(1), started: Instant::now(), open: Mutex::default() })
     }
 
     /// Serves a connection as a task of its own.
@@ -116,7 +123,7 @@ impl Connections {
         worths.select_nth_unstable(count - 1);
         let gone: Vec<Entry> = worths[..count].iter().filter_map(|(_, id)| open.entries.remove(id)).collect();
         drop(open);
-        tracing::warn!(count, most = self.most, "too many connections: the idlest were closed");
+        tracing::warn!(count, most = self.most, "too many {}: the idlest were closed", self.what);
         for entry in gone {
             entry.task.abort();
         }
