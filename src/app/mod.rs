@@ -46,6 +46,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore};
 
+pub use crate::policy::Reach;
 pub use authorise::Denial;
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
@@ -75,7 +76,8 @@ pub struct App {
     guarded: guard::Guarded<Resources>,
     clock: Clock,
     keys: Arc<Keys>,
-    policies: InForce,
+    policies: Arc<InForce>,
+    reach: Reach,
     infras: Arc<infras::Infras>,
     /// Held while a change of the policies is on its way.
     policy_changes: Mutex<()>,
@@ -141,6 +143,8 @@ pub struct Parts {
     pub max_parallel: usize,
     /// What decides who may do what.
     pub policies: InForce,
+    /// From where administrators can come.
+    pub reach: Reach,
 }
 
 /// Whether the daemon takes requests.
@@ -198,7 +202,8 @@ impl App {
                 data_dir: parts.data_dir,
             }),
             clock: parts.clock,
-            policies: parts.policies,
+            policies: Arc::new(parts.policies),
+            reach: parts.reach,
             infras,
             policy_changes: Mutex::new(()),
             sessions: Arc::default(),
