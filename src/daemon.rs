@@ -202,6 +202,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         program,
         logs: places.logs,
         workspace,
+        data_dir: data_dir.clone(),
         clock,
         keys,
         limits,
@@ -210,6 +211,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         audit_key,
         audit_retention_days: config.audit_retention_days,
         require_mfa: config.require_mfa.0.clone(),
+        max_parallel: config.max_parallel,
         policies,
         reach: if config.control_listen.ip().is_loopback() { Reach::Host } else { Reach::Anywhere },
     };

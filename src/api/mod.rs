@@ -15,6 +15,7 @@ pub mod mfa;
 pub mod operations;
 pub mod policy;
 pub mod read;
+pub mod state;
 pub mod task;
 pub mod token;
 pub mod users;

@@ -11,6 +11,7 @@ mod mfa;
 mod policies;
 mod recognise;
 pub mod session;
+mod state;
 mod tokens;
 mod trust;
 mod users;

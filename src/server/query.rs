@@ -15,6 +15,7 @@ use crate::api::event::EventQuery;
 use crate::api::list::Page;
 use crate::api::policy::PolicyQuery;
 use crate::api::read::{Problem, Problems, shown, unknown};
+use crate::api::state::{SnapshotQuery, StatisticsQuery};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
 use crate::api::token::OwnerQuery;
 use crate::model::id::WorkId;
@@ -159,6 +160,25 @@ impl Readable for Page {
 impl Readable for BatchQuery {
     fn read(query: &mut Fields) -> Self {
         Self { status: query.take("status"), page: page(query) }
+    }
+}
+
+impl Readable for SnapshotQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self {
+            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(Page::default().limit),
+            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(0),
+            after: query.take("after"),
+        }
+    }
+}
+
+impl Readable for StatisticsQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self {
+            since: query.take::<FirstMoment>("since").map(|moment| moment.0),
+            until: query.take::<LastMoment>("until").map(|moment| moment.0),
+        }
     }
 }
 

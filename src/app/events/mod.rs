@@ -23,6 +23,7 @@ use crate::policy::{Infra, Resource};
 use crate::store::{Backend, StoreError};
 pub(super) use feed::Feed;
 use feed::Reader;
+pub(super) use projection::history;
 
 /// How often it is looked whether whoever follows still may.
 const REVIEW: Duration = Duration::from_secs(1);
