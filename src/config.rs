@@ -76,6 +76,9 @@ pub struct Daemon {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles(pub Vec<Role>);
 
+/// A number that isn't 0: none at all would let nobody in.
+struct AtLeastOne(u32);
+
 /// How the daemon's log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -215,7 +218,7 @@ pub fn variable(key: &str) -> String {
 /// # Errors
 /// When a file is damaged, a key or table unknown or a value wrong.
 pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Daemon, Vec<Origin>), ConfigError> {
-    let mut layers = vec![flags, environment()];
+    let mut layers = vec![flags, environment(|variable| std::env::var(variable).ok())];
     if let Some(file) = file {
         layers.push(read(file, true)?);
     } else {
@@ -239,8 +242,8 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         drain_action: value(&origins, "drain_action")?,
         grace_seconds: value(&origins, "grace_seconds")?,
         max_log_bytes: value(&origins, "max_log_bytes")?,
-        login_failures_per_minute: value(&origins, "login_failures_per_minute")?,
-        requests_per_minute: value(&origins, "requests_per_minute")?,
+        login_failures_per_minute: value::<AtLeastOne>(&origins, "login_failures_per_minute")?.0,
+        requests_per_minute: value::<AtLeastOne>(&origins, "requests_per_minute")?.0,
         max_body_bytes: value(&origins, "max_body_bytes")?,
         max_batch_bytes: value(&origins, "max_batch_bytes")?,
         key_rotation_days: value(&origins, "key_rotation_days")?,
@@ -268,15 +271,19 @@ fn origin(key: &'static str, default: &str, layers: &[Layer]) -> Origin {
 
 /// A service's own directory where systemd gives one, else the user's state directory.
 fn data_dir() -> PathBuf {
-    if let Some(directory) = std::env::var_os("STATE_DIRECTORY") {
+    if let Some(directory) = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty()) {
         return PathBuf::from(directory);
     }
     let base = etcetera::choose_base_strategy().ok().and_then(|base| base.state_dir());
     base.map_or_else(|| PathBuf::from("/var/lib/prov"), |base| base.join("prov"))
 }
 
-fn environment() -> Layer {
-    let value = |(key, _): &(&str, &str)| std::env::var(variable(key)).ok().map(|value| ((*key).to_owned(), value));
+/// What the environment sets; a variable that is empty sets nothing.
+fn environment(get: impl Fn(&str) -> Option<String>) -> Layer {
+    let value = |(key, _): &(&str, &str)| {
+        let value = get(&variable(key)).filter(|value| !value.is_empty())?;
+        Some(((*key).to_owned(), value))
+    };
     Layer { origin: "environment".to_owned(), values: KEYS.iter().filter_map(value).collect() }
 }
 
@@ -357,6 +364,16 @@ impl FromStr for Roles {
     }
 }
 
+impl FromStr for AtLeastOne {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse().map_err(|error: std::num::ParseIntError| error.to_string())? {
+            0 => Err("must be 1 or more: 0 would let nobody in".to_owned()),
+            number => Ok(Self(number)),
+        }
+    }
+}
+
 impl FromStr for LogFormat {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -394,6 +411,30 @@ mod tests {
         assert_eq!(find(&origins, "max_parallel").unwrap().origin, "flags");
         assert!(find(&origins, "drain_seconds").unwrap().origin.ends_with("prov.toml"));
         assert_eq!(find(&origins, "grace_seconds").unwrap().origin, "default");
+    }
+
+    #[test]
+    fn an_empty_variable_sets_nothing() {
+        let get = |variable: &str| match variable {
+            "PROV_REQUIRE_MFA" => Some(String::new()),
+            "PROV_DRAIN_SECONDS" => Some("2".to_owned()),
+            _ => None,
+        };
+        assert_eq!(environment(get).values, [("drain_seconds".to_owned(), "2".to_owned())].into());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let workspace = tempfile::tempdir().unwrap();
+        for key in ["login_failures_per_minute", "requests_per_minute"] {
+            let read = |number: u32| {
+                let flags = Layer { values: [(key.to_owned(), number.to_string())].into(), ..Layer::default() };
+                daemon(workspace.path(), flags, None)
+            };
+            assert!(read(1).is_ok());
+            let error = read(0).unwrap_err().to_string();
+            assert!(error.contains(key) && error.ends_with("must be 1 or more: 0 would let nobody in"), "{error}");
+        }
     }
 
     #[test]

@@ -17,9 +17,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError};
+use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError, Reach};
 use crate::audit;
-use crate::auth::key_files::{KeyError, audit_secret};
+use crate::auth::audit_key::{self, AuditKeyError};
+use crate::auth::key_files::KeyError;
 use crate::config::{Daemon, DrainAction};
 use crate::exec::{Clock, Places};
 use crate::scheduler::command::Program;
@@ -74,6 +75,9 @@ pub enum DaemonError {
     /// The signing keys can't be had.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The key of the audit trail can't be had.
+    #[error(transparent)]
+    AuditKey(#[from] AuditKeyError),
     /// Connections can't be encrypted.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -114,6 +118,7 @@ impl DaemonError {
             Self::Store { .. } => {
                 Some("is the disk full or read-only, or the file damaged? A backup can be put in its place".to_owned())
             }
+            Self::AuditKey(error) => error.hint(),
             Self::Policies(PolicyStartError::Policies(_)) => Some(
                 "start it with --reset-policies: those that ship are made as they ship, all others disabled".to_owned(),
             ),
@@ -172,7 +177,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
     let addresses = [address(&listener)?, address(&control)?];
     let tls = config.encryption.as_ref().map(|wanted| encryption::open(wanted, &data_dir, &addresses)).transpose()?;
     let tls = tls.map(Arc::new);
-    let store = open_store(&data_dir).await?;
+    let (store, audit_key) = open_store(&data_dir).await?;
     let clock = Clock::start();
     let keys = Keys::open(&data_dir, clock.now())?;
     if let Some(path) = app::admin(&store, &data_dir, reset.admin, clock.now()).await? {
@@ -197,15 +202,18 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         program,
         logs: places.logs,
         workspace,
+        data_dir: data_dir.clone(),
         clock,
         keys,
         limits,
         key_rotation: (config.key_rotation_days > 0)
             .then(|| Duration::from_hours(24 * u64::from(config.key_rotation_days))),
-        audit_key: audit_key(&data_dir)?,
+        audit_key,
         audit_retention_days: config.audit_retention_days,
         require_mfa: config.require_mfa.0.clone(),
+        max_parallel: config.max_parallel,
         policies,
+        reach: if config.control_listen.ip().is_loopback() { Reach::Host } else { Reach::Anywhere },
     };
     let app = Arc::new(App::new(parts));
     tokio::spawn(tidy(Arc::clone(&app)));
@@ -277,13 +285,16 @@ fn private_directory(path: &Path) -> Result<PathBuf, DaemonError> {
     fs::canonicalize(path).map_err(failed)
 }
 
-/// The store, once it is let go: a daemon that was killed just as it started a supervisor leaves a process that holds the
-/// lock until it has become the supervisor.
-async fn open_store(data_dir: &Path) -> Result<Store, DaemonError> {
+/// The store with the key of its audit trail, once it is let go: a daemon that was killed just as it started a supervisor
+/// leaves a process that holds the lock until it has become the supervisor.
+async fn open_store(data_dir: &Path) -> Result<(Store, audit::Key), DaemonError> {
+    let failed = |source| DaemonError::Store { path: data_dir.display().to_string(), source };
     let (begun, mut told) = (Instant::now(), false);
     loop {
-        let key = audit_key(data_dir)?;
-        match Store::open(data_dir, CACHE_BYTES, key) {
+        let kept = audit_key::read(data_dir)?;
+        let secret = kept.map_or_else(audit_key::generate, Ok)?;
+        let key = audit::Key::from_bytes(1, secret);
+        match Store::open(data_dir, CACHE_BYTES, key.clone()) {
             Err(StoreError::Locked(_)) if begun.elapsed() < LOCK_PATIENCE => {
                 if !told {
                     tracing::warn!("another process holds the store; waiting a moment for it to let go");
@@ -292,15 +303,18 @@ async fn open_store(data_dir: &Path) -> Result<Store, DaemonError> {
                 tokio::time::sleep(LOCK_INTERVAL).await;
             }
             opened => {
-                return opened.map_err(|source| DaemonError::Store { path: data_dir.display().to_string(), source });
+                let store = opened.map_err(failed)?;
+                if kept.is_none() {
+                    // Another key than the one that sealed the entries would make all of them look forged.
+                    if store.read(|reads| reads.audit_head()).await.map_err(failed)? != audit::Head::START {
+                        return Err(audit_key::missing(data_dir).into());
+                    }
+                    audit_key::keep(data_dir, &secret)?;
+                }
+                return Ok((store, key));
             }
         }
     }
-}
-
-/// The key of the audit trail; one is made when there is none.
-fn audit_key(data_dir: &Path) -> Result<audit::Key, DaemonError> {
-    Ok(audit::Key::from_bytes(1, audit_secret(data_dir)?))
 }
 
 fn program(config: &Daemon) -> Result<Program, DaemonError> {

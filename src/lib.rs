@@ -10,6 +10,8 @@ pub mod config;
 pub mod daemon;
 pub mod engine;
 pub mod exec;
+pub mod host;
+pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod provision;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::list::Page;
@@ -13,6 +13,7 @@ use crate::audit::Checkpoint;
 pub use crate::audit::{Entry, Format, Head, Signed};
 use crate::model::digest::sha256;
 use crate::model::nearest::unknown;
+use crate::model::schema::moment;
 use crate::model::time::Timestamp;
 
 /// How what is looked for ended.
@@ -146,15 +147,6 @@ pub struct ExportQuery {
 
 const fn jsonl() -> Format {
     Format::Jsonl
-}
-
-/// What a span of time begins or ends with.
-fn moment(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "anyOf": [{ "format": "date-time" }, { "format": "date" }],
-        "examples": ["2026-11-27", "2026-11-27T16:00:00Z"]
-    })
 }
 
 /// The query of `GET /audit/verify`.

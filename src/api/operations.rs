@@ -97,6 +97,13 @@ pub const TABLE: &[Row] = &[
     row("batch_cancel", Orchestrator, "POST", "/batch/operations/{id}/cancel", Action("batch_cancel")),
     row("batch_retry", Orchestrator, "POST", "/batch/operations/{id}/retry", Action("batch_retry")),
     row("event_stream", Orchestrator, "GET", "/events", Action("event_read")).with_query().answering(Media::Events),
+    row("workflow_progress", Orchestrator, "GET", "/state/workflows/{id}/progress", Action("state_read")),
+    row("workflow_snapshots", Orchestrator, "GET", "/state/workflows/{id}/snapshots", Action("state_read"))
+        .with_query(),
+    row("system_metrics", Orchestrator, "GET", "/state/system/metrics", Action("state_read")),
+    row("system_health", Orchestrator, "GET", "/state/system/health", Action("state_read")),
+    row("statistics", Orchestrator, "GET", "/state/statistics", Action("state_read")).with_query(),
+    row("metrics", Orchestrator, "GET", "/metrics", Action("state_read")).answering(Media::Text),
     row("control_health", ControlCenter, "GET", "/health", Public),
     row("control_openapi", ControlCenter, "GET", "/openapi.json", Public),
     row("control_docs", ControlCenter, "GET", "/docs", Public).answering(Media::Html),

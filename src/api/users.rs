@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::read::{Object, Problem, Problems, UUID, boolean, parsed, text};
+use crate::audit::DAEMON;
 use crate::model::id::{SessionId, UserId};
 use crate::model::schema::text_schema;
 use crate::model::time::Timestamp;
@@ -72,7 +73,7 @@ impl fmt::Display for UserKey {
 #[derive(Clone, Serialize, JsonSchema)]
 pub struct NewUser {
     /// Their name.
-    #[schemars(regex(pattern = USERNAME), extend("not" = { "type": "string", "pattern": UUID }))]
+    #[schemars(regex(pattern = USERNAME), extend("not" = { "type": "string", "anyOf": [{ "pattern": UUID }, { "pattern": "^[Pp][Rr][Oo][Vv]$" }] }))]
     pub username: String,
     /// May be empty.
     #[schemars(default, regex(pattern = EMAIL), length(max = 254))]
@@ -200,8 +201,10 @@ fn taken_away(value: &Value) -> Result<bool, String> {
     Ok(false)
 }
 
+/// The name of a new user.
 fn name(value: &Value) -> Result<String, String> {
-    username(&text(value)?).map_err(|error: NotAUsername| error.to_string())
+    let name = username(&text(value)?).map_err(|error: NotAUsername| error.to_string())?;
+    if name == DAEMON { Err(format!("can't be `{DAEMON}`: the audit trail calls the daemon so")) } else { Ok(name) }
 }
 
 /// An address as far as it can be told without writing to it, or nothing.
@@ -265,6 +268,9 @@ impl PasswordChange {
 pub struct PasswordChanged {
     /// How many other sessions of the user were ended.
     pub sessions_ended: usize,
+    /// How many API tokens of the user stay good.
+    #[serde(default)]
+    pub api_tokens_left: usize,
 }
 
 /// A session as its user sees it.
@@ -300,6 +306,16 @@ mod tests {
             ["/roles", "/disabled", "/username"]
         );
         assert_eq!(refused(json!({ "roles": ["admin"], "email": "a\r\nb@c" })), ["/email", "/roles/0"]);
+    }
+
+    #[test]
+    fn no_user_is_called_as_the_daemon_is() {
+        let named = |name: &str| NewUser::read(&json!({ "username": name, "roles": ["Admin"], "password": "x" }));
+        for name in ["prov", "Prov"] {
+            let problems = named(name).unwrap_err();
+            assert!(problems[0].pointer == "/username" && problems[0].message.contains("daemon"), "{problems:?}");
+        }
+        assert!(named("prov-2").is_ok());
     }
 
     #[test]

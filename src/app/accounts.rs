@@ -10,6 +10,7 @@ use super::context::Permit;
 use super::error::Error;
 use super::memo::Memo;
 use crate::api::users::UserKey;
+use crate::model::api_token::ApiToken;
 use crate::model::id::{SessionId, UserId};
 use crate::model::user::{Role, User};
 use crate::store::record::UserRecord;
@@ -39,6 +40,26 @@ impl Standing {
 /// How each user stands; nothing for whoever is gone or shut out.
 pub(super) type Accounts = Memo<UserId, Option<Arc<Standing>>>;
 
+/// What ends with a change of a user: it is good for nothing from the next request on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ended {
+    pub(super) sessions: Vec<SessionId>,
+    pub(super) tokens: Vec<ApiToken>,
+}
+
+impl Ended {
+    /// Some of a user's sessions.
+    pub(super) fn sessions(sessions: Vec<SessionId>) -> Self {
+        Self { sessions, tokens: Vec::new() }
+    }
+
+    /// The changes that remove all of it.
+    pub(super) fn changes(&self) -> impl Iterator<Item = Change> {
+        let tokens = self.tokens.iter().map(|token| Change::RemoveApiToken(token.id));
+        self.sessions.iter().copied().map(Change::RemoveSession).chain(tokens)
+    }
+}
+
 impl App {
     /// How a user stands; nothing when they are gone or shut out.
     pub(super) async fn standing(&self, id: UserId) -> Result<Option<Arc<Standing>>, Error> {
@@ -53,19 +74,23 @@ impl App {
         Ok(standing)
     }
 
-    /// Commits a change of a user that ends these sessions; it takes effect with the next request, even when whoever asked
+    /// Commits a change of a user that ends this; it takes effect with the next request, even when whoever asked
     /// for it goes away meanwhile.
     pub(super) async fn commit_account(
         &self,
         store: &Store,
         user: UserId,
-        ended: Vec<SessionId>,
+        ended: Ended,
         transaction: Transaction,
     ) -> Result<(), CommitError> {
         let (accounts, sessions) = (Arc::clone(&self.accounts), Arc::clone(&self.sessions));
+        let api_tokens = Arc::clone(&self.api_tokens);
         let take_effect = move || {
-            for id in ended {
+            for id in ended.sessions {
                 sessions.set(id, false);
+            }
+            for token in ended.tokens {
+                api_tokens.forget(&token.prefix);
             }
             accounts.forget(&user);
         };

@@ -6,12 +6,14 @@ mod export;
 mod retention;
 mod verify;
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::authorise::Question;
 use super::context::{Context, Permit};
 use super::error::Error;
-use super::{App, LogBody, trail};
+use super::{App, LogBody, aside, trail};
 use crate::api::audit::{AuditListed, AuditQuery, CheckpointDocument, ExportQuery, Verification};
 use crate::api::read::Problem;
 use crate::audit::{Checkpoint, Entry, Resource};
@@ -52,10 +54,11 @@ impl App {
         Ok(export::stream(store, query, head, self.clock.now()))
     }
 
-    /// Whether the trail is what was written; also held against a checkpoint that was kept elsewhere.
+    /// Whether the trail is what was written; also held against a checkpoint that was kept elsewhere. One that no key of
+    /// this daemon signed is no evidence: anybody can make one that contradicts the trail.
     ///
     /// # Errors
-    /// When the checkpoint isn't one, or the store can't be read.
+    /// When the checkpoint isn't one of this daemon, or the store can't be read.
     pub async fn audit_verify(
         &self,
         context: &Context,
@@ -63,7 +66,10 @@ impl App {
     ) -> Result<Verification, Error> {
         let permit = self.authorise(context, "audit_verify", &Question::about(policy::Resource::System))?;
         self.settle_refusals().await?;
-        let given = checkpoint.map(|document| document.open().copied().map_err(not_signed)).transpose()?;
+        let given = match checkpoint {
+            Some(document) => Some(self.own_checkpoint(document).await?),
+            None => None,
+        };
         let (store, keys) = (&self.guarded.open(&permit).store, self.audit_keys.clone());
         let found = store.read(move |reads| verify::verify(reads, &keys, given)).await?;
         if let Some(broken) = &found.first_broken {
@@ -71,6 +77,16 @@ impl App {
         }
         self.was_read(context, &permit, "audit_verify", json!({ "verified": found.verified })).await?;
         Ok(found)
+    }
+
+    /// What a checkpoint says that a key of this daemon signed, now or once.
+    async fn own_checkpoint(&self, document: CheckpointDocument) -> Result<Checkpoint, Error> {
+        let checkpoint = *document.open().map_err(not_signed)?;
+        let (keys, signer) = (Arc::clone(&self.keys), document.signed.signer().to_owned());
+        let why =
+            format!("is signed by key {signer}, which is none of this daemon's: it proves nothing about this trail");
+        let is_own = aside(move || keys.has_signed(&signer)).await??;
+        if is_own { Ok(checkpoint) } else { Err(not_signed(why)) }
     }
 
     /// A signed statement about how the trail stands, to be kept elsewhere.

@@ -21,9 +21,11 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::{Session, User};
 use crate::policy::Resource;
-use crate::store::{Change, Precondition, Transaction};
+use crate::store::{Change, CommitError, Precondition, Transaction};
 
 const WRONG_REFRESH: Error = Error::Unauthenticated("the refresh token is not valid; log in again");
+/// The token is spent by now: to send it once more would end the session.
+const REFRESHED: &str = "the session was refreshed or ended at the same time: use the pair that the other refresh answered, not this token again";
 
 impl App {
     /// A new pair for a refresh token, which is spent by this.
@@ -32,17 +34,21 @@ impl App {
     /// When the token isn't good; one that was spent before ends its session.
     pub async fn auth_refresh(&self, caller: &Caller, token: &str) -> Result<TokenPair, Error> {
         let resources = self.guarded.open(&Permit::public("auth_refresh"));
-        let (id, hash) = session::parse(token).ok_or(WRONG_REFRESH)?;
+        let no_good = || {
+            self.unproven(caller, "auth_refresh");
+            WRONG_REFRESH
+        };
+        let (id, hash) = session::parse(token).ok_or_else(no_good)?;
         let read = resources.store.read(move |reads| {
             let Some(session) = reads.session(id)? else { return Ok(None) };
             let user = reads.user(session.user)?.filter(|user| !user.disabled);
             Ok(user.map(|user| (session, user.user)))
         });
-        let (current, user) = read.await?.ok_or(WRONG_REFRESH)?;
+        let (current, user) = read.await?.ok_or_else(no_good)?;
         let now = self.clock.now();
         match session::worth(&current, &hash, now) {
             Worth::Good => {}
-            Worth::Nothing => return Err(WRONG_REFRESH),
+            Worth::Nothing => return Err(no_good()),
             Worth::Spent => {
                 tracing::warn!(user = user.username, address = %caller.address, session = %id, "a spent refresh token came back; its session is ended");
                 let replayed = ("auth_refresh", Outcome::Failure { code: "unauthenticated".to_owned() });
@@ -57,7 +63,11 @@ impl App {
             preconditions: vec![Precondition::SessionGeneration(id, current.generation)],
             changes: vec![Change::PutSession(Box::new(next.clone()))],
         };
-        resources.store.commit(transaction).await?;
+        let committed = resources.store.commit(transaction).await;
+        if let Err(CommitError::Refused(_)) = committed {
+            return Err(Error::Conflict(REFRESHED.to_owned()));
+        }
+        committed?;
         self.pair(&user, &next, refresh, now)
     }
 
@@ -188,11 +198,14 @@ impl App {
         if now >= context.expires_at {
             return Err(TokenError::Expired.into());
         }
-        let standing = match context.credential {
-            context::Credential::Session(id) => self.standing_in(id, context.user, now).await?,
-            context::Credential::ApiToken(id) => self.standing_with(id, now).await?,
-        };
-        Ok(Context { mfa: context.mfa && standing.mfa, standing, ..context.clone() })
+        match context.credential {
+            context::Credential::Session(id) => {
+                let standing = self.standing_in(id, context.user, now).await?;
+                let mfa = context.mfa && standing.mfa;
+                Ok(Context { mfa, factor: mfa, standing, ..context.clone() })
+            }
+            context::Credential::ApiToken(id) => self.again_by(id, context.caller.clone(), now).await,
+        }
     }
 
     async fn look_up_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Error> {

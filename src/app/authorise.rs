@@ -23,6 +23,8 @@ use crate::store::{Change, Transaction};
 
 const SET_IT_UP: &str = "your role takes a second factor, and you have none; set one up with `prov mfa enroll`";
 const LOG_IN_WITH_IT: &str = "your role takes a second factor; log in with a code of it: `prov login`";
+const MAKE_IT_ANEW: &str =
+    "your role takes a second factor, and this API token was made without one; log in with a code and make another one";
 const NEEDS_LOGIN: Error = Error::NotAllowed("an API token can't do this; log in with `prov login`");
 
 /// What is asked for beside who asks.
@@ -50,14 +52,15 @@ impl<'a> Question<'a> {
 pub(super) struct Asker {
     set: Arc<Set>,
     standing: Arc<Standing>,
+    owner: Option<Arc<Standing>>,
     mfa: bool,
     address: IpAddr,
     time: Timestamp,
 }
 
 impl Asker {
-    fn request<'a>(&'a self, action: Action, question: &Question<'a>) -> Request<'a> {
-        let Standing { username, email, roles, mfa } = &*self.standing;
+    fn request<'a>(&self, standing: &'a Standing, action: Action, question: &Question<'a>) -> Request<'a> {
+        let Standing { username, email, roles, mfa } = standing;
         let subject = Subject { username, email, roles, mfa_enrolled: *mfa };
         let circumstances = Circumstances {
             mfa: self.mfa,
@@ -70,8 +73,23 @@ impl Asker {
         Request { subject, action, resource: question.resource, circumstances }
     }
 
+    /// An API token is judged by its own roles, and by all of its owner's: a policy that forbids something to one of those
+    /// is not got round by a token without it, and one that permits something to fewer roles gives it nothing.
     pub(super) fn decide<'a>(&'a self, action: Action, question: &Question<'a>) -> Decision {
-        self.set.policies.decide(&self.request(action, question))
+        self.judge(action, question).0
+    }
+
+    /// The decision, and as whom it was made.
+    fn judge<'a>(&'a self, action: Action, question: &Question<'a>) -> (Decision, &'a Standing) {
+        let ask = |standing| self.set.policies.decide(&self.request(standing, action, question));
+        let own = ask(&self.standing);
+        match &self.owner {
+            Some(owner) if own.allowed => {
+                let owners = ask(owner);
+                if owners.allowed { (own, &self.standing) } else { (owners, owner) }
+            }
+            _ => (own, &self.standing),
+        }
     }
 
     /// Whether they may, and nothing else.
@@ -121,6 +139,7 @@ impl App {
         Asker {
             set: self.policies.get(),
             standing: Arc::clone(&context.standing),
+            owner: context.owner.clone(),
             mfa: context.mfa,
             address: context.caller.address,
             time: self.clock.now(),
@@ -166,7 +185,7 @@ impl App {
     ) -> Result<Permit, Error> {
         self.demand_factor(context, operation)?;
         let asker = self.asker(context);
-        let decision = asker.decide(action, question);
+        let (decision, judged) = asker.judge(action, question);
         if decision.allowed {
             return Ok(Permit { policies: decision.policies });
         }
@@ -175,8 +194,8 @@ impl App {
         let policies = decision.policies.clone();
         self.refused(trail::denied(context, operation, &question.resource, policies, self.clock.now()));
         let infra = infra_of(&question.resource).map(str::to_owned);
-        let lacks = asker.set.policies.why_not(&asker.request(action, question));
-        let ask = || ask_somebody(user, action, infra.as_deref(), context.mfa, question.check_mode);
+        let lacks = asker.set.policies.why_not(&asker.request(judged, action, question));
+        let ask = || ask_somebody(context, action, infra.as_deref(), question);
         let raise = how_to_raise(context.standing.mfa);
         let hint = match (lacks.second_factor, lacks.roles.is_empty()) {
             (false, _) => ask(),
@@ -188,21 +207,26 @@ impl App {
 
     /// Whether a role of the caller takes a second factor.
     pub(super) fn demands_factor(&self, context: &Context) -> bool {
-        context.standing.roles.iter().any(|role| self.require_mfa.contains(role))
+        let standing = context.owner.as_ref().unwrap_or(&context.standing);
+        standing.roles.iter().any(|role| self.require_mfa.contains(role))
     }
 
     /// Refuses whoever has a role that takes a second factor and gave none, whatever the policies say. An API token stands for
-    /// the login that made it, as long as its owner has a second factor; to policies nobody gave one with it.
+    /// the login that made it, as long as its owner has a second factor; to policies nobody gave one with it. It is the roles
+    /// of its owner that count.
     ///
     /// # Errors
     /// [`Error::MfaRequired`].
     pub(super) fn demand_factor(&self, context: &Context, operation: &'static str) -> Result<(), Error> {
-        let proven = context.mfa || (context.session().is_none() && context.standing.mfa);
-        if proven || !self.demands_factor(context) {
+        if context.factor || !self.demands_factor(context) {
             return Ok(());
         }
         self.refused(trail::without_factor(context, operation, self.clock.now()));
-        Err(Error::MfaRequired(if context.standing.mfa { LOG_IN_WITH_IT } else { SET_IT_UP }))
+        Err(Error::MfaRequired(match (context.session(), context.standing.mfa) {
+            (None, true) => MAKE_IT_ANEW,
+            (_, true) => LOG_IN_WITH_IT,
+            (_, false) => SET_IT_UP,
+        }))
     }
 
     /// Writes a refusal into the audit trail. It is queued before whatever comes after it; nobody waits for the disk, so
@@ -241,9 +265,15 @@ fn how_to_raise(is_set_up: bool) -> &'static str {
     }
 }
 
-fn ask_somebody(user: &str, action: Action, infra: Option<&str>, mfa: bool, check: bool) -> String {
-    let infra = infra.map(|infra| format!(" --infra {infra}")).unwrap_or_default();
-    let flags = [(mfa, " --mfa"), (check, " --check")].into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag);
-    let flags: String = flags.collect();
-    format!("ask an administrator, or see `prov policy why --as {user} --action {action}{infra}{flags}`")
+fn ask_somebody(context: &Context, action: Action, infra: Option<&str>, question: &Question<'_>) -> String {
+    let (user, address) = (context.username(), context.caller.address);
+    let flags = [
+        infra.map(|infra| format!(" --infra {infra}")),
+        context.mfa.then(|| " --mfa".to_owned()),
+        question.check_mode.then(|| " --check".to_owned()),
+        question.operation.map(|operation| format!(" --operation {operation}")),
+        (!address.is_loopback()).then(|| format!(" --ip {address}")),
+    ];
+    let flags: String = flags.into_iter().flatten().collect();
+    format!("ask an administrator, or see `prov policy why --as {user} --action {action}{flags}`")
 }

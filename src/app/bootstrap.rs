@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::accounts::replaced;
+use super::accounts::{Ended, replaced};
 use super::trail;
 use crate::audit;
 use crate::auth::key_files::write_secret;
@@ -45,7 +45,7 @@ pub enum BootstrapError {
 const ADMIN: &str = "admin";
 
 /// Makes the user `admin` when there is no user at all, and says where its password stands. With `reset`, an `admin` who is
-/// there gets a new password and is let in as at first: enabled, an Admin, without second factor, logged in nowhere. The file
+/// there gets a new password and is let in as at first: enabled, an Admin, without second factor and API tokens, logged in nowhere. The file
 /// is written first: a password that nobody can read is worse than one that is not yet good.
 ///
 /// # Errors
@@ -61,10 +61,12 @@ pub async fn admin(
     }
     let read = store.read(|reads| {
         let record = reads.user_by_name(ADMIN)?;
-        let sessions = record.as_ref().map(|record| reads.sessions_of(record.user.id)).transpose()?;
-        Ok((record, sessions.unwrap_or_default()))
+        let Some(record) = record else { return Ok((None, Ended::default())) };
+        let sessions = reads.sessions_of(record.user.id)?.iter().map(|session| session.id).collect();
+        let tokens = reads.api_tokens_of(record.user.id)?;
+        Ok((Some(record), Ended { sessions, tokens }))
     });
-    let (record, sessions) = read.await?;
+    let (record, ended) = read.await?;
     let path = directory.join("admin-password");
     let password = random()?;
     let file = |source| BootstrapError::File { path: path.display().to_string(), source };
@@ -91,10 +93,9 @@ pub async fn admin(
             replaced(&old, UserRecord { last_login_at, ..UserRecord::new(user, hash) })
         }
     };
-    let ended = sessions.iter().map(|session| Change::RemoveSession(session.id));
     let details = serde_json::json!({ "reset": reset });
     let entry = trail::own("admin_bootstrap", audit::Resource::new("user", ADMIN), now, details);
-    let changes = ended.chain([put, entry]).collect();
+    let changes = ended.changes().chain([put, entry]).collect();
     store.commit(Transaction { preconditions: vec![precondition], changes }).await?;
     Ok(Some(path))
 }

@@ -48,11 +48,15 @@ pub struct Context {
     pub(super) user: UserId,
     /// How the user stands at the moment, whatever the token says, as far as the token reaches.
     pub(super) standing: Arc<Standing>,
+    /// How the owner of an API token stands by themselves: it may nothing that they may not.
+    pub(super) owner: Option<Arc<Standing>>,
     pub(super) credential: Credential,
     /// When the token stops being good.
     pub(super) expires_at: Timestamp,
-    /// Whether a second factor was given at login, and still is one.
+    /// Whether a second factor was given at login, and still is one; never with an API token.
     pub(super) mfa: bool,
+    /// Whether that, or for an API token the login that made it, is enough where a role takes a second factor.
+    pub(super) factor: bool,
     pub(super) caller: Caller,
 }
 
@@ -71,19 +75,23 @@ impl Context {
             user: claims.sub,
             credential: Credential::Session(claims.sid),
             mfa: claims.mfa && standing.mfa,
+            factor: claims.mfa && standing.mfa,
             standing,
+            owner: None,
             caller,
         }
     }
 
     /// The owner of an API token that is worth these roles. Nobody gave a second factor with it.
-    pub(super) fn of_api_token(token: &ApiToken, owner: &Standing, roles: Vec<Role>, caller: Caller) -> Self {
+    pub(super) fn of_api_token(token: &ApiToken, owner: Arc<Standing>, roles: Vec<Role>, caller: Caller) -> Self {
         Self {
             expires_at: token.expires_at,
             user: token.owner,
             credential: Credential::ApiToken(token.id),
             mfa: false,
-            standing: Arc::new(Standing { roles, ..owner.clone() }),
+            factor: token.mfa && owner.mfa,
+            standing: Arc::new(Standing { roles, ..(*owner).clone() }),
+            owner: Some(owner),
             caller,
         }
     }

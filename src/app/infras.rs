@@ -48,7 +48,7 @@ impl Described {
         Self { environment: infra.to_string(), providers: None }
     }
 
-    fn unknown() -> Self {
+    pub(super) fn unknown() -> Self {
         Self { environment: UNKNOWN.to_owned(), providers: None }
     }
 

@@ -37,6 +37,11 @@ impl Keys {
         Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether a key with this id ever signed for this daemon.
+    pub(super) fn has_signed(&self, kid: &str) -> Result<bool, KeyError> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).has_signed(kid)
+    }
+
     /// A new key that signs from now on.
     fn rotate(&self, now: Timestamp) -> Result<(), KeyError> {
         self.change(|ring| Ok(Some(ring.rotate(now)?)))

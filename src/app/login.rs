@@ -6,7 +6,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{TRIES, overtaken, replaced, was_overtaken};
+use super::accounts::{Ended, TRIES, overtaken, replaced, was_overtaken};
 use super::authorise::Question;
 use super::context::{Caller, Context, Permit};
 use super::error::Error;
@@ -124,10 +124,12 @@ impl App {
             let ended: Vec<SessionId> = others.iter().map(|session| session.id).collect();
             let changes = ended.iter().copied().map(Change::RemoveSession).chain([put, entry]).collect();
             let transaction = Transaction { preconditions: vec![precondition], changes };
-            let committed = self.commit_account(store, id, ended, transaction).await;
+            let committed = self.commit_account(store, id, Ended::sessions(ended), transaction).await;
             if !was_overtaken(&committed) {
                 committed?;
-                return Ok(PasswordChanged { sessions_ended });
+                let tokens = store.read(move |reads| reads.api_tokens_of(id)).await?;
+                let api_tokens_left = tokens.iter().filter(|token| now < token.expires_at).count();
+                return Ok(PasswordChanged { sessions_ended, api_tokens_left });
             }
         }
         Err(overtaken())

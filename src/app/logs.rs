@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How much of the end of the progress file is read: several lines.
 const PROGRESS_BYTES: usize = 4096;
+/// How much of a step's name is shown.
+const STEP_CHARS: usize = 200;
 
 /// The task's log as a stream; it ends with the log, or when following with the task.
 pub(super) fn read(
@@ -150,13 +152,52 @@ async fn tail_start(path: &Path, lines: usize) -> std::io::Result<u64> {
     Ok(if lines == 0 { length } else { 0 })
 }
 
+/// What a task's command last reported of its progress; each as far as it did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Reported {
+    /// From 0 to 1.
+    pub(super) progress: Option<f64>,
+    /// What it does, in one line.
+    pub(super) step: Option<String>,
+    /// How many steps there are.
+    pub(super) total_steps: Option<u32>,
+    /// How many of them are done.
+    pub(super) completed_steps: Option<u32>,
+}
+
+impl Reported {
+    /// What lines say, the last first.
+    fn of<'l>(lines: impl Iterator<Item = &'l str>) -> Self {
+        let mut found = Self::default();
+        for line in lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+            let number = |name: &str| line.get(name).and_then(|number| u32::try_from(number.as_u64()?).ok());
+            let progress = line.get("progress").and_then(serde_json::Value::as_f64);
+            found.progress = found.progress.or(progress.map(|progress| progress.clamp(0.0, 1.0)));
+            found.step = found.step.or_else(|| line.get("step")?.as_str().and_then(one_line));
+            found.total_steps = found.total_steps.or_else(|| number("total_steps"));
+            found.completed_steps = found.completed_steps.or_else(|| number("completed_steps"));
+        }
+        found
+    }
+}
+
+/// The first line of a text, without control characters and no longer than people read.
+fn one_line(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(STEP_CHARS).collect())
+}
+
+/// What a task's command last reported; nothing where it reported nothing.
+pub(super) async fn reported(logs: &Path, task: TaskId) -> Reported {
+    let path = events_path(logs, task);
+    let read = tokio::task::spawn_blocking(move || last(&path, 0, PROGRESS_BYTES)).await;
+    let text = read.ok().and_then(Result::ok).unwrap_or_default();
+    Reported::of(text.lines().rev())
+}
+
 /// The progress that a running task last reported.
 pub(super) async fn progress(logs: &Path, task: TaskId) -> Option<f64> {
-    let path = events_path(logs, task);
-    let text = tokio::task::spawn_blocking(move || last(&path, 0, PROGRESS_BYTES)).await.ok()?.ok()?;
-    let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let found = lines.find_map(|line| line.get("progress").and_then(serde_json::Value::as_f64));
-    found.map(|progress| progress.clamp(0.0, 1.0))
+    reported(logs, task).await.progress
 }
 
 /// Shows a running task's progress.
@@ -165,5 +206,24 @@ pub(super) async fn fill_progress(logs: &Path, task: &mut Task) {
         && let Some(progress) = progress(logs, task.id).await
     {
         task.progress = progress;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_each_is_what_counts_whatever_else_is_written() {
+        let lines = [
+            r#"{"progress":0.2,"step":"a","total_steps":5,"completed_steps":1}"#,
+            r#"{"progress":7,"step":"two\nlines\u0007"}"#,
+            "no JSON",
+            r#"{"step":3,"completed_steps":-1}"#,
+        ];
+        let found = Reported::of(lines.into_iter().rev());
+        let (step, total_steps, completed_steps) = (Some("two".to_owned()), Some(5), Some(1));
+        assert_eq!(found, Reported { progress: Some(1.0), step, total_steps, completed_steps });
+        assert_eq!(Reported::of([].into_iter()), Reported::default());
     }
 }

@@ -7,7 +7,7 @@
 
 use serde_json::json;
 
-use super::accounts::{TRIES, overtaken, replaced};
+use super::accounts::{Ended, TRIES, overtaken, replaced};
 use super::authorise::Question;
 use super::context::{Context, Permit};
 use super::error::Error;
@@ -150,8 +150,13 @@ impl App {
         next: UserRecord,
         mut changes: Vec<Change>,
     ) -> Result<bool, Error> {
+        let mut preconditions = Vec::new();
+        if proven.record.is_enabled_admin() && proven.record.has_mfa() && !next.has_mfa() {
+            // A policy may ask administrators for a second factor: somebody must have one.
+            preconditions.push(self.check_way_back(&proven.record, Some(&next)).await?);
+        }
         let (precondition, put) = replaced(&proven.record, next);
-        let mut preconditions = vec![precondition];
+        preconditions.push(precondition);
         let mut ended = Vec::new();
         if changes.iter().any(|change| matches!(change, Change::PutSession(_))) {
             let own = own(context, proven)?;
@@ -163,10 +168,12 @@ impl App {
         changes.extend(ended.iter().copied().map(Change::RemoveSession));
         let store = &self.guarded.open(permit).store;
         let transaction = Transaction { preconditions, changes };
-        match self.commit_account(store, context.user, ended, transaction).await {
+        match self.commit_account(store, context.user, Ended::sessions(ended), transaction).await {
             Ok(()) => Ok(true),
             Err(CommitError::Refused(Refused(
-                Precondition::UserGeneration(..) | Precondition::SessionGeneration(..),
+                Precondition::UserGeneration(..)
+                | Precondition::SessionGeneration(..)
+                | Precondition::PolicyGeneration(_),
             ))) => Ok(false),
             Err(other) => Err(other.into()),
         }

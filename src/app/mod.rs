@@ -28,7 +28,9 @@ mod owned;
 mod policy;
 mod proof;
 mod refusals;
+mod requests;
 mod sessions;
+mod state;
 mod task;
 mod tokens;
 mod trail;
@@ -40,10 +42,11 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore};
 
+pub use crate::policy::Reach;
 pub use authorise::Denial;
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
@@ -54,10 +57,12 @@ pub use in_force::InForce;
 pub use keys::Keys;
 pub use limit::{Limits, Quota};
 pub use policy::{PolicyStartError, policies};
+pub use requests::Requests;
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
 use crate::exec::Clock;
+use crate::host::Host;
 use crate::model::user::Role;
 use crate::scheduler::Scheduler;
 use crate::scheduler::command::Program;
@@ -71,7 +76,8 @@ pub struct App {
     guarded: guard::Guarded<Resources>,
     clock: Clock,
     keys: Arc<Keys>,
-    policies: InForce,
+    policies: Arc<InForce>,
+    reach: Reach,
     infras: Arc<infras::Infras>,
     /// Held while a change of the policies is on its way.
     policy_changes: Mutex<()>,
@@ -81,10 +87,14 @@ pub struct App {
     feed: Arc<events::Feed>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
+    requests: Requests,
+    host: Arc<Host>,
+    started: Instant,
     key_rotation: Option<Duration>,
     audit_keys: Keyring,
     audit_retention_days: u32,
     require_mfa: Vec<Role>,
+    max_parallel: usize,
     password_checks: Arc<Semaphore>,
     /// Held while work is retried under an idempotency key.
     keyed_retries: Mutex<()>,
@@ -98,6 +108,7 @@ pub(crate) struct Resources {
     pub(crate) program: Program,
     pub(crate) logs: PathBuf,
     pub(crate) workspace: PathBuf,
+    pub(crate) data_dir: PathBuf,
 }
 
 /// What an [`App`] is made of.
@@ -112,6 +123,8 @@ pub struct Parts {
     pub logs: PathBuf,
     /// Where the infras are.
     pub workspace: PathBuf,
+    /// Where store, keys and logs are.
+    pub data_dir: PathBuf,
     /// The time.
     pub clock: Clock,
     /// What signs tokens.
@@ -126,8 +139,12 @@ pub struct Parts {
     pub audit_retention_days: u32,
     /// Whoever has one of these roles may do nothing without a second factor but set one up.
     pub require_mfa: Vec<Role>,
+    /// Attempts at once.
+    pub max_parallel: usize,
     /// What decides who may do what.
     pub policies: InForce,
+    /// From where administrators can come.
+    pub reach: Reach,
 }
 
 /// Whether the daemon takes requests.
@@ -182,9 +199,11 @@ impl App {
                 program: parts.program,
                 logs: parts.logs,
                 workspace: parts.workspace,
+                data_dir: parts.data_dir,
             }),
             clock: parts.clock,
-            policies: parts.policies,
+            policies: Arc::new(parts.policies),
+            reach: parts.reach,
             infras,
             policy_changes: Mutex::new(()),
             sessions: Arc::default(),
@@ -193,10 +212,14 @@ impl App {
             feed: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
+            requests: Requests::default(),
+            host: Arc::new(Host::watch()),
+            started: Instant::now(),
             key_rotation: parts.key_rotation,
             audit_keys: Keyring::new(parts.audit_key),
             audit_retention_days: parts.audit_retention_days,
             require_mfa: parts.require_mfa,
+            max_parallel: parts.max_parallel,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             keyed_retries: Mutex::new(()),
             phase: AtomicU8::new(Phase::Ready as u8),
@@ -207,6 +230,12 @@ impl App {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.counters.limits
+    }
+
+    /// Where answered requests are counted.
+    #[must_use]
+    pub fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Forgets what has had its time; called now and then.

@@ -157,7 +157,7 @@ impl App {
             let counted = match judge(&record, matches, proof.factor, now) {
                 Verdict::Good(next) => {
                     // A code alone is not a whole login.
-                    if proof.password.is_some() {
+                    if proof.password.is_some() && is_whole(&record, proof.factor) {
                         self.succeeded(attempt);
                     } else {
                         self.undecided(attempt);
@@ -245,7 +245,17 @@ pub(super) fn judge(record: &UserRecord, matches: bool, factor: Factor<'_>, now:
 
 /// What is left of the failures: only the whole login is a success.
 fn forgiven(record: &UserRecord, factor: Factor<'_>) -> Lockout {
-    if matches!(factor, Factor::Confirms(_)) { record.lockout.clone() } else { lockout::cleared() }
+    if is_whole(record, factor) { lockout::cleared() } else { record.lockout.clone() }
+}
+
+/// Whether a right password with this is a whole login. Where a second factor is active the password alone is none: who
+/// knows it could guess codes for ever, and prove it in between.
+fn is_whole(record: &UserRecord, factor: Factor<'_>) -> bool {
+    match factor {
+        Factor::Asked(_) => true,
+        Factor::NotAsked => !record.has_mfa(),
+        Factor::Confirms(_) => false,
+    }
 }
 
 /// The second factor after a code that is good, of the app or a backup code.
@@ -330,13 +340,19 @@ mod tests {
     }
 
     #[test]
-    fn a_code_alone_forgives_no_failures() {
-        let mut record = user(None);
-        record.lockout = lockout::failed(&record.lockout, NOW);
-        let failures = |factor| match judge(&record, true, factor, NOW) {
-            Verdict::Good(next) => next.lockout.failures,
-            _ => panic!("it is good"),
+    fn a_part_of_a_login_forgives_no_failures() {
+        let (mfa, code) = active();
+        let failures = |mfa: Option<Mfa>, factor| {
+            let mut record = user(mfa);
+            record.lockout = lockout::failed(&record.lockout, NOW);
+            match judge(&record, true, factor, NOW) {
+                Verdict::Good(next) => next.lockout.failures,
+                _ => panic!("it is good"),
+            }
         };
-        assert_eq!((failures(Factor::Confirms("123456")), failures(Factor::NotAsked)), (1, 0));
+        assert_eq!((failures(None, Factor::Confirms("123456")), failures(None, Factor::NotAsked)), (1, 0));
+        assert_eq!(failures(Some(pending()), Factor::NotAsked), 0);
+        assert_eq!(failures(Some(mfa.clone()), Factor::NotAsked), 1, "a code is lacking");
+        assert_eq!(failures(Some(mfa), Factor::Asked(Some(&code))), 0);
     }
 }

@@ -1,12 +1,18 @@
 //! Tasks: list, get, cancel, retry.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::about::{Row, Seen};
 use super::authorise::Question;
 use super::context::{Context, Permit};
 use super::error::Error;
 use super::idempotency::Idempotency;
+use super::infras::Described;
 use super::workflow::submit_task;
 use super::{App, LogBody, Resources, logs, trail};
 use crate::api::actions::Action;
@@ -14,7 +20,7 @@ use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
 use crate::audit;
 use crate::engine::Direction;
-use crate::model::batch::Payload;
+use crate::model::batch::{OnFailure, Payload};
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::TaskStatus;
@@ -65,7 +71,13 @@ impl App {
     /// When it has already ended.
     pub async fn task_cancel(&self, context: &Context, id: TaskId) -> Result<Task, Error> {
         let seen = self.see_task(context, id).await?;
-        let permit = self.authorise(context, "task_cancel", &seen.question())?;
+        // The end of one operation can be that of its batch, and to undo that is to delete what was made.
+        let undoes = match seen.row.batch_id {
+            Some(batch) => self.is_undone_with(batch, id).await?,
+            None => false,
+        };
+        let question = Question { operation: undoes.then_some("delete"), ..seen.question() };
+        let permit = self.authorise(context, "task_cancel", &question)?;
         let resources = self.guarded.open(&permit);
         let task = seen.row;
         if task.status.is_terminal() {
@@ -89,18 +101,7 @@ impl App {
     pub async fn task_retry(&self, context: &Context, id: TaskId, key: Option<Idempotency>) -> Result<TaskId, Error> {
         let seen = self.see_task(context, id).await?;
         let again = self.again(&seen.row).await?;
-        let providers = again.providers();
-        let question = Question {
-            check_mode: again.check_mode,
-            operation: Some(again.operation),
-            providers: providers.as_deref(),
-            ..seen.question()
-        };
-        let permit = self.authorise(context, "task_retry", &question)?;
-        if again.runs_any_program {
-            let question = Question { resource: Resource::Infra(seen.infra()), ..question };
-            self.authorise_action(context, "task_retry", Action::BatchExecuteCommand, &question)?;
-        }
+        let permit = self.may_run_again(context, &seen, &again).await?;
         let (resources, task) = (self.guarded.open(&permit), seen.row);
         if !matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled) {
             return Err(Error::Conflict(format!(
@@ -138,12 +139,75 @@ impl App {
     ///
     /// # Errors
     /// When there is no such task.
-    pub async fn task_logs(&self, context: &Context, id: TaskId, query: LogQuery) -> Result<LogBody, Error> {
+    pub async fn task_logs(self: &Arc<Self>, context: &Context, id: TaskId, query: LogQuery) -> Result<LogBody, Error> {
         let seen = self.see_task(context, id).await?;
         let resources = self.guarded.open(&self.authorise(context, "task_logs", &seen.question())?);
-        Ok(logs::read(resources.store.clone(), resources.scheduler.changes(), resources.logs.clone(), id, query))
+        let log = logs::read(resources.store.clone(), resources.scheduler.changes(), resources.logs.clone(), id, query);
+        let (app, context) = (Arc::clone(self), context.clone());
+        // Whoever follows for long may lose the right meanwhile.
+        Ok(log.take_until(async move { app.until_lost(context, &seen).await }).boxed())
+    }
+
+    /// Waits until the caller may read the log no more.
+    async fn until_lost(&self, context: Context, seen: &Seen<Task>) {
+        loop {
+            tokio::time::sleep(REVIEW).await;
+            let Ok(context) = self.review(&context).await else { return };
+            if !self.asker(&context).decide(Action::TaskLogs, &seen.question()).allowed {
+                return;
+            }
+        }
+    }
+
+    /// Whether the end of this task has its batch undone.
+    async fn is_undone_with(&self, batch: BatchId, task: TaskId) -> Result<bool, Error> {
+        let read = self.guarded.open(&Permit::own()).store.read(move |reads| {
+            let record = reads.work(WorkId::from(batch))?;
+            Ok((record, reads.operations(batch)?))
+        });
+        let (record, operations) = read.await?;
+        let Some(WorkKind::Batch { spec }) = record.map(|record| record.kind) else { return Ok(false) };
+        let index = operations.iter().position(|operation| operation.task == Some(task));
+        let operation = index.and_then(|index| spec.operations.get(index));
+        Ok(spec.rollback_enabled && operation.is_some_and(|it| it.on_failure == OnFailure::Rollback))
+    }
+
+    /// The right to run a task's command again: as its infra's settings describe it and, where it names other settings, as
+    /// those do.
+    async fn may_run_again(&self, context: &Context, seen: &Seen<Task>, again: &Again) -> Result<Permit, Error> {
+        let id = seen.row.id.to_string();
+        let mut files = vec![None];
+        files.extend(again.settings.as_deref().map(Some));
+        let mut permit = Err(Error::Internal("nothing was asked about a task".into()));
+        for file in files {
+            let described = match &seen.row.infra {
+                Some(infra) => self.infras.get(infra, file).await?,
+                None => Arc::new(Described::unknown()),
+            };
+            let providers = match &again.provider {
+                Some(provider) => vec![provider.as_str()],
+                None => described.providers(),
+            };
+            let question = Question {
+                resource: seen.row.resource(&id, &described.environment),
+                check_mode: again.check_mode,
+                operation: Some(again.operation),
+                providers: Some(&providers),
+            };
+            permit = Ok(self.authorise(context, "task_retry", &question)?);
+            if again.runs_any_program {
+                let name = seen.row.infra.as_ref().map_or("", Name::as_str);
+                let infra = Infra { name, environment: &described.environment };
+                let question = Question { resource: Resource::Infra(infra), ..question };
+                self.authorise_action(context, "task_retry", Action::BatchExecuteCommand, &question)?;
+            }
+        }
+        permit
     }
 }
+
+/// How often it is looked whether whoever follows a log still may.
+const REVIEW: Duration = Duration::from_secs(1);
 
 async fn find(resources: &Resources, id: TaskId) -> Result<Task, Error> {
     let task = resources.store.read(move |reads| reads.task(id)).await?;
@@ -168,15 +232,12 @@ struct Again {
     launch: Option<Launch>,
     operation: &'static str,
     check_mode: bool,
+    /// Where it goes; where its settings say when absent.
     provider: Option<Name>,
+    /// The settings that it names.
+    settings: Option<String>,
     /// Whether somebody chose the program.
     runs_any_program: bool,
-}
-
-impl Again {
-    fn providers(&self) -> Option<Vec<&str>> {
-        self.provider.as_ref().map(|provider| vec![provider.as_str()])
-    }
 }
 
 impl App {
@@ -186,13 +247,20 @@ impl App {
         let work = task.batch_id.map_or(WorkId(task.id.0), WorkId::from);
         let record = resources.store.read(move |reads| reads.work(work)).await?;
         // Of which nothing is known might be anything.
-        let unknown =
-            Again { launch: None, operation: "delete", check_mode: false, provider: None, runs_any_program: true };
+        let unknown = Again {
+            launch: None,
+            operation: "delete",
+            check_mode: false,
+            provider: None,
+            settings: None,
+            runs_any_program: true,
+        };
         match record.map(|record| record.kind) {
             None => Ok(unknown),
             Some(WorkKind::Workflow { launch, .. }) => Ok(Again {
                 operation: verb(launch.args.get(1).map_or("", String::as_str)),
                 check_mode: launch.args.iter().any(|argument| argument == "--check"),
+                settings: launch.args.windows(2).find(|pair| pair[0] == "--settings").map(|pair| pair[1].clone()),
                 runs_any_program: task.workflow.is_none(),
                 launch: Some(launch),
                 ..unknown
@@ -211,6 +279,7 @@ impl App {
                     operation: if undoes { "delete" } else { "create" },
                     check_mode: false,
                     provider: operation.provider.clone(),
+                    settings: None,
                     runs_any_program: matches!(operation.payload, Payload::Command { .. })
                         || (undoes && operation.rollback.is_some()),
                 })

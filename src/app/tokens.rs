@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{Standing, TRIES, commit_then, overtaken};
+use super::accounts::{TRIES, commit_then, overtaken};
 use super::authorise::Question;
 use super::context::{Caller, Context, Credential, Permit};
 use super::error::Error;
@@ -44,6 +44,7 @@ impl App {
         let wanted = Wanted {
             name: new.name,
             roles: new.roles.unwrap_or_else(|| roles.clone()),
+            mfa: context.mfa,
             lifetime: new.expires_in.map_or(LIFETIME, Duration::from_secs),
         };
         for _ in 0..TRIES {
@@ -137,16 +138,16 @@ impl App {
         let now = self.clock.now();
         let roles = api_token::worth(&token, &presented, Some(&owner.roles), now).ok_or(NOT_GOOD)?;
         self.note_use(&token);
-        Ok(Context::of_api_token(&token, &owner, roles, caller))
+        Ok(Context::of_api_token(&token, owner, roles, caller))
     }
 
-    /// How the owner of an API token that was presented before stands, as far as it reaches.
-    pub(super) async fn standing_with(&self, id: ApiTokenId, now: Timestamp) -> Result<Arc<Standing>, Error> {
+    /// Who presents an API token that was good before.
+    pub(super) async fn again_by(&self, id: ApiTokenId, caller: Caller, now: Timestamp) -> Result<Context, Error> {
         let read = self.guarded.open(&Permit::own()).store.read(move |reads| reads.api_token(id));
         let token = read.await?.ok_or(NOT_GOOD)?;
         let owner = self.standing(token.owner).await?.ok_or(NOT_GOOD)?;
         let roles = api_token::roles(&token, Some(&owner.roles), now).ok_or(NOT_GOOD)?;
-        Ok(Arc::new(Standing { roles, ..(*owner).clone() }))
+        Ok(Context::of_api_token(&token, owner, roles, caller))
     }
 
     async fn api_token(&self, prefix: &str) -> Result<Option<Arc<ApiToken>>, Error> {

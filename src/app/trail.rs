@@ -9,7 +9,7 @@ use super::context::{self, Caller, Context, Permit};
 use crate::audit::{Actor, Credential, Decision, Event, Outcome, Resource};
 use crate::model::id::SessionId;
 use crate::model::time::Timestamp;
-use crate::model::user::User;
+use crate::model::user::{User, username};
 use crate::policy;
 use crate::store::Change;
 
@@ -31,7 +31,8 @@ pub(super) fn done_with(
 }
 
 /// Somebody who has proven nothing but gave this name tried the operation called `id`.
-pub(super) fn unproven(caller: &Caller, username: &str, id: &'static str, outcome: Outcome, now: Timestamp) -> Change {
+pub(super) fn unproven(caller: &Caller, given: &str, id: &'static str, outcome: Outcome, now: Timestamp) -> Change {
+    let username = &name_given(given);
     let resource = Resource::new("user", username);
     change(Event { outcome, ..event(caller, Actor::unproven(username), id, resource, now) })
 }
@@ -87,7 +88,8 @@ pub(super) fn nobody(caller: &Caller, id: &'static str, now: Timestamp) -> Event
 }
 
 /// A login that wasn't looked at, because too many had failed.
-pub(super) fn rate_limited(caller: &Caller, username: &str, id: &'static str, now: Timestamp) -> Event {
+pub(super) fn rate_limited(caller: &Caller, given: &str, id: &'static str, now: Timestamp) -> Event {
+    let username = &name_given(given);
     let outcome = Outcome::Failure { code: "rate_limited".to_owned() };
     Event { outcome, ..event(caller, Actor::unproven(username), id, Resource::new("user", username), now) }
 }
@@ -98,6 +100,11 @@ pub(super) fn detailed(mut change: Change, details: Value) -> Change {
         event.details.extend(details);
     }
     change
+}
+
+/// What somebody gave as their name, where it can be one: what can't may be a password in the wrong field.
+fn name_given(given: &str) -> String {
+    username(given).unwrap_or_else(|_| "not a user name".to_owned())
 }
 
 fn change(event: Event) -> Change {

@@ -6,7 +6,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{self, TRIES, overtaken, replaced, was_overtaken};
+use super::accounts::{self, Ended, TRIES, overtaken, replaced};
 use super::authorise::Question;
 use super::context::{Context, Permit};
 use super::error::Error;
@@ -17,9 +17,9 @@ use crate::api::list::{Listed, Page};
 use crate::api::users::{NewUser, RoleView, UserAccount, UserChange, UserKey};
 use crate::audit;
 use crate::auth::lockout;
-use crate::model::id::{SessionId, UserId};
+use crate::model::id::UserId;
 use crate::model::time::Timestamp;
-use crate::model::user::{Role, Session, User};
+use crate::model::user::{Role, User};
 use crate::policy::{Circumstances, Infra, Request, Resource, Subject, shipped};
 use crate::store::record::UserRecord;
 use crate::store::{Change, CommitError, Precondition, Refused, Transaction};
@@ -77,7 +77,7 @@ impl App {
         }
     }
 
-    /// Changes a user. A new password, shutting them out, and taking their second factor away end their sessions.
+    /// Changes a user. A new password ends their API tokens as well. A new password, shutting them out, and taking their second factor away end their sessions.
     ///
     /// # Errors
     /// When the caller may not, or nobody would be left who may do everything.
@@ -89,7 +89,7 @@ impl App {
     ) -> Result<UserAccount, Error> {
         let mut hashed = None;
         for _ in 0..TRIES {
-            let (record, sessions, permit) = self.managed(context, "user_update", key).await?;
+            let (record, theirs, permit) = self.managed(context, "user_update", key).await?;
             may_change(context, &record, &change)?;
             if let (None, Some(password)) = (&hashed, &change.password) {
                 hashed = Some(self.hash("/password", password, &record, &mut None).await?);
@@ -98,16 +98,17 @@ impl App {
             let now = self.clock.now();
             let takes_factor = change.mfa == Some(false) && record.has_mfa();
             let ends = change.password.is_some() || change.disabled == Some(true) || takes_factor;
-            let ended = if ends { sessions } else { Vec::new() };
+            let ended = Ended {
+                sessions: if ends { theirs.sessions } else { Vec::new() },
+                // Whoever had the password may have made some.
+                tokens: if change.password.is_some() { theirs.tokens } else { Vec::new() },
+            };
             let resource = audit::Resource::new("user", &record.user.username);
             let details = json!({ "changed": change.fields(), "roles": next.user.roles, "disabled": next.disabled });
             let entry = trail::done_with(context, &permit, "user_update", resource, now, details);
-            let keeps_admin = next.is_enabled_admin();
             let (precondition, put) = replaced(&record, next.clone());
             let transaction = Transaction { preconditions: vec![precondition], changes: vec![put, entry] };
-            let committed = self.commit_user(&permit, &record, keeps_admin, &ended, transaction).await;
-            if !was_overtaken(&committed) {
-                committed.map_err(|error| refused(&record, error))?;
+            if self.commit_user(&permit, &record, Some(&next), ended, transaction).await? {
                 return Ok(account(&next, now));
             }
         }
@@ -120,7 +121,7 @@ impl App {
     /// When the caller may not, or nobody would be left who may do everything.
     pub async fn user_delete(&self, context: &Context, key: &UserKey) -> Result<UserId, Error> {
         for _ in 0..TRIES {
-            let (record, sessions, permit) = self.managed(context, "user_delete", key).await?;
+            let (record, theirs, permit) = self.managed(context, "user_delete", key).await?;
             if !has_all(context, &record.user.roles) {
                 return Err(MORE_THAN_YOU);
             }
@@ -132,9 +133,7 @@ impl App {
                 preconditions: vec![Precondition::UserGeneration(id, record.generation)],
                 changes: vec![Change::RemoveUser(id), entry],
             };
-            let committed = self.commit_user(&permit, &record, false, &sessions, transaction).await;
-            if !was_overtaken(&committed) {
-                committed.map_err(|error| refused(&record, error))?;
+            if self.commit_user(&permit, &record, None, theirs, transaction).await? {
                 return Ok(id);
             }
         }
@@ -154,9 +153,7 @@ impl App {
             let next = UserRecord { lockout: lockout::cleared(), ..record.clone() };
             let (precondition, put) = replaced(&record, next.clone());
             let transaction = Transaction { preconditions: vec![precondition], changes: vec![put, entry] };
-            let committed = self.commit_user(&permit, &record, true, &[], transaction).await;
-            if !was_overtaken(&committed) {
-                committed?;
+            if self.commit_user(&permit, &record, Some(&next), Ended::default(), transaction).await? {
                 return Ok(account(&next, now));
             }
         }
@@ -187,45 +184,61 @@ impl App {
         .await
     }
 
-    /// The user that a path names, their sessions, and the right to do this to them. Who may not do it to anybody isn't
+    /// The user that a path names, all that would end with them, and the right to do this to them. Who may not do it to anybody isn't
     /// told whether there is one.
     async fn managed(
         &self,
         context: &Context,
         id: &'static str,
         key: &UserKey,
-    ) -> Result<(UserRecord, Vec<Session>, Permit), Error> {
+    ) -> Result<(UserRecord, Ended, Permit), Error> {
         let named = key.clone();
         let read = self.guarded.open(&Permit::own()).store.read(move |reads| {
             // The record first: whatever session begins later makes it out of date.
             let Some(record) = accounts::find(reads, &named)? else { return Ok(None) };
-            let sessions = reads.sessions_of(record.user.id)?;
-            Ok(Some((record, sessions)))
+            let sessions = reads.sessions_of(record.user.id)?.iter().map(|session| session.id).collect();
+            let tokens = reads.api_tokens_of(record.user.id)?;
+            Ok(Some((record, Ended { sessions, tokens })))
         });
         let found = read.await?;
-        let about = |(record, _): &(UserRecord, Vec<Session>)| (record.user.clone(), record.has_mfa());
+        let about = |(record, _): &(UserRecord, Ended)| (record.user.clone(), record.has_mfa());
         let about = found.as_ref().map(about);
         let resource = about.as_ref().map_or(Resource::System, |(user, mfa)| Resource::User(Subject::of(user, *mfa)));
         let permit = self.authorise(context, id, &Question::about(resource))?;
-        let (record, sessions) = found.ok_or_else(|| Error::NotFound { kind: "user", id: key.to_string() })?;
-        Ok((record, sessions, permit))
+        let (record, theirs) = found.ok_or_else(|| Error::NotFound { kind: "user", id: key.to_string() })?;
+        Ok((record, theirs, permit))
     }
 
-    /// Commits a change of a user that ends these sessions, unless it takes away the last enabled Admin.
+    /// Commits what becomes of a user, and ends this, unless that takes away the last Admin or the way back of all
+    /// of them; false when somebody changed the user or the administrators meanwhile.
     async fn commit_user(
         &self,
         permit: &Permit,
         record: &UserRecord,
-        keeps_admin: bool,
-        ended: &[Session],
+        next: Option<&UserRecord>,
+        ended: Ended,
         mut transaction: Transaction,
-    ) -> Result<(), CommitError> {
+    ) -> Result<bool, Error> {
+        let keeps_admin = next.is_some_and(UserRecord::is_enabled_admin);
         if record.is_enabled_admin() && !keeps_admin {
             transaction.preconditions.push(Precondition::AnotherAdmin(record.user.id));
         }
-        let ended: Vec<SessionId> = ended.iter().map(|session| session.id).collect();
-        transaction.changes.extend(ended.iter().copied().map(Change::RemoveSession));
-        self.commit_account(&self.guarded.open(permit).store, record.user.id, ended, transaction).await
+        let is_same = |next: &UserRecord| {
+            let (before, after) = (&record.user, &next.user);
+            keeps_admin && before.roles == after.roles && before.email == after.email && record.mfa == next.mfa
+        };
+        if record.is_enabled_admin() && !next.is_some_and(is_same) {
+            transaction.preconditions.push(self.check_way_back(record, next).await?);
+        }
+        transaction.changes.extend(ended.changes());
+        let store = &self.guarded.open(permit).store;
+        match self.commit_account(store, record.user.id, ended, transaction).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Refused(Refused(
+                Precondition::UserGeneration(..) | Precondition::PolicyGeneration(_),
+            ))) => Ok(false),
+            Err(error) => Err(refused(record, error)),
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl App {
         workflow: Workflow,
         key: Option<Idempotency>,
     ) -> Result<TaskId, Error> {
-        let permit = self.may_submit(context, &workflow).await?;
+        let (permit, provider) = self.may_submit(context, &workflow).await?;
         let resources = self.guarded.open(&permit);
         let verb = workflow.operation.as_str();
         let check_mode = workflow.target.check_mode;
@@ -99,6 +99,7 @@ impl App {
             error: None,
             workflow: Some(format!("{}/{verb}", workflow.noun)),
             infra: Some(workflow.target.infra),
+            provider,
             batch_id: None,
             operation_id: None,
             attempt: 0,
@@ -117,10 +118,10 @@ impl App {
 
 impl App {
     /// The right to submit a workflow: for its infra as the infra's settings describe it and, where the workflow names other
-    /// settings, as those do.
-    async fn may_submit(&self, context: &Context, workflow: &Workflow) -> Result<Permit, Error> {
+    /// settings, as those do. With the provider that it goes to, where the settings name but one.
+    async fn may_submit(&self, context: &Context, workflow: &Workflow) -> Result<(Permit, Option<Name>), Error> {
         let Target { infra, settings, check_mode, .. } = &workflow.target;
-        let mut permit = None;
+        let (mut permit, mut provider) = (None, None);
         for file in [None, Some(settings.as_str())] {
             let described = self.infras.get(infra, file).await?;
             let providers = described.providers();
@@ -132,8 +133,13 @@ impl App {
                 ..Question::about(Resource::Infra(infra))
             };
             permit = Some(self.authorise(context, workflow.id, &question)?);
+            provider = match described.providers.as_deref() {
+                Some([only]) => Name::new(only.clone()).ok(),
+                _ => None,
+            };
         }
-        permit.ok_or_else(|| Error::Internal("nothing was asked about a workflow".into()))
+        let permit = permit.ok_or_else(|| Error::Internal("nothing was asked about a workflow".into()))?;
+        Ok((permit, provider))
     }
 }
 

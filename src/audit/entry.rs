@@ -78,12 +78,15 @@ pub struct Actor {
     pub credential_id: Option<String>,
 }
 
+/// The name under which the daemon stands in the trail; no user may have it.
+pub const DAEMON: &str = "prov";
+
 impl Actor {
     /// The daemon, doing something of its own accord.
     #[must_use]
     pub fn daemon() -> Self {
         let credential = Credential::Daemon;
-        Self { user: None, username: "prov".to_owned(), roles: Vec::new(), credential, credential_id: None }
+        Self { user: None, username: DAEMON.to_owned(), roles: Vec::new(), credential, credential_id: None }
     }
 
     /// Somebody of whom nothing is known but the name they gave, which may be empty.

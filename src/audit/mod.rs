@@ -32,7 +32,7 @@ mod tests;
 
 pub use chain::{Chain, Head, Mac, Sealed};
 pub use checkpoint::{Checkpoint, Signed};
-pub use entry::{Actor, Credential, Decision, Entry, Event, Outcome, Resource};
+pub use entry::{Actor, Credential, DAEMON, Decision, Entry, Event, Outcome, Resource};
 pub use export::{Exporter, Format};
 pub use key::{Key, Keyring};
 pub use verify::{Broken, Fault, Report, Verifier};

@@ -59,6 +59,16 @@ pub enum Fault {
         /// When the checkpoint was made.
         at: Timestamp,
     },
+    /// The beginning is missing.
+    #[error(
+        "is missing, and all after it up to {until}: the checkpoint of {at} saw it. Where it had had its time, a newer checkpoint says so"
+    )]
+    Beheaded {
+        /// The last entry that is missing.
+        until: u64,
+        /// When the checkpoint was made.
+        at: Timestamp,
+    },
     /// The tail is missing.
     #[error("and all after it are missing: the checkpoint of {at} saw entries up to {last}")]
     Cut {
@@ -86,6 +96,7 @@ pub struct Report {
 pub struct Verifier<'k> {
     keys: &'k Keyring,
     start: Head,
+    is_vouched: bool,
     head: Head,
     checkpoints: Vec<Checkpoint>,
     broken: Option<Broken>,
@@ -96,7 +107,14 @@ impl<'k> Verifier<'k> {
     /// says](Checkpoint::begins_after).
     #[must_use]
     pub fn new(keys: &'k Keyring, start: Head) -> Self {
-        Self { keys, start, head: start, checkpoints: Vec::new(), broken: None }
+        Self { keys, start, is_vouched: true, head: start, checkpoints: Vec::new(), broken: None }
+    }
+
+    /// A verifier of a log of which nothing but its first entry says where it begins: a checkpoint that saw an earlier
+    /// entry proves that the beginning is missing.
+    #[must_use]
+    pub fn of_claimed(keys: &'k Keyring, start: Head) -> Self {
+        Self { is_vouched: false, ..Self::new(keys, start) }
     }
 
     /// Also holds the log against a checkpoint. They are given before the entries, because the log may have grown since.
@@ -106,6 +124,10 @@ impl<'k> Verifier<'k> {
         // No entry will come that could be compared with one of the beginning itself.
         if let Err(fault) = self.agrees(self.start) {
             self.broken = Some(Broken { sequence: self.start.sequence, fault });
+        }
+        if !self.is_vouched && checkpoint.first <= self.start.sequence {
+            let fault = Fault::Beheaded { until: self.start.sequence, at: checkpoint.at };
+            self.broken.get_or_insert(Broken { sequence: checkpoint.first, fault });
         }
         self
     }

@@ -46,6 +46,8 @@ pub struct Wanted {
     pub name: String,
     /// What it may at most.
     pub roles: Vec<Role>,
+    /// Whether its maker gave a second factor.
+    pub mfa: bool,
     /// How long it is good for.
     pub lifetime: Duration,
 }
@@ -135,6 +137,7 @@ pub fn make(
         prefix,
         owner,
         roles: wanted.roles,
+        mfa: wanted.mfa,
         created_at: now,
         expires_at: now.plus(wanted.lifetime),
         last_used_at: None,
@@ -230,7 +233,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
     fn wanted(roles: &[Role]) -> Wanted {
-        Wanted { name: "ci".to_owned(), roles: roles.to_vec(), lifetime: LIFETIME }
+        Wanted { name: "ci".to_owned(), roles: roles.to_vec(), mfa: false, lifetime: LIFETIME }
     }
 
     fn made(owner_roles: &[Role], roles: &[Role]) -> Result<(ApiToken, String), MakeError> {

@@ -3,6 +3,9 @@
 //! A file is called `<milliseconds>.pk8`, after the time from which its key signs, so the names tell the order. A single
 //! `signing-key.pk8`, as it was before keys rotated, becomes the first of them. A key that others can read is refused:
 //! whoever can read it can be anybody.
+//!
+//! The keys of old vanish, and what they signed may be kept elsewhere for years. `signers` beside the directory has the
+//! ids of all that ever signed, one a line: an id is the digest of the public half, so it is enough to recognise a key.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,6 +19,7 @@ use crate::model::time::Timestamp;
 
 const EXTENSION: &str = "pk8";
 const SINGLE: &str = "signing-key.pk8";
+const SIGNERS: &str = "signers";
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,7 @@ pub enum KeyError {
 #[derive(Debug)]
 pub struct KeyFiles {
     directory: PathBuf,
+    signers: PathBuf,
 }
 
 impl KeyFiles {
@@ -62,12 +67,15 @@ impl KeyFiles {
     /// # Errors
     /// When a file can't be used, holds no key or can be read by others.
     pub fn open(data_dir: &Path, now: Timestamp) -> Result<(Self, KeyRing), KeyError> {
-        let files = Self { directory: data_dir.join("keys") };
+        let files = Self { directory: data_dir.join("keys"), signers: data_dir.join(SIGNERS) };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&files.directory);
         made.map_err(|source| failed(&files.directory, source))?;
         files.take_in(&data_dir.join(SINGLE))?;
         let ring = match KeyRing::from_keys(files.read()?) {
-            Some(ring) => ring.without_over(now),
+            Some(ring) => {
+                files.remember(&ring)?;
+                ring.without_over(now)
+            }
             None => KeyRing::of(SigningKey::generate(now)?),
         };
         files.keep(&ring)?;
@@ -79,6 +87,7 @@ impl KeyFiles {
     /// # Errors
     /// When a file can't be written or removed.
     pub fn keep(&self, ring: &KeyRing) -> Result<(), KeyError> {
+        self.remember(ring)?;
         let path = self.path(ring.signing().since());
         if !path.exists() {
             write_secret(&path, ring.signing().pkcs8()).map_err(|source| failed(&path, source))?;
@@ -90,6 +99,38 @@ impl KeyFiles {
             }
         }
         Ok(())
+    }
+
+    /// Whether a key with this id ever signed.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn has_signed(&self, kid: &str) -> Result<bool, KeyError> {
+        Ok(self.remembered()?.lines().any(|known| known == kid))
+    }
+
+    /// Writes down that the keys of the ring sign, or did, before one of them does.
+    fn remember(&self, ring: &KeyRing) -> Result<(), KeyError> {
+        let mut known = self.remembered()?;
+        let before = known.len();
+        for entry in ring.entries() {
+            let kid = entry.key.kid();
+            if !known.lines().any(|line| line == kid) {
+                known.push_str(kid);
+                known.push('\n');
+            }
+        }
+        if known.len() == before {
+            return Ok(());
+        }
+        write_secret(&self.signers, known.as_bytes()).map_err(|source| failed(&self.signers, source))
+    }
+
+    fn remembered(&self) -> Result<String, KeyError> {
+        match fs::read_to_string(&self.signers) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|source| failed(&self.signers, source)),
+        }
     }
 
     /// Makes the single key of before the first of the directory. It began to sign when it was written.
@@ -145,25 +186,6 @@ fn check_private(path: &Path, file: &File) -> Result<(), KeyError> {
     if for_others == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.display().to_string(), mode }) }
 }
 
-/// The secret that seals the audit trail, in `audit-key` of a data directory; made when there is none.
-///
-/// # Errors
-/// When it can't be used or made.
-pub fn audit_secret(data_dir: &Path) -> Result<[u8; 32], KeyError> {
-    let path = data_dir.join("audit-key");
-    let failed = |source| KeyError::File { path: path.display().to_string(), source };
-    if !fs::exists(&path).map_err(failed)? {
-        let mut secret = [0; 32];
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoRandomness)?;
-        write_secret(&path, &secret).map_err(failed)?;
-    }
-    let mut file = File::open(&path).map_err(failed)?;
-    check_private(&path, &file)?;
-    let mut secret = Vec::new();
-    file.read_to_end(&mut secret).map_err(failed)?;
-    secret.try_into().map_err(|_| KeyError::Damaged { path: path.display().to_string() })
-}
-
 /// Writes a file that only its owner can read, whole or not at all; an existing one is replaced.
 ///
 /// # Errors
@@ -216,6 +238,22 @@ mod tests {
         let later = Timestamp(2000).plus(ACCESS_LIFETIME).plus(Duration::from_mins(1));
         files.keep(&read.without_over(later)).unwrap();
         assert_eq!(names(data.path()), ["1000.pk8"]);
+    }
+
+    #[test]
+    fn whoever_ever_signed_is_known_for_ever() {
+        let data = tempfile::tempdir().unwrap();
+        let (files, first) = KeyFiles::open(data.path(), Timestamp(0)).unwrap();
+        let second = first.rotate(Timestamp(1000)).unwrap();
+        files.keep(&second).unwrap();
+        let late = Timestamp(1000).plus(ACCESS_LIFETIME).plus(Duration::from_mins(2));
+        fs::remove_file(data.path().join(SIGNERS)).unwrap();
+        let (files, read) = KeyFiles::open(data.path(), late).unwrap();
+        assert_eq!(read.entries().count(), 1, "the first is over");
+        let signed = |kid: &str| files.has_signed(kid).unwrap();
+        assert!(signed(first.signing().kid()) && signed(second.signing().kid()));
+        let stranger = SigningKey::generate(Timestamp(0)).unwrap();
+        assert!(!signed(stranger.kid()) && !signed(""));
     }
 
     #[test]

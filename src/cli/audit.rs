@@ -35,7 +35,7 @@ enum Verb {
     Export(ExportArgs),
     /// Find out whether every entry is what was written, and none is missing
     #[command(
-        after_help = "Exit codes: 0 when the trail is whole; 1 when it isn't, and the first bad entry is named.\n\nWith FILE no daemon is asked: the file is a jsonl export of the whole trail, and the key is\nDATA_DIR/audit-key of the daemon that wrote it."
+        after_help = "Exit codes: 0 when the trail is whole; 1 when it isn't, and the first bad entry is named.\n\nWith FILE no daemon is asked: the file is a jsonl export of the whole trail, and the key is\nDATA_DIR/audit-key of the daemon that wrote it. Whether entries are missing at its beginning or\nits end is seen with a checkpoint alone: one of the time when the file was exported, or later than\nthe last entries that had had their time."
     )]
     Verify(VerifyArgs),
     /// Make a signed statement about how the trail stands, to be kept elsewhere
@@ -128,12 +128,22 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             let checkpoint = args.checkpoint.as_deref().map(|path| read_checkpoint(path, args.signer.as_deref()));
             let checkpoint = checkpoint.transpose()?;
             match (args.file, args.key_file) {
-                (Some(file), Some(key)) => told(&offline::verify(&file, &key, checkpoint.as_ref())?, &printer),
+                (Some(file), Some(key)) => {
+                    let found = offline::verify(&file, &key, checkpoint.as_ref())?;
+                    if checkpoint.is_none() && found.verified {
+                        printer.remark(UNSEEN);
+                    }
+                    told(&found, &printer)
+                }
                 _ => connected(Connected::Verify(checkpoint)),
             }
         }
     }
 }
+
+/// What nobody can tell of a file alone.
+const UNSEEN: &str =
+    "without --checkpoint it can't be seen whether entries are missing at the beginning or the end of the file";
 
 /// What the daemon is asked for.
 enum Connected {

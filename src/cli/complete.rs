@@ -55,6 +55,21 @@ pub(super) fn batches() -> ArgValueCandidates {
     })
 }
 
+/// Ids of recent batches and tasks.
+pub(super) fn works() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let batches = client.batch_list(&BatchQuery::default()).await?.items;
+            let batches =
+                batches.iter().map(|batch| candidate(&batch.batch_id, &format!("{} {}", batch.name, batch.status)));
+            let mut works: Vec<_> = batches.collect();
+            let tasks = client.task_list(&TaskQuery::default()).await?.items;
+            works.extend(tasks.iter().map(|task| candidate(&task.id, &format!("{} {}", task.name, task.status))));
+            Ok(works)
+        })
+    })
+}
+
 /// Names of policies.
 pub(super) fn policies() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

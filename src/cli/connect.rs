@@ -39,6 +39,18 @@ pub(super) async fn ask<T>(
     answer(printer, call).await?.map_err(|error| failure(&error))
 }
 
+/// Waits for an answer to a request that proves something: as [`ask`] does, but when no policy and no rule about tokens
+/// refused it, then the password or the code was wrong.
+///
+/// # Errors
+/// As [`unproven`] sees it.
+pub(super) async fn ask_with_proof<T>(
+    printer: &Printer,
+    call: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, CliError> {
+    answer(printer, call).await?.map_err(|error| unproven(&error))
+}
+
 /// Waits for an answer as [`ask`] does, and leaves it to the caller what a failure means.
 ///
 /// # Errors
@@ -112,7 +124,8 @@ pub(super) fn given_address(variable: &str) -> Result<Option<String>, CliError> 
     given.map(|given| address(&given).map_err(|why| wrong(&given, why))).transpose()
 }
 
-/// A client with the caller's token: `PROV_TOKEN`, the file that `PROV_TOKEN_FILE` names, or the kept session.
+/// A client with the caller's token: `PROV_TOKEN`, the file that `PROV_TOKEN_FILE` names, or the kept session where that is
+/// one of the daemon that is asked: no other gets to see it.
 pub(super) fn client() -> Result<Client, CliError> {
     let sessions = sessions()?;
     let client = Client::new(servers(&sessions)?).map_err(|error| failure(&error))?;
@@ -120,9 +133,26 @@ pub(super) fn client() -> Result<Client, CliError> {
         return Ok(client.with_token(token));
     }
     Ok(match sessions.load().map_err(|error| damaged(&error))? {
+        Some(session) if !session.servers.are_at(client.servers()) => {
+            return Err(elsewhere(&session.servers, client.servers(), &sessions));
+        }
         Some(session) => client.with_session(session, sessions),
         None => client,
     })
+}
+
+/// The kept session is another daemon's. An address that wasn't given comes from that session, and is none to log in at.
+fn elsewhere(kept: &Servers, asked: &Servers, sessions: &Sessions) -> CliError {
+    let new = |kept: &str, asked: &str| if kept == asked { "URL".to_owned() } else { asked.to_owned() };
+    let server = new(&kept.orchestrator, &asked.orchestrator);
+    let control = new(&kept.control_center, &asked.control_center);
+    let context = sessions.context();
+    let message = format!(
+        "not logged in to {} and {}: the session of the context {context} is one of {} and {}",
+        asked.orchestrator, asked.control_center, kept.orchestrator, kept.control_center
+    );
+    let error = CliError::new(Kind::Unauthenticated, message);
+    error.hint(format!("prov login --server {server} --control-center {control} --context NAME"))
 }
 
 fn damaged(error: &std::io::Error) -> CliError {
@@ -155,13 +185,22 @@ fn token() -> Result<Option<String>, CliError> {
     token.map(Some).ok_or_else(|| CliError::new(Kind::Usage, format!("{origin} is empty")))
 }
 
-/// What to do without a good token: the one of the environment, where there is one, hides any session.
+/// The variable whose token hides any session.
+fn given_token() -> Option<&'static str> {
+    [TOKEN, TOKEN_FILE].into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// What to do without a good token.
 fn how_to_log_in() -> String {
-    let given = [TOKEN, TOKEN_FILE].into_iter().find(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    given.map_or_else(
+    given_token().map_or_else(
         || "prov login".to_owned(),
         |name| format!("the token of {name} is used: set another one, or unset it to use the session of `prov login`"),
     )
+}
+
+/// What to do where a rule refused it that no role changes: a session may do what the token of the environment may not.
+fn without_token() -> Option<String> {
+    given_token().map(|name| format!("the token of {name} is used: unset it to use the session of `prov login`"))
 }
 
 /// A client's error as the command's: the kind decides the exit code.
@@ -177,6 +216,16 @@ pub(super) fn failure(error: &ClientError) -> CliError {
         ClientError::Ended => trouble_of(Trouble::Broken),
     };
     CliError::of(kind, error).hint(hint)
+}
+
+/// The same where the request proves something.
+pub(super) fn unproven(error: &ClientError) -> CliError {
+    let mut told = failure(error);
+    if let ClientError::Answered(failure) = error {
+        let is_proof = failure.code == Code::Forbidden && denied(failure).is_none() && given_token().is_none();
+        told.kind = if is_proof { Kind::Unauthenticated } else { told.kind };
+    }
+    told
 }
 
 fn trouble_of(trouble: Trouble) -> (Kind, Option<String>) {
@@ -208,19 +257,19 @@ fn answered(failure: &Failure) -> CliError {
         error.request_id = Some(failure.request_id.clone());
         return error;
     }
-    let log_in = how_to_log_in();
+    let told = |text: &str| Some(text.to_owned());
     let (kind, hint) = match failure.code {
         Code::InvalidRequest | Code::PayloadTooLarge => (Kind::Usage, None),
-        Code::Unauthenticated => (Kind::Unauthenticated, Some(log_in.as_str())),
+        Code::Unauthenticated => (Kind::Unauthenticated, Some(how_to_log_in())),
         // It says which of two commands helps.
         Code::MfaRequired => (Kind::Unauthenticated, None),
-        Code::Forbidden => (Kind::Denied, Some("ask an administrator for a role that permits it")),
+        Code::Forbidden => (Kind::Denied, without_token()),
         Code::NotFound => (Kind::NotFound, None),
         Code::Conflict => (Kind::Conflict, None),
-        Code::RateLimited | Code::Unavailable => (Kind::Failure, Some("try again later")),
-        Code::Internal => (Kind::Failure, Some("the daemon's log has the cause")),
+        Code::RateLimited | Code::Unavailable => (Kind::Failure, told("try again later")),
+        Code::Internal => (Kind::Failure, told("the daemon's log has the cause")),
     };
-    let mut error = CliError::new(kind, failure.error.clone()).hint(hint.map(str::to_owned));
+    let mut error = CliError::new(kind, failure.error.clone()).hint(hint);
     error.causes = problems(failure.details.as_ref());
     error.request_id = Some(failure.request_id.clone());
     error

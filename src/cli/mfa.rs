@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::code::{self, Code, CodeArgs};
-use super::connect::{self, answer, ask, block_on, failure};
+use super::connect::{self, answer, ask, ask_with_proof, block_on, failure, unproven};
 use super::error::{CliError, Kind};
 use super::printer::{counted, or_dash};
 use super::qr::{self, Ink};
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
                     return Err(error.hint("prov mfa verify CODE, or - to read it from standard input".to_owned()));
                 }
             };
-            let verified = verify(&client, &printer, &code)?.map_err(|error| failure(&error))?;
+            let verified = verify(&client, &printer, &code)?.map_err(|error| unproven(&error))?;
             activated(&client, &printer, verified)?;
         }
         Verb::Disable { password, code } => disable(&client, &printer, (password, code), global)?,
@@ -85,7 +85,7 @@ fn enroll(client: &Client, printer: &Printer, password: &PasswordArgs, global: &
     let looks_on = printer.format().is_for_people() && std::io::stdout().is_terminal();
     let in_one_go = looks_on && !password.password_stdin && code::can_ask(global);
     let password = given.map_or_else(|| secret::typed("present password (not shown): "), Ok)?;
-    let enrolment = block_on(ask(printer, client.mfa_enroll_totp(&password)))?;
+    let enrolment = block_on(ask_with_proof(printer, client.mfa_enroll_totp(&password)))?;
     printer.item(&enrolment, &enrolment.secret, |enrolment| shown(enrolment, looks_on))?;
     if !in_one_go {
         printer.remark("nothing is active yet; confirm with the first code of the app: prov mfa verify CODE");
@@ -97,7 +97,7 @@ fn enroll(client: &Client, printer: &Printer, password: &PasswordArgs, global: &
             Err(ClientError::Answered(wrong)) if tries_left > 0 && wrong.code == envelope::Code::Forbidden => {
                 printer.remark(&wrong.error);
             }
-            Err(error) => return Err(failure(&error).hint("nothing is active yet: prov mfa verify".to_owned())),
+            Err(error) => return Err(unproven(&error).hint("nothing is active yet: prov mfa verify".to_owned())),
         }
     }
     Ok(())
@@ -146,7 +146,7 @@ fn disable(
     }
     let current_password = password.map_or_else(|| secret::typed("present password (not shown): "), Ok)?;
     let code = code.map_or_else(|| code::typed("code that the app shows, or a backup code: "), Ok)?;
-    let removed = block_on(ask(printer, client.mfa_disable(&Removal { current_password, code })))?;
+    let removed = block_on(ask_with_proof(printer, client.mfa_disable(&Removal { current_password, code })))?;
     printer
         .remark(&format!("the second factor is removed; {} ended", counted(removed.sessions_ended, "other session")));
     Ok(())

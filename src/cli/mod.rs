@@ -38,6 +38,7 @@ mod secret;
 mod selftest;
 mod serve;
 mod servers;
+mod state;
 mod style;
 mod target;
 mod tasks;
@@ -154,6 +155,8 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// State: how the daemon does, and what became of its work
+    State(state::Args),
     /// Show what happens, as it happens
     Events(events::Args),
     /// The audit trail: who did what, to what, by whose leave
@@ -216,6 +219,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Roles(args) => users::roles_list(&args, global),
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(&args, global),
+        Command::State(args) => state::run(&args, global),
         Command::Events(args) => events::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),

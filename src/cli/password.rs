@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::complete;
-use super::connect::{self, ask, block_on};
+use super::connect::{self, ask, ask_with_proof, block_on};
 use super::error::{CliError, Kind};
 use super::printer::{Rows, age, counted};
 use super::secret::{self, PasswordArgs};
@@ -26,9 +26,13 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let (client, printer) = (connect::client()?, Printer::new(global));
     let change = if args.password_stdin { read(global)? } else { typed(global)? };
-    let changed = block_on(ask(&printer, client.auth_password(&change)))?;
+    let changed = block_on(ask_with_proof(&printer, client.auth_password(&change)))?;
     let ended = counted(changed.sessions_ended, "other session");
     printer.remark(&format!("the password is changed; {ended} ended"));
+    if changed.api_tokens_left > 0 {
+        let stay = counted(changed.api_tokens_left, "API token");
+        printer.remark(&format!("{stay} stay good; `prov token list` shows them, `prov token delete` revokes"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

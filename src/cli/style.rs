@@ -36,9 +36,9 @@ pub(super) fn on_stderr() -> bool {
 pub(super) fn coloured(word: &str, shown: &str) -> String {
     let style = Style::new();
     let style = match word {
-        "Completed" | "running" | "works" | "valid" | "yes" => style.green(),
-        "Failed" | "RollbackFailed" | "incomplete" | "fails its check" | "no" => style.red(),
-        "Cancelled" | "RolledBack" | "RollingBack" | "stopped" => style.yellow(),
+        "Completed" | "running" | "works" | "valid" | "yes" | "Healthy" => style.green(),
+        "Failed" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" => style.red(),
+        "Cancelled" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" => style.yellow(),
         "Running" => style.cyan(),
         _ => return shown.to_owned(),
     };

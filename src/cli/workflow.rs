@@ -1,4 +1,6 @@
-//! `prov workflow submit …`.
+//! `prov workflow …`.
+
+mod state;
 
 use std::process::ExitCode;
 
@@ -12,7 +14,7 @@ use super::watch::{self, FollowArgs};
 use super::{Global, Printer};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, Target, TaskservWorkflow, WorkflowOperation};
 use crate::client::{Client, ClientError};
-use crate::model::id::TaskId;
+use crate::model::id::{TaskId, WorkId};
 use crate::model::name::Name;
 
 /// Workflows: servers, task services and clusters of one infra
@@ -27,6 +29,14 @@ enum Verb {
     /// Submit a workflow, and follow it on a terminal
     #[command(subcommand)]
     Submit(Submit),
+    /// Show how far a workflow or a batch is, and how long it will take yet
+    Progress {
+        /// The id of a workflow's task, or of a batch
+        #[arg(value_name = "ID", add = complete::works())]
+        id: WorkId,
+    },
+    /// List what became of a workflow or a batch, newest first
+    Snapshots(state::SnapshotArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,7 +146,14 @@ impl Submit {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
-    let Verb::Submit(submit) = &args.verb;
+    match &args.verb {
+        Verb::Submit(submit) => self::submit(submit, global),
+        Verb::Progress { id } => state::progress(*id, global),
+        Verb::Snapshots(args) => state::snapshots(args, global),
+    }
+}
+
+fn submit(submit: &Submit, global: &Global) -> Result<ExitCode, CliError> {
     let target = submit.target();
     if let Some(what) = submit.destroys() {
         target.yes.agree(global, &what)?;

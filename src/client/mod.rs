@@ -11,6 +11,7 @@ mod mfa;
 mod policies;
 mod recognise;
 pub mod session;
+mod state;
 mod tokens;
 mod trust;
 mod users;
@@ -77,6 +78,12 @@ impl Servers {
         let control_center = control_center.unwrap_or_else(|| self.control_center.clone());
         let is_same = (&orchestrator, &control_center) == (&self.orchestrator, &self.control_center);
         Self { orchestrator, control_center, trust: if is_same { self.trust } else { Trust::default() } }
+    }
+
+    /// Whether these addresses are those of the other.
+    #[must_use]
+    pub fn are_at(&self, other: &Self) -> bool {
+        (&self.orchestrator, &self.control_center) == (&other.orchestrator, &other.control_center)
     }
 
     /// What encrypts connections to them.
@@ -351,6 +358,10 @@ impl Client {
         let _turn = sessions.turn().await;
         let unreadable = |source| ClientError::Session { attempt: "read", source };
         let kept = sessions.load().map_err(unreadable)?.unwrap_or_else(|| session.clone());
+        if !kept.servers.are_at(&self.servers) {
+            // Somebody has logged in to another daemon meanwhile.
+            return Err(ClientError::NotLoggedIn);
+        }
         if kept.token != session.token && kept.expires_at > Timestamp::now() {
             self.set_current(kept.clone());
             return Ok(kept.token);

@@ -7,6 +7,8 @@ use std::os::unix::net::{UnixListener, UnixStream as StdUnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
@@ -80,6 +82,8 @@ pub struct Executor {
     requests: mpsc::UnboundedSender<(u64, Request)>,
     /// Closed once nobody speaks with a supervisor any more.
     conversation: watch::Receiver<()>,
+    /// Whether there is a supervisor at the moment.
+    is_connected: Arc<AtomicBool>,
 }
 
 impl Executor {
@@ -98,11 +102,20 @@ impl Executor {
         let stream = connect(&places).await?;
         let (requests, queue) = mpsc::unbounded_channel();
         let (end, conversation) = watch::channel(());
+        let is_connected = Arc::new(AtomicBool::new(true));
+        let connected = Arc::clone(&is_connected);
         tokio::spawn(async move {
-            converse(places, stream, queue, heard).await;
+            converse(places, stream, queue, heard, &connected).await;
+            connected.store(false, Ordering::Relaxed);
             drop(end);
         });
-        Ok(Self { requests, conversation })
+        Ok(Self { requests, conversation, is_connected })
+    }
+
+    /// Whether there is a supervisor at the moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
     }
 
     /// Waits until the supervisor that was let go is gone. A daemon that ended without waiting could take the request with
@@ -127,6 +140,7 @@ async fn converse(
     stream: UnixStream,
     mut requests: mpsc::UnboundedReceiver<(u64, Request)>,
     heard: mpsc::UnboundedSender<Heard>,
+    is_connected: &AtomicBool,
 ) {
     let mut stream = Some(stream);
     let mut connection = 0;
@@ -141,12 +155,14 @@ async fn converse(
             }
             continue;
         };
+        is_connected.store(true, Ordering::Relaxed);
         let (read, write) = connected.into_split();
         connection += 1;
         let mut reading = tokio::spawn(hear(read, connection, heard.clone()));
         if !speak(write, connection, &mut requests, &mut reading).await {
             return;
         }
+        is_connected.store(false, Ordering::Relaxed);
         reading.abort();
         tracing::warn!("the supervisor is gone; starting another");
     }

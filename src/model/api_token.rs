@@ -21,6 +21,9 @@ pub struct ApiToken {
     pub owner: UserId,
     /// The roles it was made with; it is worth no more than its owner's at the moment.
     pub roles: Vec<Role>,
+    /// Whether it was made by a login with a second factor.
+    #[serde(default)]
+    pub mfa: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it stops being good.

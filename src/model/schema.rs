@@ -22,6 +22,8 @@ macro_rules! text_schema {
 
 pub(crate) use text_schema;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 use super::name::Name;
 use super::plan::Plan;
 use super::time::Timestamp;
@@ -41,3 +43,12 @@ text_schema!(Timestamp, {
     "format": "date-time",
     "description": "RFC 3339; answers are in UTC and end in `Z`."
 });
+
+/// What a span of time begins or ends with: a time, or a day.
+pub(crate) fn moment(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "anyOf": [{ "format": "date-time" }, { "format": "date" }],
+        "examples": ["2026-11-27", "2026-11-27T16:00:00Z"]
+    })
+}

@@ -113,6 +113,19 @@ words! {
     }
 }
 
+impl From<TaskStatus> for BatchStatus {
+    /// A task as a graph of one operation that is never undone.
+    fn from(status: TaskStatus) -> Self {
+        match status {
+            TaskStatus::Pending => Self::Pending,
+            TaskStatus::Running => Self::Running,
+            TaskStatus::Completed => Self::Completed,
+            TaskStatus::Failed => Self::Failed,
+            TaskStatus::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 impl TaskStatus {
     /// Whether nothing more will happen to the task.
     #[must_use]

@@ -1,5 +1,7 @@
 //! A task: one command, its attempts and what came of it.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,9 @@ pub struct Task {
     pub workflow: Option<String>,
     /// The infra it works on.
     pub infra: Option<Name>,
+    /// The provider that it goes to, where that is one and known.
+    #[serde(default)]
+    pub provider: Option<Name>,
     /// The batch it belongs to.
     pub batch_id: Option<BatchId>,
     /// The operation of that batch.
@@ -55,6 +60,47 @@ pub struct Task {
     /// The user who asked for it.
     pub submitted_by: String,
 }
+
+impl Task {
+    /// What kind of work it is: one of few words, whatever people call it. A plan computed in check mode is a `check`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match KINDS.iter().find(|kind| **kind == self.name) {
+            Some(_) if self.is_check() => CHECK,
+            Some(kind) => kind,
+            None => COMMAND,
+        }
+    }
+
+    /// Whether it only computes what it would do.
+    #[must_use]
+    pub fn is_check(&self) -> bool {
+        self.args.iter().any(|argument| argument == "--check")
+    }
+
+    /// How long it ran, from its first start to its end; nothing where either is lacking.
+    #[must_use]
+    pub fn ran(&self) -> Option<Duration> {
+        Some(self.completed_at?.since(self.started_at?))
+    }
+}
+
+const CHECK: &str = "check";
+const COMMAND: &str = "command";
+
+/// Every kind of task.
+pub const KINDS: &[&str] = &[
+    "create_servers",
+    "delete_servers",
+    "create_taskserv",
+    "delete_taskserv",
+    "reinstall_taskserv",
+    "create_cluster",
+    "delete_cluster",
+    "reinstall_cluster",
+    CHECK,
+    COMMAND,
+];
 
 /// How much of a task's standard output stands in its record; the log has the rest.
 pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;

@@ -23,7 +23,7 @@ mod why_not;
 
 pub use compile::{MAX_CONTENT_BYTES, MAX_POLICIES, MAX_TOTAL_BYTES, Policies, PolicyText, check};
 pub use decide::Decision;
-pub use lockout::LockedOut;
+pub use lockout::{LockedOut, Reach};
 pub use problem::{Problem, Problems};
 pub use request::{Circumstances, Infra, Request, Resource, Subject};
 pub use schema::schema;

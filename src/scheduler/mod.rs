@@ -166,6 +166,18 @@ impl Scheduler {
         self.changes.clone()
     }
 
+    /// Whether it takes requests and goes on with work.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.requests.is_closed()
+    }
+
+    /// Whether there is a supervisor at the moment: without one nothing can be started.
+    #[must_use]
+    pub fn has_supervisor(&self) -> bool {
+        self.executor.is_connected()
+    }
+
     async fn ask(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<(), ScheduleError>>) -> Request,

@@ -311,6 +311,7 @@ impl NewTask<'_> {
             error: None,
             workflow: None,
             infra: Some(self.infra),
+            provider: self.operation.provider.clone(),
             batch_id: Some(self.batch),
             operation_id: Some(self.operation.id.clone()),
             attempt: 0,

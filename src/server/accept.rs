@@ -70,7 +70,8 @@ fn range(text: &str) -> Option<Range> {
     for (name, value) in parts.filter_map(|part| part.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()))) {
         match name.trim() {
             "q" => range.is_wanted = value.trim().parse::<f32>().is_ok_and(|q| q > 0.0),
-            "version" => range.is_ours = matches!(value.trim().trim_matches('"'), "1" | "v1"),
+            // Of plain text, which Prometheus asks for in its version, it says nothing of ours.
+            "version" if range.kind != "text" => range.is_ours = matches!(value.trim().trim_matches('"'), "1" | "v1"),
             _ => {}
         }
     }
@@ -103,7 +104,13 @@ mod tests {
         ] {
             assert_eq!(answers(both), (true, true), "{both}");
         }
-        for text_only in ["text/plain", "text/*", "text/csv, text/plain;q=0.5", "application/json;q=0, */*"] {
+        for text_only in [
+            "text/plain",
+            "text/plain;version=0.0.4",
+            "text/*",
+            "text/csv, text/plain;q=0.5",
+            "application/json;q=0, */*",
+        ] {
             assert_eq!(answers(text_only), (false, true), "{text_only}");
         }
         for neither in [

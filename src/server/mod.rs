@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod extract;
 pub mod listen;
+mod measure;
 mod middleware;
 pub mod orchestrator;
 mod query;
@@ -29,5 +30,6 @@ fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .fallback(middleware::no_route)
         .method_not_allowed_fallback(middleware::no_method)
         .layer(axum::middleware::from_fn(middleware::around))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), measure::around))
         .with_state(app)
 }

@@ -15,6 +15,7 @@ use crate::api::event::EventQuery;
 use crate::api::list::Page;
 use crate::api::policy::PolicyQuery;
 use crate::api::read::{Problem, Problems, shown, unknown};
+use crate::api::state::{SnapshotQuery, StatisticsQuery};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
 use crate::api::token::OwnerQuery;
 use crate::model::id::WorkId;
@@ -162,6 +163,26 @@ impl Readable for BatchQuery {
     }
 }
 
+impl Readable for SnapshotQuery {
+    fn read(query: &mut Fields) -> Self {
+        let default = Self::default();
+        Self {
+            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(default.limit),
+            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(default.offset),
+            after: query.take("after"),
+        }
+    }
+}
+
+impl Readable for StatisticsQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self {
+            since: query.take::<FirstMoment>("since").map(|moment| moment.0),
+            until: query.take::<LastMoment>("until").map(|moment| moment.0),
+        }
+    }
+}
+
 impl Readable for PolicyQuery {
     fn read(query: &mut Fields) -> Self {
         Self { page: page(query) }
@@ -252,6 +273,8 @@ mod tests {
             "policy_list" => known::<PolicyQuery>(),
             "audit_list" => known::<AuditQuery>(),
             "audit_export" => known::<ExportQuery>(),
+            "workflow_snapshots" => known::<SnapshotQuery>(),
+            "statistics" => known::<StatisticsQuery>(),
             "audit_verify" => known::<VerifyQuery>(),
             _ => panic!("nobody says what reads the query of {id}"),
         }

@@ -42,6 +42,7 @@ fn token(number: u128, owner: u128, prefix: &str) -> ApiToken {
         hash: [0; 32],
         owner: id(owner),
         roles: vec![Role::Viewer],
+        mfa: false,
         created_at: Timestamp(0),
         expires_at: Timestamp(1),
         last_used_at: None,

@@ -1,8 +1,11 @@
 //! What a storage engine must do to stand behind [`super::Store`].
 
+use std::ops::Range;
+
 use super::change::{Refused, Transaction};
 use super::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
+    WorkRecord,
 };
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
@@ -96,6 +99,14 @@ pub trait Backend: Send + Sync + 'static {
         status: Option<BatchStatus>,
         page: Page,
     ) -> Result<Listed<BatchRecord>, StoreError>;
+    /// How much there is, from counters.
+    fn counts(&self) -> Result<Counts, StoreError>;
+    /// What ended in these hours, by [`hour`](super::statistics::hour).
+    fn statistics(&self, hours: Range<u64>) -> Result<Vec<(Rollup, Tally)>, StoreError>;
+    /// Since when [`Backend::statistics`] has everything; none when nothing has ended that was counted.
+    fn statistics_since(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// How long the last Completed tasks of this name and infra took, in milliseconds, the newest last.
+    fn durations(&self, name: &str, infra: &str, is_check: bool) -> Result<Vec<u64>, StoreError>;
     /// All policies, newest first, and the generation that they are of.
     fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError>;
     /// Every version of a policy, newest first.

@@ -13,7 +13,7 @@ use crate::api::task::TaskFilter;
 use crate::audit::{Event, entry};
 use crate::model::id::UserId;
 use crate::model::name::Name;
-use crate::model::status::BatchStatus;
+use crate::model::status::{BatchStatus, TaskStatus};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 
@@ -32,11 +32,8 @@ pub(super) fn key(prefix: &[u8], id: [u8; 16]) -> Vec<u8> {
 
 /// Every prefix that a task stands under.
 pub(super) fn of_task(task: &Task) -> Vec<Prefix> {
-    let mut prefixes = vec![
-        prefix(b't', b'*', b""),
-        prefix(b't', b's', task.status.as_str().as_bytes()),
-        prefix(b't', b'n', task.name.as_bytes()),
-    ];
+    let mut prefixes =
+        vec![prefix(b't', b'*', b""), of_task_status(task.status), prefix(b't', b'n', task.name.as_bytes())];
     prefixes.extend(task.infra.as_ref().map(|infra| prefix(b't', b'i', infra.as_str().as_bytes())));
     prefixes.extend(task.batch_id.map(|batch| prefix(b't', b'b', &batch.bytes())));
     prefixes
@@ -45,7 +42,7 @@ pub(super) fn of_task(task: &Task) -> Vec<Prefix> {
 /// The prefixes of a filter's conditions; that of all tasks when it has none.
 pub(super) fn of_filter(filter: &TaskFilter) -> Vec<Prefix> {
     let mut prefixes = Vec::new();
-    prefixes.extend(filter.status.map(|status| prefix(b't', b's', status.as_str().as_bytes())));
+    prefixes.extend(filter.status.map(of_task_status));
     prefixes.extend(filter.name.as_ref().map(|name| prefix(b't', b'n', name.as_bytes())));
     prefixes.extend(filter.infra.as_ref().map(|infra| prefix(b't', b'i', infra.as_str().as_bytes())));
     prefixes.extend(filter.batch_id.map(|batch| prefix(b't', b'b', &batch.bytes())));
@@ -53,6 +50,11 @@ pub(super) fn of_filter(filter: &TaskFilter) -> Vec<Prefix> {
         prefixes.push(prefix(b't', b'*', b""));
     }
     prefixes
+}
+
+/// The prefix of the tasks in a status.
+pub(super) fn of_task_status(status: TaskStatus) -> Prefix {
+    prefix(b't', b's', status.as_str().as_bytes())
 }
 
 /// Every prefix that a batch stands under.

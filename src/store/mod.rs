@@ -12,8 +12,10 @@ mod account_tests;
 pub mod backend;
 pub mod change;
 mod index;
+pub mod measure;
 pub mod record;
 mod redb_backend;
+pub mod statistics;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ use crate::audit;
 
 pub use backend::{AuditPlace, Backend, StoreError};
 pub use change::{Change, Precondition, Refused, Transaction};
+use measure::Measures;
 pub use redb_backend::RedbBackend;
 use writer::Writer;
 
@@ -36,6 +39,7 @@ use writer::Writer;
 pub struct Store {
     backend: Arc<dyn Backend>,
     writer: Arc<Writer>,
+    measures: Arc<Measures>,
 }
 
 /// Why a transaction had no effect.
@@ -71,8 +75,9 @@ impl Store {
     /// # Errors
     /// When the writer's thread can't be started.
     pub fn over(backend: Arc<dyn Backend>) -> Result<Self, StoreError> {
-        let writer = Arc::new(Writer::start(Arc::clone(&backend))?);
-        Ok(Self { backend, writer })
+        let measures = Arc::<Measures>::default();
+        let writer = Arc::new(Writer::start(Arc::clone(&backend), Arc::clone(&measures))?);
+        Ok(Self { backend, writer, measures })
     }
 
     /// Queues a transaction; the receiver resolves once it is on disk, or refused. Transactions take effect in the order
@@ -89,6 +94,12 @@ impl Store {
     pub async fn commit(&self, transaction: Transaction) -> Result<(), CommitError> {
         let stopped = || CommitError::Unavailable("the writer has stopped".to_owned());
         self.submit(transaction).await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// What was measured of the writes since the start.
+    #[must_use]
+    pub fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     /// The typed reads. They block on the disk: call them on a blocking thread, or through [`Store::read`].

@@ -1,5 +1,7 @@
 //! The records on disk. Only grow: a field added later has a default, so that what an older prov wrote is read for ever.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::batch::LeftBehind;
@@ -9,7 +11,7 @@ use crate::model::id::{BatchId, PolicyId, TaskId, WorkId};
 use crate::model::lockout::Lockout;
 use crate::model::mfa::Mfa;
 use crate::model::name::Name;
-use crate::model::status::{BatchStatus, OperationStatus};
+use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 use crate::model::task::Launch;
 use crate::model::time::Timestamp;
 use crate::model::user::{Role, User};
@@ -130,6 +132,55 @@ pub struct OperationRecord {
     pub completed_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// What ended tasks are counted by, beside the hour.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rollup {
+    /// Their infra; empty where there was none.
+    pub infra: String,
+    /// Their provider; empty where it was not one, or not known.
+    pub provider: String,
+    /// One of [`KINDS`](crate::model::task::KINDS).
+    pub kind: String,
+    /// How they ended.
+    pub status: TaskStatus,
+}
+
+/// How many tasks ended, and how long they took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// How long they ran together, in milliseconds.
+    pub total_ms: u64,
+}
+
+impl Tally {
+    /// Adds another.
+    pub fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.total_ms = self.total_ms.saturating_add(other.total_ms);
+    }
+}
+
+/// How much there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Workflows and batches that have not ended.
+    pub live_works: u64,
+    /// Tasks by status.
+    pub tasks: BTreeMap<TaskStatus, u64>,
+    /// When the oldest task that waits was accepted.
+    pub oldest_pending: Option<Timestamp>,
+}
+
+impl Counts {
+    /// Tasks in a status.
+    #[must_use]
+    pub fn tasks(&self, status: TaskStatus) -> u64 {
+        self.tasks.get(&status).copied().unwrap_or(0)
+    }
 }
 
 /// What an idempotency key stands for.

@@ -1,5 +1,6 @@
 //! The redb engine: opening and checking the file, applying transactions, reading.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +12,8 @@ use file::{File, Reading};
 use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
 use super::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
+    WorkRecord,
 };
 use super::{index, tables};
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
@@ -30,6 +32,7 @@ mod accounts;
 mod apply;
 #[cfg(test)]
 mod faults;
+mod figures;
 mod file;
 mod lazy;
 mod log;
@@ -82,6 +85,7 @@ impl RedbBackend {
     fn prepare(file: File, audit_key: audit::Key) -> Result<Self, StoreError> {
         file.write(check_format)?;
         file.write(migrate::indexes)?;
+        file.write(migrate::statistics)?;
         let written = Mutex::new(Written { commits: commits(&file)?, doubtful: None });
         Ok(Self { file, audit_key, written })
     }
@@ -191,6 +195,7 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
         tables::POLICY_VERSIONS,
         tables::API_TOKENS,
         tables::API_TOKEN_PREFIXES,
+        tables::STATISTICS,
     ];
     for table in bytes {
         transaction.open_table(table).map_err(failed("make a table"))?;
@@ -315,6 +320,22 @@ impl Backend for RedbBackend {
         let within: Vec<_> = infras.iter().map(|infra| index::of_infra(index::Of::Batches, infra)).collect();
         let prefixes = [index::of_batch_status(status)];
         page::page(&*self.begin()?, tables::BATCHES, "batch", &prefixes, Some(&within), page)
+    }
+
+    fn counts(&self) -> Result<Counts, StoreError> {
+        figures::counts(&*self.begin()?)
+    }
+
+    fn statistics(&self, hours: Range<u64>) -> Result<Vec<(Rollup, Tally)>, StoreError> {
+        figures::rollups(&*self.begin()?, &hours)
+    }
+
+    fn statistics_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        figures::counted_since(&*self.begin()?)
+    }
+
+    fn durations(&self, name: &str, infra: &str, is_check: bool) -> Result<Vec<u64>, StoreError> {
+        figures::durations(&*self.begin()?, name, infra, is_check)
     }
 
     fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError> {

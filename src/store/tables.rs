@@ -8,7 +8,7 @@ type Keys = TableDefinition<'static, &'static [u8], ()>;
 
 /// name → bytes: `format` (u32, big-endian), `commits` and `epoch` (u64, big-endian),
 /// `audit_head` (`audit::Head`, JSON), `audit_anchor` (`audit::Checkpoint`, JSON): where the audit trail begins,
-/// `policies` and `indexes` (u64, big-endian)
+/// `policies` and `indexes` (u64, big-endian), `statistics_since` (i64 milliseconds, big-endian)
 pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta_v1");
 /// work id → `WorkRecord`
 pub(super) const WORKS: Bytes = TableDefinition::new("works_v1");
@@ -52,3 +52,6 @@ pub(super) const API_TOKENS: Bytes = TableDefinition::new("api_tokens_v1");
 pub(super) const API_TOKEN_PREFIXES: Bytes = TableDefinition::new("api_token_prefixes_v1");
 /// user id + API token id
 pub(super) const API_TOKENS_OF: Keys = TableDefinition::new("api_tokens_of_v1");
+/// what is counted of ended tasks, see `statistics.rs`: hour, infra, provider, kind and status → `Tally`;
+/// name and infra → the last lengths in milliseconds
+pub(super) const STATISTICS: Bytes = TableDefinition::new("statistics_v1");

@@ -1,5 +1,6 @@
 //! The store against a model of it, and against files that were damaged.
 
+mod statistics;
 mod trail;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ fn task(id: u8, status: TaskStatus, name: u8, infra: Option<u8>, batch: Option<u
         error: None,
         workflow: None,
         infra: infra.map(|infra| Name::new(format!("infra-{infra}")).unwrap()),
+        provider: None,
         batch_id: batch.map(|batch| BatchId(Uuid::from_u128(batch.into()))),
         operation_id: None,
         attempt: 0,

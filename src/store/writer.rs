@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::CommitError;
 use super::backend::{Backend, StoreError};
 use super::change::Transaction;
+use super::measure::Measures;
 
 /// Changes in one commit at most; bounds the memory and the latency of a commit under load.
 const MOST_CHANGES: usize = 20_000;
@@ -22,10 +23,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(backend: Arc<dyn Backend>) -> Result<Self, StoreError> {
+    pub(super) fn start(backend: Arc<dyn Backend>, measures: Arc<Measures>) -> Result<Self, StoreError> {
         let (queue, requests) = channel();
-        let thread =
-            std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || write(&*backend, &requests));
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write(&*backend, &measures, &requests));
         let failed =
             |error: std::io::Error| StoreError::Failed { attempt: "start its writer", cause: error.to_string() };
         Ok(Self { queue: Some(queue), thread: Some(thread.map_err(failed)?) })
@@ -53,7 +55,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(backend: &dyn Backend, requests: &Receiver<Queued>) {
+fn write(backend: &dyn Backend, measures: &Measures, requests: &Receiver<Queued>) {
     while let Ok(first) = requests.recv() {
         let mut changes = first.0.changes.len();
         let (mut transactions, mut replies) = (vec![first.0], vec![first.1]);
@@ -64,7 +66,10 @@ fn write(backend: &dyn Backend, requests: &Receiver<Queued>) {
             transactions.push(transaction);
             replies.push(reply);
         }
-        match backend.apply(&transactions) {
+        measures.begin();
+        let applied = backend.apply(&transactions);
+        measures.end(&transactions, &applied);
+        match applied {
             Ok(verdicts) => {
                 for (reply, verdict) in replies.into_iter().zip(verdicts) {
                     let _ = reply.send(verdict.map_err(CommitError::Refused));

@@ -34,6 +34,30 @@ fn a_refresh_token_is_good_once_and_its_second_use_ends_the_session() {
 }
 
 #[test]
+fn whoever_loses_a_race_of_two_refreshes_is_told_to_use_the_new_pair() {
+    run(async {
+        let mut daemon = Daemon::new(&[]);
+        daemon.configure("login_failures_per_minute = 1000");
+        daemon.boot().await;
+        let mut told = None;
+        // One may be answered before the other is read; mostly they meet.
+        for _ in 0..50 {
+            let login = daemon.login("admin", &daemon.password()).await;
+            let token = login.data()["refresh_token"].as_str().unwrap().to_owned();
+            let (one, two) = tokio::join!(refresh(&daemon, &token), refresh(&daemon, &token));
+            told = [one, two].into_iter().find(|answer| answer.status == 409);
+            if told.is_some() {
+                break;
+            }
+        }
+        let told = told.expect("two refreshes meet");
+        let text = told.body["error"].as_str().unwrap();
+        assert!(told.code() == "conflict" && text.contains("use the pair"), "{text}");
+        assert!(!text.contains("try again"), "{text}");
+    });
+}
+
+#[test]
 fn after_logout_the_token_is_good_no_more_even_after_a_restart() {
     run(async {
         let mut daemon = Daemon::start(&[]).await;

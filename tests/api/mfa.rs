@@ -1,5 +1,6 @@
 //! The second factor, as its users use it, as others would misuse it, and as administrators demand it.
 
+use prov::auth::lockout::FAILURES;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -58,6 +59,33 @@ async fn enrolled(daemon: &Daemon, token: &str, password: &str) -> Enrolled {
 async fn trail(daemon: &Daemon, token: &str, action: &str) -> Vec<Value> {
     let listed = get(daemon, token, &format!("/audit/logs?action={action}")).await;
     listed.data().as_array().unwrap().clone()
+}
+
+#[test]
+fn a_password_in_between_gives_no_more_guesses_of_a_code() {
+    run(async {
+        let mut daemon = Daemon::new(&[]);
+        daemon.configure("login_failures_per_minute = 1000");
+        daemon.boot().await;
+        create(&daemon, "alice", "Viewer").await;
+        let (token, _) = tokens(&daemon.login("alice", GOOD).await);
+        let alice = enrolled(&daemon, &token, GOOD).await;
+        let mut password = GOOD.to_owned();
+        for guess in 0..FAILURES {
+            let wrong = disable(&daemon, &alice.token, &password, "nonsense").await;
+            assert_eq!((wrong.status.as_u16(), wrong.code()), (403, "forbidden"));
+            if guess + 1 < FAILURES {
+                let next = format!("{GOOD}-{guess}");
+                let change = json!({ "current_password": password, "new_password": next });
+                daemon.control(&alice.token, Method::POST, "/auth/password", change).await.data();
+                password = next;
+            }
+        }
+        let locked = daemon.login_with("alice", &password, &alice.backup[0]).await;
+        assert_eq!(locked.status, 401, "ten wrong codes lock the account");
+        let users = daemon.control(&daemon.token, Method::GET, "/users/alice", Value::Null).await;
+        assert!(users.data()["locked_until"].is_string(), "{users:?}");
+    });
 }
 
 #[test]

@@ -146,6 +146,11 @@ fn answers_look_as_they_are_described() {
         call("batch_cancel", &format!("/batch/operations/{id}/cancel"), json!({}), 409).await;
         call("batch_retry", &format!("/batch/operations/{id}/retry"), Value::Null, 200).await;
         daemon.ended(&id).await;
+        call("workflow_progress", &format!("/state/workflows/{id}/progress"), Value::Null, 200).await;
+        call("workflow_snapshots", &format!("/state/workflows/{id}/snapshots"), Value::Null, 200).await;
+        call("system_metrics", "/state/system/metrics", Value::Null, 200).await;
+        call("system_health", "/state/system/health", Value::Null, 200).await;
+        call("statistics", "/state/statistics", Value::Null, 200).await;
         let servers = json!({ "infra": "demo" });
         let task = call("workflow_servers_create", "/workflows/servers/create", servers, 200).await;
         let task = task.data().as_str().unwrap().to_owned();

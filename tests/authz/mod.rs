@@ -3,13 +3,15 @@
 mod lists;
 mod operations;
 mod policies;
+mod ways_round;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prov::audit::Key;
 use prov::auth::api_token::{self, Wanted};
-use prov::auth::key_files::{KeyFiles, audit_secret};
+use prov::auth::audit_key;
+use prov::auth::key_files::KeyFiles;
 use prov::auth::session;
 use prov::auth::token::Tokens;
 use prov::model::id::{ApiTokenId, SessionId, UserId};
@@ -58,7 +60,8 @@ impl House {
             let issue = |at| signing.issue(&user, session.id, false, at).unwrap().0;
             tokens.insert(name, issue(now));
             expired.insert(name, issue(now.minus(Duration::from_hours(1))));
-            let wanted = Wanted { name: "script".to_owned(), roles: vec![*role], lifetime: api_token::LIFETIME };
+            let wanted =
+                Wanted { name: "script".to_owned(), roles: vec![*role], mfa: false, lifetime: api_token::LIFETIME };
             let id = ApiTokenId(Uuid::now_v7());
             let (record, text) = api_token::make(id, user.id, &user.roles, wanted, now).unwrap();
             api_tokens.insert(name, text);
@@ -76,7 +79,7 @@ impl House {
         let (session, _) = session::begin(SessionId(Uuid::now_v7()), gone.id, false, now).unwrap();
         let orphan = signing.issue(&gone, session.id, false, now).unwrap().0;
         changes.push(Change::PutSession(Box::new(session)));
-        let key = Key::from_bytes(1, audit_secret(&data).unwrap());
+        let key = Key::from_bytes(1, audit_key::read(&data).unwrap().unwrap());
         let store = Store::open(&data, 1 << 20, key).unwrap();
         store.commit(Transaction::of(changes)).await.unwrap();
         drop(store);

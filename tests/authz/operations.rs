@@ -29,6 +29,12 @@ const EXPECTED: &[(&str, &str)] = &[
     ("batch_cancel", "yyhnn"),
     ("batch_retry", "yyhnn"),
     ("event_stream", "yyyyy"),
+    ("workflow_progress", "yyhyy"),
+    ("workflow_snapshots", "yyhyy"),
+    ("system_metrics", "yyyyy"),
+    ("system_health", "yyyyy"),
+    ("statistics", "yyyyy"),
+    ("metrics", "yyyyy"),
     ("auth_logout", "yyyyy"),
     ("auth_verify", "yyyyy"),
     ("policy_list", "ynnny"),
@@ -112,7 +118,8 @@ fn url(house: &House, row: &Row, task: &str, batch: &str) -> String {
     let base = if row.api == Api::Orchestrator { house.daemon.orchestrator() } else { &house.daemon.control_center };
     let id = match row.id {
         id if id.starts_with("task_") => task,
-        id if id.starts_with("batch_") => batch,
+        "workflow_progress" => task,
+        id if id.starts_with("batch_") || id == "workflow_snapshots" => batch,
         "policy_delete" | "user_delete" => "spare",
         id if id.starts_with("user_") => "viewer",
         _ => "role-viewer",

@@ -93,6 +93,7 @@ fn task(n: usize) -> Task {
         error: failed.then(|| "exit status 1: there is no zone fi-hel3".to_owned()),
         workflow: Some("servers/create".to_owned()),
         infra: Some(Name::new(format!("infra-{}", n % 20)).unwrap()),
+        provider: None,
         batch_id: n.is_multiple_of(2).then(|| BatchId(uuid(n / 1000, 0))),
         operation_id: None,
         attempt: 1,

@@ -31,8 +31,16 @@ fn an_export_is_verified_without_a_daemon() {
     assert!(good.out().contains("agrees with 1 checkpoint"), "{good:?}");
     assert_eq!(user.prov(&["audit", "verify", "--checkpoint", checkpoint]).code, 0);
     let exported = fs::read_to_string(whole).unwrap();
-    assert_eq!(user.prov(&["audit", "verify", "-", "--key-file", &key]).code, 0, "nothing is a whole trail of nothing");
-    assert_eq!(user.prov_reading(&["audit", "verify", "-", "--key-file", &key], &exported).code, 0);
+    let alone = ["audit", "verify", "-", "--key-file", &key];
+    assert!(user.prov(&alone).fails(2).contains("is empty"), "nothing is no trail");
+    let unseen = user.prov_reading(&alone, &exported);
+    assert!(unseen.code == 0 && unseen.stderr.contains("without --checkpoint it can't be seen"), "{unseen:?}");
+    assert!(!good.stderr.contains("can't be seen"), "{good:?}");
+    let beheaded = user.file("beheaded.jsonl", exported.split_once('\n').unwrap().1);
+    let bad = verify(&beheaded);
+    let told = "broken: audit entry 1 is missing, and all after it up to 1: the checkpoint of ";
+    assert!(bad.code == 1 && bad.stdout.starts_with(told), "{bad:?}");
+    assert!(verify(&user.file("empty.jsonl", "")).fails(2).contains("is empty"));
 
     let changed = user.file("changed.jsonl", &exported.replacen("admin_bootstrap", "admin_bootsdrap", 1));
     let bad = verify(&changed);

@@ -9,6 +9,7 @@ mod output;
 mod policies;
 mod selftest;
 mod sessions;
+mod state;
 mod terminal;
 mod tokens;
 mod users;

@@ -76,6 +76,31 @@ fn a_password_is_sent_to_no_other_daemon() {
 }
 
 #[test]
+fn a_session_is_sent_to_no_other_daemon() {
+    let user = User::logged_in();
+    let (server, control) = (user.daemon().orchestrator(), user.daemon().control_center.as_str());
+    // Nothing listens on port 1: whoever were asked there would be told to be unreachable.
+    let nowhere = "http://127.0.0.1:1";
+    for (asked, hint) in [
+        ([nowhere, control], format!("--server {nowhere} --control-center URL")),
+        ([server, nowhere], format!("--server URL --control-center {nowhere}")),
+        ([nowhere, nowhere], format!("--server {nowhere} --control-center {nowhere}")),
+    ] {
+        let mut command = user.command(&["tasks", "list"]);
+        command.env("PROV_SERVER", asked[0]).env("PROV_CONTROL_CENTER", asked[1]);
+        let refused = super::ran(command, "");
+        assert!(refused.fails(4).contains("not logged in to http://"), "{refused:?}");
+        assert!(refused.stderr.contains(&format!("hint: prov login {hint} --context NAME")), "{refused:?}");
+    }
+    let mut one = user.command(&["tasks", "list"]);
+    one.env("PROV_SERVER", nowhere).env_remove("PROV_CONTROL_CENTER");
+    super::ran(one, "").fails(4);
+    let mut same = user.command(&["whoami", "-o", "name"]);
+    same.env("PROV_SERVER", format!("{server}/")).env_remove("PROV_CONTROL_CENTER");
+    assert_eq!(super::ran(same, "").out(), "admin\n");
+}
+
+#[test]
 fn a_damaged_session_is_said_and_can_be_replaced() {
     let user = User::logged_in();
     std::fs::write(user.path(".config/prov/session.json"), "{").unwrap();

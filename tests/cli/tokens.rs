@@ -16,7 +16,10 @@ fn a_token_is_made_used_listed_and_revoked() {
     };
     assert!(by_token(&["whoami"]).out().starts_with("admin\nroles: Operator\n"));
     assert!(by_token(&["tasks", "list"]).out().starts_with("ID"));
-    assert!(by_token(&["token", "create", "more"]).fails(5).contains("an API token can't do this"));
+    let refused = by_token(&["token", "create", "more"]);
+    assert!(refused.fails(5).contains("an API token can't do this"), "{refused:?}");
+    assert!(refused.stderr.contains("hint: the token of PROV_TOKEN is used: unset it"), "{refused:?}");
+    assert!(!refused.stderr.contains("role that permits it"), "{refused:?}");
     assert!(by_token(&["users", "list"]).fails(5).contains("you may not user_read"));
     let list = user.prov(&["token", "list"]);
     let row = list.out().lines().nth(1).unwrap().to_owned();

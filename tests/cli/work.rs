@@ -116,7 +116,7 @@ fn a_daemon_that_was_never_there_is_not_waited_for() {
     for command in ["watch", "wait"] {
         user.prov(&["tasks", command, nothing]).fails(6);
         let mut away = user.command(&["tasks", command, nothing]);
-        away.env("PROV_SERVER", "http://127.0.0.1:1");
+        away.env("PROV_SERVER", "http://127.0.0.1:1").env("PROV_TOKEN", &user.daemon().token);
         assert!(ran(away, "").fails(12).contains("hint: is the daemon running?"));
     }
 }

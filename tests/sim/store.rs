@@ -1,6 +1,7 @@
 //! A store that is a few maps: what was applied is durable, and nothing else is.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use prov::api::audit::{AuditFilter, AuditListed, AuditPage};
@@ -15,7 +16,8 @@ use prov::model::task::Task;
 use prov::model::time::Timestamp;
 use prov::model::user::Session;
 use prov::store::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
+    WorkRecord,
 };
 use prov::store::{AuditPlace, Backend, Change, Precondition, Refused, StoreError, Transaction};
 
@@ -144,6 +146,22 @@ impl Backend for FakeStore {
         page: Page,
     ) -> Result<Listed<BatchRecord>, StoreError> {
         self.batches(status, page)
+    }
+
+    fn counts(&self) -> Result<Counts, StoreError> {
+        Ok(Counts::default())
+    }
+
+    fn statistics(&self, _: Range<u64>) -> Result<Vec<(Rollup, Tally)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn statistics_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    fn durations(&self, _: &str, _: &str, _: bool) -> Result<Vec<u64>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn policies(&self) -> Result<(u64, Vec<PolicyRecord>), StoreError> {

@@ -67,7 +67,7 @@ fn login() -> Vec<Operation> {
                 |body| PasswordChange::read(body).map(drop),
                 json!({ "current_password": "correct horse battery staple", "new_password": "nine kittens in a gale" }),
             )
-            .answering(json!({ "sessions_ended": 1 })),
+            .answering(json!({ "sessions_ended": 1, "api_tokens_left": 0 })),
         bare::<Jwks>("jwks", "application/json", "Shows the public keys that tokens can be checked with"),
     ]
 }

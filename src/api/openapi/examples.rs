@@ -20,6 +20,7 @@ pub(super) fn task() -> Value {
         "error": null,
         "workflow": "servers/create",
         "infra": "production",
+        "provider": "upcloud",
         "batch_id": null,
         "operation_id": null,
         "attempt": 1,
@@ -28,6 +29,35 @@ pub(super) fn task() -> Value {
         "processes_ended": 0,
         "progress": 1.0,
         "submitted_by": "admin",
+    })
+}
+
+pub(super) fn progress() -> Value {
+    json!({
+        "workflow_id": ID,
+        "status": "Running",
+        "progress": 0.5,
+        "current_step": "software: installing kubernetes",
+        "total_steps": 4,
+        "completed_steps": 2,
+        "estimated_time_remaining": 90,
+    })
+}
+
+pub(super) fn snapshot() -> Value {
+    json!({
+        "snapshot_id": 42,
+        "timestamp": "2026-11-27T16:02:30.000Z",
+        "state": {
+            "status": "Running",
+            "total_steps": 4,
+            "completed_steps": 1,
+            "operations": [{
+                "operation_id": "servers", "status": "Completed", "previous_status": "Running",
+                "attempt": 1, "error": null,
+            }],
+            "error": null,
+        },
     })
 }
 

@@ -2,15 +2,16 @@
 
 use serde_json::json;
 
-use super::examples::{ID, batch, batch_request, cluster, plan, servers, summary, task, taskserv};
+use super::examples::{ID, batch, batch_request, cluster, plan, progress, servers, snapshot, summary, task, taskserv};
 use super::operation::{Operation, bare, one, part};
 use super::shapes::{Executed, Text};
 use crate::api::batch::shape::BatchRequest;
 use crate::api::batch::{BatchCancel, BatchPlan, BatchQuery, BatchSummary, BatchView, read_cancel};
 use crate::api::event::{EventQuery, Frame};
+use crate::api::state::{Progress, Snapshot, SnapshotQuery, Statistics, StatisticsQuery, SystemHealth, SystemMetrics};
 use crate::api::task::{LogQuery, Task, TaskQuery};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow};
-use crate::model::id::{BatchId, TaskId};
+use crate::model::id::{BatchId, TaskId, WorkId};
 
 /// What makes work can be sent again without making it twice.
 const ONCE: &[&str] = &["Idempotency-Key"];
@@ -21,6 +22,7 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Tasks", tasks()),
         ("Workflows", workflows()),
         ("Batches", batches()),
+        ("State", state()),
         ("Events", events()),
         ("Description", super::described_by("openapi", "docs")),
     ]
@@ -107,6 +109,24 @@ fn batches() -> Vec<Operation> {
             .of::<BatchId>(id)
             .headers(ONCE)
             .without_body(),
+    ]
+}
+
+fn state() -> Vec<Operation> {
+    let id = "The task of a workflow, or the batch.";
+    vec![
+        one::<Progress>("workflow_progress", "Says how far a workflow or a batch is")
+            .of::<WorkId>(id)
+            .answering(progress()),
+        part::<Snapshot>("workflow_snapshots", "Lists what became of a workflow or a batch, and when")
+            .of::<WorkId>(id)
+            .query::<SnapshotQuery>()
+            .answering(json!([snapshot()])),
+        one::<SystemMetrics>("system_metrics", "Shows figures of the machine and of the work"),
+        one::<SystemHealth>("system_health", "Says how the daemon does, part by part"),
+        one::<Statistics>("statistics", "Counts what became of the tasks that ended in a span of time")
+            .query::<StatisticsQuery>(),
+        bare::<Text>("metrics", "text/plain", "Shows figures as Prometheus reads them"),
     ]
 }
 

@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::authorise::Question;
+use super::about::Row;
+use super::authorise::{Asker, Question};
 use super::context::{Context, Permit};
 use super::error::Error;
 use super::infras::UNKNOWN;
 use super::{App, Phase};
 use crate::api::actions::Action;
-use crate::api::event::{EventQuery, Frame};
+use crate::api::event::{Event, EventQuery, Frame, Topic};
+use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
 use crate::policy::{Infra, Resource};
+use crate::store::{Backend, StoreError};
 pub(super) use feed::Feed;
 use feed::Reader;
+pub(super) use projection::history;
 
 /// How often it is looked whether whoever follows still may.
 const REVIEW: Duration = Duration::from_secs(1);
@@ -110,7 +114,7 @@ impl Subscription {
         Ok(frames?)
     }
 
-    /// Those that are wanted, and of an infra whose events the caller may read.
+    /// Those that are wanted, and that the caller may read: as events of their infra, and as what they tell of.
     async fn permitted(&self, mut frames: Vec<Arc<Frame>>) -> Result<Vec<Arc<Frame>>, Error> {
         let EventQuery { topics, work, .. } = &self.query;
         frames.retain(|frame| {
@@ -119,15 +123,69 @@ impl Subscription {
         let infras: HashSet<Name> = frames.iter().filter_map(|frame| frame.metadata.infra.clone()).collect();
         let environments = self.app.infras.environments(infras.into_iter().collect()).await?;
         let asker = self.app.asker(&self.context);
-        let may =
-            |name: &str, environment: &str| asker.may(Action::EventRead, Resource::Infra(Infra { name, environment }));
-        let permitted: HashMap<Name, bool> =
-            environments.iter().map(|(name, environment)| (name.clone(), may(name.as_str(), environment))).collect();
-        let nowhere = may("", UNKNOWN);
-        frames.retain(|frame| match &frame.metadata.infra {
-            Some(infra) => permitted.get(infra).copied().unwrap_or(false),
-            None => nowhere,
+        if asker.looks_at_rows() {
+            let store = &self.app.guarded.open(&Permit::own()).store;
+            let judge = move |reads: &dyn Backend| {
+                let mut seen = Vec::new();
+                for frame in frames {
+                    if may_read_row(&asker, reads, &frame, &environments)? {
+                        seen.push(frame);
+                    }
+                }
+                Ok(seen)
+            };
+            return Ok(store.read(judge).await?);
+        }
+        let mut known = HashMap::new();
+        frames.retain(|frame| {
+            let key = (frame.metadata.infra.clone(), frame.event.topic());
+            *known.entry(key).or_insert_with(|| may_read(&asker, frame, infra_of(frame, &environments)))
         });
         Ok(frames)
+    }
+}
+
+fn infra_of<'a>(frame: &'a Frame, environments: &'a HashMap<Name, String>) -> Infra<'a> {
+    let name = frame.metadata.infra.as_ref();
+    let environment = name.and_then(|name| environments.get(name)).map_or(UNKNOWN, String::as_str);
+    Infra { name: name.map_or("", Name::as_str), environment }
+}
+
+/// Whether somebody may read such frames, where policies look at the infra alone.
+fn may_read(asker: &Asker, frame: &Frame, infra: Infra<'_>) -> bool {
+    let (id, name, submitted_by) = ("", "", "");
+    let (action, resource) = match frame.event.topic() {
+        Topic::Task => (Action::TaskRead, Resource::Task { id, name, infra, submitted_by }),
+        Topic::Batch | Topic::System => (Action::BatchRead, Resource::Batch { id, name, infra, submitted_by }),
+    };
+    asker.may(Action::EventRead, Resource::Infra(infra)) && asker.may(action, resource)
+}
+
+/// Whether somebody may read this frame, where policies look at more: the row that it tells of is read.
+fn may_read_row(
+    asker: &Asker,
+    reads: &dyn Backend,
+    frame: &Frame,
+    environments: &HashMap<Name, String>,
+) -> Result<bool, StoreError> {
+    let infra = infra_of(frame, environments);
+    if !asker.may(Action::EventRead, Resource::Infra(infra)) {
+        return Ok(false);
+    }
+    let of_task = |id: TaskId| {
+        let task = reads.task(id)?;
+        Ok(task.is_some_and(|it| asker.may(Action::TaskRead, it.resource(&id.to_string(), infra.environment))))
+    };
+    let of_batch = |id: BatchId| {
+        let batch = reads.batch(id)?;
+        Ok(batch.map(|it| asker.may(Action::BatchRead, it.resource(&id.to_string(), infra.environment))))
+    };
+    match &frame.event {
+        Event::TaskStatusChanged { task_id, .. } => of_task(*task_id),
+        Event::BatchOperationUpdate { batch_id, .. } => Ok(of_batch(*batch_id)?.unwrap_or(false)),
+        Event::WorkflowProgressUpdate { workflow_id: WorkId(id), .. } => match of_batch(BatchId(*id))? {
+            Some(may) => Ok(may),
+            None => of_task(TaskId(*id)),
+        },
     }
 }

@@ -89,6 +89,16 @@ impl Projector {
     }
 }
 
+/// What the log says of one work: for each fact its place and its frames, in order.
+///
+/// # Errors
+/// When the work can't be read.
+pub(in crate::app) fn history(reads: &dyn Backend, work: WorkId) -> Result<Vec<(u64, Vec<Frame>)>, StoreError> {
+    let mut projector = Projector::default();
+    let facts = reads.events(work)?.into_iter();
+    facts.map(|(place, logged)| Ok((place, projector.frames(reads, place, &logged)?))).collect()
+}
+
 /// A start is told by the process's own clock.
 fn time_of(logged: &LoggedEvent) -> Timestamp {
     match logged.event {

@@ -5,10 +5,14 @@
 //! an administrator begins anew: so two administrators can't together do what neither could alone. What lost the race is
 //! judged again.
 
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{check, find, refused, unknown, view};
 use crate::api::policy::{NewPolicy, PolicyChange, PolicyView};
+use crate::app::accounts::commit_then;
 use crate::app::context::{Context, Permit};
 use crate::app::error::Error;
 use crate::app::in_force::Set;
@@ -16,7 +20,7 @@ use crate::app::{App, aside, trail};
 use crate::audit;
 use crate::model::id::PolicyId;
 use crate::model::time::Timestamp;
-use crate::policy::Subject;
+use crate::policy::{LockedOut, Reach, Subject};
 use crate::store::record::{PolicyRecord, UserRecord};
 use crate::store::{Change, CommitError, Precondition, Transaction};
 
@@ -49,6 +53,35 @@ struct Worked {
 }
 
 impl App {
+    /// Checks that an administrator keeps the way back when this one becomes another, or goes. What it finds holds as long as
+    /// the policies are of the generation that it answers; a change of who is an administrator begins another.
+    ///
+    /// # Errors
+    /// When none would.
+    pub(in crate::app) async fn check_way_back(
+        &self,
+        admin: &UserRecord,
+        next: Option<&UserRecord>,
+    ) -> Result<Precondition, Error> {
+        let store = &self.guarded.open(&Permit::own()).store;
+        let read = store.read(|reads| Ok((reads.policies()?, reads.admins()?)));
+        let ((generation, policies), mut admins) = read.await?;
+        admins.retain(|other| other.user.id != admin.user.id);
+        admins.extend(next.filter(|next| next.is_enabled_admin()).cloned());
+        if admins.is_empty() {
+            // Said better by the transaction, which relies on another Admin.
+            return Ok(Precondition::PolicyGeneration(generation));
+        }
+        let at = (self.reach, self.clock.now());
+        let check = move || {
+            // Of the store, not those in force: what the answer relies on is the generation that was read.
+            let set = Set::compile(generation, &policies).map_err(|error| Error::Internal(Box::new(error)))?;
+            keeps_the_way_back(&set, &admins, at)
+        };
+        aside(check).await??;
+        Ok(Precondition::PolicyGeneration(generation))
+    }
+
     /// Makes a change; it is in force when this returns.
     ///
     /// # Errors
@@ -77,15 +110,17 @@ impl App {
                 return find_again(store, &edit).await;
             };
             let own = about.id;
-            let set = aside(move || judge(generation + 1, &policies, &before.admins, own, now)).await??;
+            let reach = self.reach;
+            let set = aside(move || judge(generation + 1, &policies, &before.admins, own, (reach, now))).await??;
             let resource = audit::Resource::new("policy", &about.name);
+            let entry = trail::done_with(context, permit, operation, resource, now, told(&about, &change));
             let transaction = Transaction {
                 preconditions: vec![Precondition::PolicyGeneration(generation)],
-                changes: vec![change, trail::done(context, permit, operation, resource, now)],
+                changes: vec![change, entry],
             };
-            match store.commit(transaction).await {
+            let in_force = Arc::clone(&self.policies);
+            match commit_then(store, transaction, move || in_force.exchange(set)).await {
                 Ok(()) => {
-                    self.policies.exchange(set);
                     tracing::info!(user = context.username(), operation, policy = %about.name, "the policies changed");
                     return Ok(view(about));
                 }
@@ -94,6 +129,14 @@ impl App {
             }
         }
     }
+}
+
+/// What the trail says of a change: all that policies say goes through it, so that it tells who could do what at any time.
+fn told(about: &PolicyRecord, change: &Change) -> Value {
+    if matches!(change, Change::RemovePolicy(_)) {
+        return json!({ "removed_version": about.version, "content": about.content });
+    }
+    json!({ "version": about.version, "enabled": about.enabled, "content": about.content })
 }
 
 /// The policy of an edit that changes nothing.
@@ -113,14 +156,18 @@ fn judge(
     policies: &[PolicyRecord],
     admins: &[UserRecord],
     own: PolicyId,
-    now: Timestamp,
+    (reach, now): (Reach, Timestamp),
 ) -> Result<Set, Error> {
     let set = Set::compile(generation, policies).map_err(|problems| refused(problems, own))?;
+    keeps_the_way_back(&set, admins, (reach, now))?;
+    Ok(set)
+}
+
+/// Checks that one of these administrators keeps the way back.
+fn keeps_the_way_back(set: &Set, admins: &[UserRecord], (reach, now): (Reach, Timestamp)) -> Result<(), Error> {
     let admins = admins.iter().map(|admin| Subject::of(&admin.user, admin.has_mfa()));
-    match set.policies.keeps_an_admin(admins, now) {
-        Ok(()) => Ok(set),
-        Err(locked_out) => Err(Error::Conflict(format!("this would lock everybody out: {locked_out}"))),
-    }
+    let locked_out = |it: LockedOut| Error::Conflict(format!("this would lock everybody out: {it}"));
+    set.policies.keeps_an_admin(admins, reach, now).map_err(locked_out)
 }
 
 /// What an edit makes of the policies; nothing when it changes nothing.

@@ -69,10 +69,12 @@ impl App {
         let user = self.user_named(&permit, &ask.principal).await?;
         let about = self.about(context, &permit, ask.action, ask.resource.as_deref()).await?;
         let given = &ask.context;
+        let is_caller = ask.principal == context.username();
+        let here = if is_caller { context.caller.address } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let providers = given.providers.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
         let circumstances = Circumstances {
             mfa: given.mfa,
-            ip: given.ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            ip: given.ip.unwrap_or(here),
             time: given.time.unwrap_or(self.clock.now()),
             check_mode: given.check_mode,
             operation: given.operation.as_deref(),

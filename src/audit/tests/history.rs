@@ -82,6 +82,23 @@ fn what_is_dropped_is_dropped_with_a_signature_only() {
     assert_eq!(verify(Verifier::new(&keys, other).against(&same), &log[4..]), Err(broken));
 }
 
+#[test]
+fn an_export_that_begins_later_than_a_checkpoint_did_is_beheaded() {
+    let keys = Keyring::new(key(1, 1));
+    let log = sealed(&key(1, 1), Head::START, (0..9).map(event));
+    let at = Timestamp(0);
+    let saw = |first| Checkpoint { head: head(&log[6]), first, at };
+    let from = |first: usize, checkpoint| {
+        let start = first.checked_sub(2).map_or(Head::START, |before| head(&log[before]));
+        verify(Verifier::of_claimed(&keys, start).against(&checkpoint), &log[first - 1..])
+    };
+    assert!(from(1, saw(1)).is_ok() && from(4, saw(4)).is_ok() && from(3, saw(4)).is_ok());
+    for (first, checkpoint) in [(2, saw(1)), (5, saw(4)), (9, saw(4))] {
+        let fault = Fault::Beheaded { until: first as u64 - 1, at };
+        assert_eq!(from(first, checkpoint), Err(Broken { sequence: checkpoint.first, fault }));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 

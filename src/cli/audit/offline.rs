@@ -9,7 +9,7 @@ use crate::audit::{Head, Key, Keyring, Sealed, Verifier};
 use crate::cli::error::{CliError, Kind};
 
 /// Verifies a JSON Lines export. It may begin later than the trail did, where entries had had their time; the answer says
-/// with which entry.
+/// with which entry. Only a checkpoint tells that from a beginning that was cut off, and an end from where it was cut.
 pub(super) fn verify(
     path: &Path,
     key: &Path,
@@ -24,10 +24,13 @@ pub(super) fn verify(
     };
     let mut lines = reader.lines();
     let first = lines.next().transpose().map_err(failed)?;
+    if first.is_none() {
+        return Err(CliError::new(Kind::Usage, format!("{} is empty: an export has entries", path.display())));
+    }
     let start = first.as_deref().and_then(begin).unwrap_or(Head::START);
     let opened = checkpoint.map(CheckpointDocument::open).transpose();
     let opened = opened.map_err(|why| CliError::new(Kind::Usage, format!("the checkpoint is none: {why}")))?;
-    let mut verifier = opened.into_iter().fold(Verifier::new(&keys, start), Verifier::against);
+    let mut verifier = opened.into_iter().fold(Verifier::of_claimed(&keys, start), Verifier::against);
     let mut last = start;
     for line in first.into_iter().map(Ok).chain(lines) {
         let line = line.map_err(failed)?;

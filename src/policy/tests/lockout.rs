@@ -1,7 +1,7 @@
 //! Sets of policies that leave an administrator the way back, and sets that don't.
 
 use super::*;
-use crate::policy::LockedOut;
+use crate::policy::{LockedOut, Reach};
 
 /// Asks for one admin without a second factor.
 fn keeps(name: &str, content: &str) -> Result<(), LockedOut> {
@@ -10,7 +10,7 @@ fn keeps(name: &str, content: &str) -> Result<(), LockedOut> {
 
 fn keeps_with(name: &str, content: &str, mfa_enrolled: bool) -> Result<(), LockedOut> {
     let admin = Subject { mfa_enrolled, ..subject(&[Role::Admin]) };
-    with([(name, content)]).unwrap().keeps_an_admin([admin], FRIDAY_MORNING)
+    with([(name, content)]).unwrap().keeps_an_admin([admin], Reach::Anywhere, FRIDAY_MORNING)
 }
 
 fn locked(action: Action, policy: &str) -> Result<(), LockedOut> {
@@ -21,7 +21,7 @@ fn locked(action: Action, policy: &str) -> Result<(), LockedOut> {
 fn what_ships_locks_nobody_out_enabled_or_not() {
     let all = shipped().iter().map(|it| text(&it.name, it.content));
     let policies = Policies::compile(all).unwrap();
-    assert_eq!(policies.keeps_an_admin([subject(&[Role::Admin])], FRIDAY_MORNING), Ok(()));
+    assert_eq!(policies.keeps_an_admin([subject(&[Role::Admin])], Reach::Anywhere, FRIDAY_MORNING), Ok(()));
 }
 
 #[test]
@@ -41,13 +41,46 @@ fn a_policy_that_could_never_be_removed_is_refused() {
 }
 
 #[test]
+fn what_nobody_could_see_nobody_could_change() {
+    let blind = r#"forbid (principal, action == Action::"policy_read", resource);"#;
+    assert_eq!(keeps("blind", blind), locked(Action::PolicyRead, "blind"));
+    let ghost = r#"forbid (principal, action == Action::"policy_read", resource == Policy::"ghost");
+        permit (principal == User::"view", action, resource);"#;
+    assert_eq!(keeps("ghost", ghost), locked(Action::PolicyRead, "ghost"));
+    let apart = r#"forbid (principal, action == Action::"policy_read", resource) when { context.hour < 12 };
+        forbid (principal, action == Action::"policy_manage", resource) when { context.hour >= 12 };"#;
+    assert!(keeps("apart", apart).is_err(), "one sees them in the morning and may change them in the afternoon");
+}
+
+#[test]
+fn what_ends_some_day_is_no_way_back() {
+    for never in [r#"context.time > datetime("2026-12-20")"#, r#"context.time > datetime("2031-05-05T08:00:00Z")"#] {
+        let late = format!("forbid (principal, action, resource) when {{ {never} }};");
+        assert_eq!(keeps("late", &late), locked(Action::PolicyManage, "late"), "{never}");
+    }
+    let freeze = r#"forbid (principal, action, resource)
+        when { context.time > datetime("2026-12-20") && context.time < datetime("2026-12-24") };"#;
+    assert_eq!(keeps("freeze", freeze), Ok(()));
+}
+
+#[test]
+fn nobody_can_go_where_a_daemon_does_not_listen() {
+    let only = r#"forbid (principal, action, resource) unless { context.ip.isInRange(ip("10.0.0.0/8")) };"#;
+    let policies = with([("office", only)]).unwrap();
+    let keeps = |reach| policies.keeps_an_admin([subject(&[Role::Admin])], reach, FRIDAY_MORNING);
+    assert_eq!(keeps(Reach::Anywhere), Ok(()));
+    assert_eq!(keeps(Reach::Host), locked(Action::PolicyManage, "office"));
+}
+
+#[test]
 fn without_a_permit_there_is_none_to_name() {
     let policies =
         Policies::compile([text("reading", r#"permit (principal, action == Action::"task_read", resource);"#)]);
-    let error = policies.unwrap().keeps_an_admin([subject(&[Role::Admin])], FRIDAY_MORNING).unwrap_err();
+    let error =
+        policies.unwrap().keeps_an_admin([subject(&[Role::Admin])], Reach::Anywhere, FRIDAY_MORNING).unwrap_err();
     assert_eq!(error, LockedOut { action: Action::PolicyManage, policies: vec![] });
     assert_eq!(error.to_string(), "no administrator could policy_manage any more: no enabled policy permits it");
-    let nobody = with([]).unwrap().keeps_an_admin([], FRIDAY_MORNING);
+    let nobody = with([]).unwrap().keeps_an_admin([], Reach::Anywhere, FRIDAY_MORNING);
     assert_eq!(nobody, Err(LockedOut { action: Action::PolicyManage, policies: vec![] }));
 }
 
@@ -94,15 +127,21 @@ fn one_admin_is_enough() {
     let alone = r#"forbid (principal, action, resource) unless { principal.username == "carol" };"#;
     let policies = with([("alone", alone)]).unwrap();
     let [alice, carol] = ["alice", "carol"].map(|username| Subject { username, ..subject(&[Role::Admin]) });
-    assert_eq!(policies.keeps_an_admin([alice, carol], FRIDAY_MORNING), Ok(()));
-    assert_eq!(policies.keeps_an_admin([alice], FRIDAY_MORNING), locked(Action::PolicyManage, "alone"));
+    assert_eq!(policies.keeps_an_admin([alice, carol], Reach::Anywhere, FRIDAY_MORNING), Ok(()));
+    assert_eq!(
+        policies.keeps_an_admin([alice], Reach::Anywhere, FRIDAY_MORNING),
+        locked(Action::PolicyManage, "alone")
+    );
 }
 
 #[test]
 fn several_that_lock_out_together_are_named_together() {
     let early = "forbid (principal, action, resource) when { context.hour < 12 };";
     let late = "forbid (principal, action, resource) when { context.hour >= 12 };";
-    let error =
-        with([("early", early), ("late", late)]).unwrap().keeps_an_admin([subject(&[Role::Admin])], FRIDAY_MORNING);
+    let error = with([("early", early), ("late", late)]).unwrap().keeps_an_admin(
+        [subject(&[Role::Admin])],
+        Reach::Anywhere,
+        FRIDAY_MORNING,
+    );
     assert_eq!(error, Err(LockedOut { action: Action::PolicyManage, policies: vec!["early".into(), "late".into()] }));
 }

@@ -262,7 +262,9 @@ impl<'a> Clusters<'a> {
             services.definition(service)?;
         }
         let options = Options { ready_within: Some(Options::READY_WITHIN), ..Options::default() };
+        self.reporter.begin_part(0, 2);
         self.servers()?.apply(&plan.servers, &options)?;
+        self.reporter.begin_part(1, 2);
         services.as_cluster(&wish.name).create(&wish.placed()?, false)?;
         self.reporter.step(&format!("{}: asking whether it works as one", wish.name));
         self.healthy(&wish)

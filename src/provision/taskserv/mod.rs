@@ -30,7 +30,7 @@ use self::order::Placed;
 pub use self::record::Record;
 use super::lock::ServerLocks;
 use super::provider::{Provider, Server, ServerState};
-use super::report::Reporter;
+use super::report::{Reporter, Steps};
 use super::servers::chain;
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
@@ -162,10 +162,13 @@ impl<'a> Taskservs<'a> {
         let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
         let names: BTreeSet<Name> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
         let again = |placed: &Placed| reinstall && names.contains(&placed.definition.name);
+        let steps = Steps::of(work.values().map(|(_, placed)| placed.len()).sum());
         let install = |host: &Host<'_>, placed: &[Placed]| {
             let mut done = Vec::new();
             for one in placed {
-                done.push(host.install(one, again(one))?);
+                let installed = host.install(one, again(one))?;
+                steps.done(self.reporter, &format!("{} {}: done", installed.server, installed.taskserv));
+                done.push(installed);
             }
             Ok(done)
         };
@@ -181,7 +184,12 @@ impl<'a> Taskservs<'a> {
     pub fn delete(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
         let work = self.prepare_removal(unwanted, true)?;
         let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
-        let remove = |host: &Host<'_>, names: &[Name]| host.remove(names, removal, &self.library);
+        let steps = Steps::of(work.len());
+        let remove = |host: &Host<'_>, names: &[Name]| {
+            let removed = host.remove(names, removal, &self.library)?;
+            steps.done(self.reporter, &format!("{}: done", host.server.spec.name));
+            Ok(removed)
+        };
         let done = self.each(&work, None, &remove)?;
         self.refuse_unknown(unwanted, removal, &done)?;
         Ok(done)

@@ -3,6 +3,7 @@
 mod batch;
 mod events;
 mod health;
+mod state;
 mod tasks;
 mod workflows;
 
@@ -36,6 +37,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/batch/operations/{id}", get(batch::batch_get))
         .route("/batch/operations/{id}/cancel", post(batch::batch_cancel))
         .route("/events", get(events::event_stream))
+        .route("/state/workflows/{id}/progress", get(state::workflow_progress))
+        .route("/state/workflows/{id}/snapshots", get(state::workflow_snapshots))
+        .route("/state/system/metrics", get(state::system_metrics))
+        .route("/state/system/health", get(state::system_health))
+        .route("/state/statistics", get(state::statistics))
+        .route("/metrics", get(state::metrics))
         .route("/batch/operations/{id}/retry", post(batch::batch_retry));
     super::around(routes, app)
 }

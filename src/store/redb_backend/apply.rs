@@ -18,6 +18,9 @@ use crate::store::record::{BatchRecord, LoggedEvent, Remembered};
 use crate::store::tables;
 
 mod accounts;
+mod statistics;
+
+pub(super) use statistics::SINCE as STATISTICS_SINCE;
 
 /// The name of the number of the last commit among the store's facts.
 pub(super) const COMMITS: &str = "commits";
@@ -62,6 +65,7 @@ pub(super) fn apply(
             verdicts.push(verdict);
         }
         tables.write_counts()?;
+        tables.statistics.write(&mut tables.meta, &mut tables.buffer)?;
         tables.write_head()?;
         tables.meta.get()?.insert(COMMITS, &number.to_be_bytes()[..]).map_err(failed("write"))?;
     }
@@ -100,6 +104,7 @@ struct Tables<'t> {
     api_tokens: BytesTable<'t>,
     api_token_prefixes: BytesTable<'t>,
     api_tokens_of: KeysTable<'t>,
+    statistics: statistics::Statistics<'t>,
     buffer: Vec<u8>,
 }
 
@@ -132,6 +137,7 @@ impl<'t> Tables<'t> {
             api_tokens: bytes(tables::API_TOKENS),
             api_token_prefixes: bytes(tables::API_TOKEN_PREFIXES),
             api_tokens_of: keys(tables::API_TOKENS_OF),
+            statistics: statistics::Statistics::of(write),
             buffer: Vec::with_capacity(1024),
         }
     }
@@ -283,8 +289,13 @@ impl<'t> Tables<'t> {
     fn put_task(&mut self, task: &Task) -> Result<(), StoreError> {
         let id = task.id.bytes();
         let old = self.tasks.get()?.get(&id[..]).map_err(failed("read"))?;
-        let before = predecessor(old.map(|value| decode::<Task>("task", &id, value.value())), index::of_task);
+        let old = old.map(|value| decode::<Task>("task", &id, value.value()));
+        let had_ended = matches!(&old, Some(Ok(old)) if old.status.is_terminal());
+        let before = predecessor(old, index::of_task);
         self.reindex(&before, &index::of_task(task), id)?;
+        if task.status.is_terminal() && !had_ended {
+            self.statistics.ended(task)?;
+        }
         put(self.tasks.get()?, &id, task, &mut self.buffer)
     }
 

@@ -146,7 +146,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 200,
         failure_persistence: None,
-        rng_seed: RngSeed::Fixed(7),
+        rng_seed: RngSeed::Fixed(8),
         ..ProptestConfig::default()
     })]
 

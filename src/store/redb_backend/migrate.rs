@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use redb::{Database, ReadableTable};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
+use super::apply::STATISTICS_SINCE;
+use super::figures::counted_since;
 use super::{decode, failed};
 use crate::store::backend::StoreError;
 use crate::store::index;
@@ -44,4 +46,19 @@ pub(super) fn indexes(database: &Database) -> Result<(), StoreError> {
         meta.insert(INDEXES, &VERSION.to_be_bytes()[..]).map_err(failed("write"))?;
     }
     write.commit().map_err(failed("bring its indexes up to date"))
+}
+
+/// Of a file without tasks everything will be counted; of any other what ends from now on.
+pub(super) fn statistics(database: &Database) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(failed("begin a read"))?;
+    let tasks = read.open_table(tables::TASKS).map_err(failed("open a table"))?;
+    if counted_since(&read)?.is_some() || !tasks.is_empty().map_err(failed("read"))? {
+        return Ok(());
+    }
+    let write = database.begin_write().map_err(failed("begin a transaction"))?;
+    {
+        let mut meta = write.open_table(tables::META).map_err(failed("open a table"))?;
+        meta.insert(STATISTICS_SINCE, &i64::MIN.to_be_bytes()[..]).map_err(failed("write"))?;
+    }
+    write.commit().map_err(failed("begin its statistics"))
 }

@@ -66,6 +66,7 @@ fn task(id: u128, attempt: u32, operation: &str, status: TaskStatus) -> Task {
         error: (!is_done).then(|| "exit status 3".to_owned()),
         workflow: None,
         infra: None,
+        provider: None,
         batch_id: None,
         operation_id: Some(name(operation)),
         attempt,
