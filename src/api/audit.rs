@@ -102,6 +102,7 @@ pub struct AuditPage {
     #[schemars(range(max = 9_223_372_036_854_775_807_u64))]
     pub offset: usize,
     /// Only entries older than the one with this sequence.
+    #[schemars(range(max = u64::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
 }

@@ -197,6 +197,7 @@ pub struct EventQuery {
     #[schemars(rename = "events", with = "Option<Topics>")]
     pub topics: Topics,
     /// The last frame seen; what happens from now on when absent.
+    #[schemars(range(max = u64::MAX))]
     pub since: Option<u64>,
     /// Only what happens to this workflow or batch.
     pub work: Option<WorkId>,

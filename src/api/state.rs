@@ -84,6 +84,7 @@ pub struct SnapshotQuery {
     #[schemars(range(max = 9_223_372_036_854_775_807_u64))]
     pub offset: usize,
     /// Only those before this one.
+    #[schemars(range(max = u64::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
 }

@@ -26,7 +26,7 @@ const HARMFUL: &[&str] = &[
 ];
 
 /// What a schema can't say of a good request: a graph without cycles, text that is a policy, a password that is no common
-/// one, a signature.
+/// one, a signature, a span of time that begins before it ends.
 const MORE_THAN_A_SHAPE: &[&str] = &[
     "auth_password",
     "audit_verify",
@@ -36,6 +36,7 @@ const MORE_THAN_A_SHAPE: &[&str] = &[
     "policy_evaluate",
     "policy_update",
     "policy_validate",
+    "statistics",
     "user_create",
     "user_update",
 ];
