@@ -3,8 +3,11 @@
 //! The one list of them. An operation names its action in [`super::operations`]; policies, their schema and what is said of
 //! roles are made from here. Knows no policy.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::model::nearest::unknown;
 
@@ -100,6 +103,17 @@ actions! {
     "audit_read" AuditRead [System] "Sees and verifies the audit log."
     "token_manage" TokenManage [User System] "Sees and revokes the API tokens of others."
     "session_manage" SessionManage [User System] "Sees and ends the sessions of others."
+}
+
+impl JsonSchema for Action {
+    fn schema_name() -> Cow<'static, str> {
+        "Action".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = Self::ALL.iter().map(|action| action.as_str()).collect();
+        json_schema!({ "type": "string", "enum": words, "description": "What can be permitted or forbidden." })
+    }
 }
 
 impl fmt::Display for Action {

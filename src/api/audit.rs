@@ -5,16 +5,20 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::list::Page;
 use crate::audit::Checkpoint;
 pub use crate::audit::{Entry, Format, Head, Signed};
 use crate::model::digest::sha256;
 use crate::model::nearest::unknown;
+use crate::model::schema::moment;
 use crate::model::time::Timestamp;
 
 /// How what is looked for ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditOutcomeKind")]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
     /// It was done, or accepted.
@@ -55,7 +59,7 @@ impl FromStr for OutcomeKind {
 }
 
 /// Which entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditFilter {
     /// Only those of the user with this id or name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,10 +73,12 @@ pub struct AuditFilter {
     /// Only those that ended so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeKind>,
-    /// Only those from this time on.
+    /// Only those from this time, or this day in UTC, on.
+    #[schemars(schema_with = "moment")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_date: Option<Timestamp>,
-    /// Only those up to this time.
+    /// Only those up to this time, or the end of this day in UTC.
+    #[schemars(schema_with = "moment")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_date: Option<Timestamp>,
 }
@@ -86,15 +92,24 @@ impl AuditFilter {
 }
 
 /// Which part of the trail; newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(default)]
 pub struct AuditPage {
     /// Entries at most.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: usize,
     /// Entries to pass over from the newest, or after `after`.
+    #[schemars(range(max = 9_223_372_036_854_775_807_u64))]
     pub offset: usize,
     /// Only entries older than the one with this sequence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+}
+
+impl Default for AuditPage {
+    fn default() -> Self {
+        Self { limit: Page::default().limit, offset: 0, after: None }
+    }
 }
 
 /// A part of the trail.
@@ -109,7 +124,7 @@ pub struct AuditListed<T> {
 }
 
 /// The query of `GET /audit/logs`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditQuery {
     /// Which entries.
     #[serde(flatten)]
@@ -120,19 +135,34 @@ pub struct AuditQuery {
 }
 
 /// The query of `GET /audit/export`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct ExportQuery {
     /// How the entries are written.
+    #[schemars(default = "jsonl")]
     pub format: Format,
     /// Which entries.
+    #[schemars(flatten)]
     pub filter: AuditFilter,
+}
+
+const fn jsonl() -> Format {
+    Format::Jsonl
+}
+
+/// The query of `GET /audit/verify`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct VerifyQuery {
+    /// A checkpoint to hold the trail against: the JSON text of one.
+    #[schemars(extend("contentMediaType" = "application/json"))]
+    pub checkpoint: Option<CheckpointDocument>,
 }
 
 /// The header of an export that is no whole trail, so that it can't be verified as one.
 pub const SELECTION: &str = "x-audit-selection";
 
 /// What verification found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditVerification")]
 pub struct Verification {
     /// Whether every entry is what was written, and none is missing.
     pub verified: bool,
@@ -149,7 +179,8 @@ pub struct Verification {
 }
 
 /// The first entry that isn't what was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditFirstBroken")]
 pub struct FirstBroken {
     /// The sequence of the entry that should stand there.
     pub sequence: u64,
@@ -159,7 +190,8 @@ pub struct FirstBroken {
 
 /// A signed statement about how the trail stood, with the key to check it. The key's id is its thumbprint (RFC 7638), so
 /// that it is enough to know the id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditCheckpoint")]
 pub struct CheckpointDocument {
     /// The statement.
     #[serde(flatten)]

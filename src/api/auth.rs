@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,8 +11,9 @@ use crate::model::id::{ApiTokenId, SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::Role;
 
-/// Body of `POST /auth/login`. `Debug` hides the password, because requests are logged.
-#[derive(Clone, Serialize, Deserialize)]
+/// Body of `POST /auth/login`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Login")]
 pub struct LoginRequest {
     /// Who.
     pub username: String,
@@ -22,14 +24,15 @@ pub struct LoginRequest {
     pub mfa_code: Option<String>,
 }
 
+/// Hides the password, because requests are logged.
 impl fmt::Debug for LoginRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoginRequest").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
-/// Answer of login and refresh. `Debug` hides the tokens.
-#[derive(Clone, Serialize, Deserialize)]
+/// Answer of login and refresh.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenPair {
     /// The access token (JWT).
     pub token: String,
@@ -45,6 +48,7 @@ pub struct TokenPair {
     pub user: UserView,
 }
 
+/// Hides the tokens.
 impl fmt::Debug for TokenPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenPair")
@@ -55,7 +59,8 @@ impl fmt::Debug for TokenPair {
 }
 
 /// A user as others see them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "User")]
 pub struct UserView {
     /// Their id.
     pub id: UserId,
@@ -68,7 +73,7 @@ pub struct UserView {
 }
 
 /// Answer of `GET /auth/verify`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verified {
     /// Always true; an invalid token is answered with 401.
     pub valid: bool,
@@ -103,7 +108,14 @@ impl LoginRequest {
     }
 }
 
-/// Reads the body of `POST /auth/refresh`: the refresh token.
+/// Body of `POST /auth/refresh`.
+#[derive(JsonSchema)]
+pub struct Refresh {
+    /// The refresh token of the pair that was answered last.
+    pub refresh_token: String,
+}
+
+/// Reads a [`Refresh`]: the refresh token.
 ///
 /// # Errors
 /// Every problem of it.
@@ -117,7 +129,15 @@ pub fn read_refresh(body: &Value) -> Result<String, Vec<Problem>> {
     problems.finish(read)
 }
 
-/// Reads the body of `POST /auth/logout`: whether all sessions of the user end.
+/// Body of `POST /auth/logout`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+pub struct Logout {
+    /// Whether all sessions of the user end.
+    #[schemars(default)]
+    pub all: bool,
+}
+
+/// Reads a [`Logout`]: whether all sessions of the user end.
 ///
 /// # Errors
 /// Every problem of it.

@@ -1,5 +1,6 @@
 //! Batches on the wire: the request with all its checks that need no other knowledge, and the answers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use super::list::Page;
 use super::read::{Problem, Problems, boolean};
 
 mod request;
+pub mod shape;
 
 /// Body of `POST /batch/execute` and `POST /batch/validate`.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +61,15 @@ impl BatchDraft {
     }
 }
 
-/// Reads the body of `POST /batch/operations/{id}/cancel`: whether what was done is undone.
+/// Body of `POST /batch/operations/{id}/cancel`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+pub struct BatchCancel {
+    /// Whether what was done is undone.
+    #[schemars(default)]
+    pub rollback: bool,
+}
+
+/// Reads a [`BatchCancel`]: whether what was done is undone.
 ///
 /// # Errors
 /// Every problem of it.
@@ -74,7 +84,8 @@ pub fn read_cancel(body: &Value) -> Result<bool, Vec<Problem>> {
 }
 
 /// A batch with its operations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Batch")]
 pub struct BatchView {
     /// What stands in lists.
     #[serde(flatten)]
@@ -84,7 +95,7 @@ pub struct BatchView {
 }
 
 /// A batch without its operations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BatchSummary {
     /// Its id.
     pub batch_id: BatchId,
@@ -123,7 +134,8 @@ pub struct BatchSummary {
 }
 
 /// An operation of a batch as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Operation")]
 pub struct OperationView {
     /// Unique in the batch.
     pub id: Name,
@@ -153,7 +165,7 @@ pub struct OperationView {
 }
 
 /// Something that is neither done nor undone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftBehind {
     /// The operation.
     pub operation_id: Name,
@@ -162,7 +174,7 @@ pub struct LeftBehind {
 }
 
 /// What a batch would do: the answer of `check_mode` and of `POST /batch/validate`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BatchPlan {
     /// What people call it.
     pub name: String,
@@ -175,7 +187,7 @@ pub struct BatchPlan {
 }
 
 /// What one operation would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedOperation {
     /// The operation.
     pub id: Name,
@@ -193,7 +205,7 @@ pub struct PlannedOperation {
 }
 
 /// The query of a batch list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BatchQuery {
     /// Only those in this status.
     #[serde(skip_serializing_if = "Option::is_none")]

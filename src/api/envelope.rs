@@ -1,5 +1,6 @@
 //! The envelope around every answer, and the codes of failure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,15 +17,16 @@ pub struct Success<T> {
 }
 
 /// A failure: `{"success": false, "error": …, "code": …}`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Always false.
+    #[schemars(extend("const" = false))]
     pub success: bool,
     /// A sentence a person can act on.
     pub error: String,
     /// What kind of failure.
     pub code: Code,
-    /// More, by kind: for `invalid_request` the list of [`super::read::Problem`]s.
+    /// More, by kind: for `invalid_request` the list of problems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
     /// The request it answers, for the daemon's log.
@@ -33,7 +35,7 @@ pub struct Failure {
 }
 
 /// The kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The path, query or body is wrong; the same request will fail again.

@@ -7,16 +7,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::read::unknown;
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
+use crate::model::schema::text_schema;
 use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 use crate::model::time::Timestamp;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
     /// Its place in the order of all frames.
     pub sequence: u64,
@@ -30,7 +32,7 @@ pub struct Frame {
 }
 
 /// What happened: `event_type` and `data`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event_type", content = "data")]
 pub enum Event {
     /// A task was accepted, started or ended.
@@ -87,7 +89,8 @@ pub enum Event {
 }
 
 /// Whom a frame concerns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FrameMetadata")]
 pub struct Metadata {
     /// The infra of the work.
     pub infra: Option<Name>,
@@ -157,6 +160,12 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics(pub BTreeSet<Topic>);
 
+text_schema!(Topics, {
+    "type": "string",
+    "pattern": "^(task|batch|system)(,(task|batch|system))*$",
+    "examples": ["task,batch"]
+});
+
 impl Default for Topics {
     fn default() -> Self {
         Self(Topic::ALL.into())
@@ -182,9 +191,10 @@ impl fmt::Display for Topics {
 }
 
 /// The query of `GET /events`, and of `GET /ws`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct EventQuery {
     /// What is wanted; everything when absent.
+    #[schemars(rename = "events", with = "Option<Topics>")]
     pub topics: Topics,
     /// The last frame seen; what happens from now on when absent.
     pub since: Option<u64>,

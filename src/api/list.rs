@@ -1,14 +1,18 @@
 //! What every list takes: `limit`, `offset`, `after`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Which part of a list; newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(default)]
 pub struct Page {
     /// Items at most, 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: usize,
     /// Items to pass over from the newest, or after `after`.
+    #[schemars(range(max = 9_223_372_036_854_775_807_u64))]
     pub offset: usize,
     /// Only items older than this id.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::read::{Problem, Problems, text};
 use crate::model::time::Timestamp;
 
 /// How a user's second factor stands: answer of `GET /mfa`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MfaStatus {
     /// Whether logins ask for a code.
     pub active: bool,
@@ -26,8 +27,9 @@ pub struct MfaStatus {
     pub required: bool,
 }
 
-/// Answer of `POST /mfa/enroll/totp`: what an authenticator app wants to know. `Debug` hides it.
-#[derive(Clone, Serialize, Deserialize)]
+/// Answer of `POST /mfa/enroll/totp`: what an authenticator app wants to know.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MfaEnrolment")]
 pub struct Enrolment {
     /// The secret in base 32, for typing.
     pub secret: String,
@@ -35,14 +37,16 @@ pub struct Enrolment {
     pub otpauth_uri: String,
 }
 
+/// Hides all of it.
 impl fmt::Debug for Enrolment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Enrolment(hidden)")
     }
 }
 
-/// Answer of `POST /mfa/verify`. `Debug` hides codes and tokens.
-#[derive(Clone, Serialize, Deserialize)]
+/// Answer of `POST /mfa/verify`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MfaActivated")]
 pub struct Activated {
     /// Each stands in for a code once; they are shown this one time.
     pub backup_codes: Vec<String>,
@@ -52,14 +56,16 @@ pub struct Activated {
     pub session: TokenPair,
 }
 
+/// Hides codes and tokens.
 impl fmt::Debug for Activated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Activated").field("sessions_ended", &self.sessions_ended).finish_non_exhaustive()
     }
 }
 
-/// Body of `DELETE /mfa`. `Debug` hides all of it.
-#[derive(Clone, Serialize)]
+/// Body of `DELETE /mfa`.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "MfaRemoval")]
 pub struct Removal {
     /// The present password.
     pub current_password: String,
@@ -67,6 +73,7 @@ pub struct Removal {
     pub code: String,
 }
 
+/// Hides all of it.
 impl fmt::Debug for Removal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Removal(hidden)")
@@ -91,13 +98,28 @@ impl Removal {
 }
 
 /// Answer of `DELETE /mfa`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MfaRemoved")]
 pub struct Removed {
     /// How many other sessions of the user were ended.
     pub sessions_ended: usize,
 }
 
-/// Reads the body of `POST /mfa/enroll/totp`: the present password.
+/// Body of `POST /mfa/enroll/totp`.
+#[derive(JsonSchema)]
+pub struct MfaEnrol {
+    /// The present password.
+    pub current_password: String,
+}
+
+/// Body of `POST /mfa/verify`.
+#[derive(JsonSchema)]
+pub struct MfaVerify {
+    /// The first code that the app shows.
+    pub code: String,
+}
+
+/// Reads an [`MfaEnrol`]: the present password.
 ///
 /// # Errors
 /// Every problem of it.
@@ -105,7 +127,7 @@ pub fn read_enrolment(body: &Value) -> Result<String, Vec<Problem>> {
     only(body, "current_password")
 }
 
-/// Reads the body of `POST /mfa/verify`: the first code.
+/// Reads an [`MfaVerify`]: the first code.
 ///
 /// # Errors
 /// Every problem of it.

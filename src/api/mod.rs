@@ -12,6 +12,7 @@ pub mod event;
 pub mod json;
 pub mod list;
 pub mod mfa;
+pub mod openapi;
 pub mod operations;
 pub mod policy;
 pub mod read;

@@ -31,6 +31,8 @@ pub enum Media {
     Json,
     /// Plain text.
     Text,
+    /// A page.
+    Html,
     /// Server-sent events.
     Events,
     /// What the query asks for.
@@ -77,6 +79,8 @@ use Api::{ControlCenter, Orchestrator};
 pub const TABLE: &[Row] = &[
     row("health", Orchestrator, "GET", "/health", Public),
     row("ready", Orchestrator, "GET", "/ready", Public),
+    row("openapi", Orchestrator, "GET", "/openapi.json", Public),
+    row("docs", Orchestrator, "GET", "/docs", Public).answering(Media::Html),
     row("task_list", Orchestrator, "GET", "/tasks", Action("task_read")).with_query(),
     row("task_get", Orchestrator, "GET", "/tasks/{id}", Action("task_read")),
     row("task_cancel", Orchestrator, "POST", "/tasks/{id}/cancel", Action("task_cancel")),
@@ -101,6 +105,8 @@ pub const TABLE: &[Row] = &[
     row("statistics", Orchestrator, "GET", "/state/statistics", Action("state_read")).with_query(),
     row("metrics", Orchestrator, "GET", "/metrics", Action("state_read")).answering(Media::Text),
     row("control_health", ControlCenter, "GET", "/health", Public),
+    row("control_openapi", ControlCenter, "GET", "/openapi.json", Public),
+    row("control_docs", ControlCenter, "GET", "/docs", Public).answering(Media::Html),
     row("jwks", ControlCenter, "GET", "/.well-known/jwks.json", Public),
     row("auth_login", ControlCenter, "POST", "/auth/login", Public),
     row("auth_refresh", ControlCenter, "POST", "/auth/refresh", Public),

@@ -2,19 +2,21 @@
 
 use std::net::IpAddr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::actions::Action;
 use super::list::Page;
-use super::read::{Object, Problem, Problems, boolean, kind, parsed, text};
+use super::read::{Object, Problem, Problems, UUID, boolean, kind, parsed, text, whole};
 use crate::model::id::PolicyId;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
 use crate::model::user::Role;
 
 /// A policy in one of its versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Policy")]
 pub struct PolicyView {
     /// Its id.
     pub id: PolicyId,
@@ -41,25 +43,34 @@ pub struct PolicyView {
 }
 
 /// Body of `POST /policies`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewPolicy {
     /// Unique.
+    #[schemars(extend("not" = { "type": "string", "pattern": UUID }))]
     pub name: Name,
     /// What it is for.
+    #[schemars(default, length(max = 1000), regex(pattern = TEXT))]
     pub description: String,
     /// Cedar.
     pub content: String,
     /// Whether it counts.
+    #[schemars(default = "yes")]
     pub enabled: bool,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 /// Body of `PUT /policies/{id}`: what is absent stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyChange {
     /// Another name.
+    #[schemars(extend("not" = { "type": "string", "pattern": UUID }))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Another description.
+    #[schemars(length(max = 1000), regex(pattern = TEXT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Other text.
@@ -68,13 +79,14 @@ pub struct PolicyChange {
     /// Whether it counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// The version that is to be changed: when it is another by then, nothing is done.
+    /// The version that is to be changed, from 1: when it is another by then, nothing is done.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub version: Option<u64>,
 }
 
 /// One thing that is wrong with the text of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyProblem {
     /// `/content`; empty when it is about another policy.
     pub pointer: String,
@@ -92,18 +104,20 @@ pub struct PolicyProblem {
 }
 
 /// Answer of `POST /policies/validate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidPolicy {
     /// Always true; one that is not valid is answered with 400 and the list of problems.
     pub valid: bool,
 }
 
 /// Body of `POST /policies/evaluate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Evaluation")]
 pub struct Evaluate {
     /// The user name of who would ask.
     pub principal: String,
     /// The action.
+    #[schemars(with = "Action")]
     #[serde(serialize_with = "action_word", deserialize_with = "action_of")]
     pub action: Action,
     /// The name of an infra, or `task/ID`, `batch/ID`, `infra/NAME`, `user/NAME`, `policy/NAME`; what belongs to no infra when
@@ -124,13 +138,15 @@ fn action_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Action
 }
 
 /// The circumstances of an evaluation; what is absent is as the daemon's own host has it at the moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(default)]
 pub struct EvaluateContext {
     /// Whether a second factor was given.
     pub mfa: bool,
     /// Whether nothing is to be changed.
     pub check_mode: bool,
     /// Where from.
+    #[schemars(schema_with = "address", default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// When.
@@ -145,7 +161,7 @@ pub struct EvaluateContext {
 }
 
 /// Answer of `POST /policies/evaluate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluated {
     /// `allow` or `deny`.
     pub decision: Verdict,
@@ -159,7 +175,7 @@ pub struct Evaluated {
 }
 
 /// What the policies say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Yes.
@@ -169,7 +185,7 @@ pub enum Verdict {
 }
 
 /// The details of a `forbidden` failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Denied {
     /// The operation that was denied.
     pub operation: String,
@@ -190,7 +206,7 @@ pub struct Denied {
 }
 
 /// The query of a list of policies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyQuery {
     /// Which part.
     #[serde(flatten)]
@@ -205,6 +221,13 @@ fn name(value: &Value) -> Result<Name, String> {
     Ok(name)
 }
 
+/// What [`description`] takes.
+const TEXT: &str = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$";
+
+fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
+}
+
 /// A string of at most 1,000 characters, for people to read.
 fn description(value: &Value) -> Result<String, String> {
     let text = text(value)?;
@@ -215,10 +238,7 @@ fn description(value: &Value) -> Result<String, String> {
 }
 
 fn version(value: &Value) -> Result<u64, String> {
-    value
-        .as_u64()
-        .filter(|n| *n >= 1)
-        .ok_or_else(|| format!("must be a whole number of at least 1, not {}", kind(value)))
+    whole(value).filter(|n| *n >= 1).ok_or_else(|| format!("must be a whole number of at least 1, not {}", kind(value)))
 }
 
 fn read<T>(body: &Value, read: impl FnOnce(&Object<'_>) -> Option<T>) -> Result<T, Vec<Problem>> {
@@ -265,7 +285,15 @@ impl PolicyChange {
     }
 }
 
-/// Reads the body of `POST /policies/{id}/rollback`: the version to return to.
+/// Body of `POST /policies/{id}/rollback`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+pub struct PolicyRollback {
+    /// The version to return to.
+    #[schemars(range(min = 1))]
+    pub version: u64,
+}
+
+/// Reads a [`PolicyRollback`]: the version to return to.
 ///
 /// # Errors
 /// Every problem of it.
@@ -273,7 +301,14 @@ pub fn read_rollback(body: &Value) -> Result<u64, Vec<Problem>> {
     read(body, |object| object.required("version", version))
 }
 
-/// Reads the body of `POST /policies/validate`: the text.
+/// Body of `POST /policies/validate`.
+#[derive(Clone, Debug, JsonSchema)]
+pub struct PolicyText {
+    /// Cedar.
+    pub content: String,
+}
+
+/// Reads a [`PolicyText`]: the text.
 ///
 /// # Errors
 /// Every problem of it.

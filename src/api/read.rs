@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ pub use crate::model::nearest::{shown, unknown};
 pub const LISTED: usize = 100;
 
 /// One thing wrong with a body or query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Where: a JSON pointer (RFC 6901), or `?name` for a query parameter.
     pub pointer: String,
@@ -142,6 +143,8 @@ impl<'a> Object<'a> {
     pub fn raw(&self, field: &'static str) -> Option<&'a Value> {
         let mut known = self.known.borrow_mut();
         if !known.contains(&field) {
+            #[cfg(test)]
+            asked::note(self.at(field));
             known.push(field);
         }
         self.map.get(field)
@@ -245,6 +248,9 @@ pub fn text(value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("must be a string, not {}", kind(value)))
 }
 
+/// What [`label`] takes.
+pub(super) const LABEL: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+
 /// A string of 1 to 256 characters without control characters, for people to read.
 pub fn label(value: &Value) -> Result<String, String> {
     let text = text(value)?;
@@ -259,16 +265,27 @@ pub fn boolean(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
 }
 
+/// A number without a fraction that isn't negative: in JSON `5.0` is one as well.
+#[must_use]
+pub fn whole(value: &Value) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let spelt = |number: &f64| (0.0..=EXACT).contains(number) && number.fract() == 0.0;
+    value.as_u64().or_else(|| format!("{:.0}", value.as_f64().filter(spelt)?).parse().ok())
+}
+
+/// How an id looks, for what must not look like one.
+pub(super) const UUID: &str = "^[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}$";
+
 /// A whole number of at least 1.
 pub fn positive(value: &Value) -> Result<u32, String> {
-    let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= 1);
+    let number = whole(value).and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= 1);
     number.ok_or_else(|| format!("must be a whole number from 1 to {}", u32::MAX))
 }
 
 /// A whole number of seconds, at most a year.
 pub fn seconds(value: &Value) -> Result<u64, String> {
     const YEAR: u64 = 366 * 24 * 3600;
-    value.as_u64().filter(|n| *n <= YEAR).ok_or_else(|| format!("must be a whole number of seconds from 0 to {YEAR}"))
+    whole(value).filter(|n| *n <= YEAR).ok_or_else(|| format!("must be a whole number of seconds from 0 to {YEAR}"))
 }
 
 /// The body of a call that takes nothing: an empty object, or no body at all.
@@ -297,9 +314,39 @@ pub fn path(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
+/// How such a path is described.
+pub(super) fn relative_path(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 1024,
+        "pattern": r"^[^/\-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+        "not": { "type": "string", "pattern": r"(^|/)\.\.(/|$)" }
+    })
+}
+
 /// An object, as it is.
 pub fn map(value: &Value) -> Result<Map<String, Value>, String> {
     value.as_object().cloned().ok_or_else(|| format!("must be an object, not {}", kind(value)))
+}
+
+/// What readers ask for, so that a test can hold it against what is described.
+#[cfg(test)]
+pub(super) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(pointer: String) {
+        ASKED.with_borrow_mut(|asked| asked.insert(pointer));
+    }
+
+    /// The pointers of all members that were asked for since the last time.
+    pub(in crate::api) fn take() -> BTreeSet<String> {
+        ASKED.take()
+    }
 }
 
 #[cfg(test)]
@@ -320,6 +367,16 @@ mod tests {
         let pointers: Vec<_> = found.iter().map(|p| p.pointer.as_str()).collect();
         assert_eq!(pointers, ["/name", "/infra", "/rolback_enabled", "/a~1b"]);
         assert!(found[2].message.contains("did you mean `rollback_enabled`?"), "{}", found[2].message);
+    }
+
+    #[test]
+    fn a_number_is_whole_however_it_is_spelt() {
+        for (text, number) in [("5", Some(5)), ("5.0", Some(5)), ("5e1", Some(50)), ("0.0", Some(0))] {
+            assert_eq!(whole(&serde_json::from_str(text).unwrap()), number, "{text}");
+        }
+        for text in ["5.5", "-1", "-1.0", "1e300", "\"5\"", "null"] {
+            assert_eq!(whole(&serde_json::from_str(text).unwrap()), None, "{text}");
+        }
     }
 
     #[test]

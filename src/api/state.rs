@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::list::Page;
 use crate::model::id::WorkId;
 use crate::model::name::Name;
+use crate::model::schema::moment;
 use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 use crate::model::time::Timestamp;
 
 /// How far a task or a batch is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The task or the batch.
     pub workflow_id: WorkId,
@@ -30,7 +33,7 @@ pub struct Progress {
 }
 
 /// A recorded transition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// Its place in the order of everything that happened.
     pub snapshot_id: u64,
@@ -41,7 +44,7 @@ pub struct Snapshot {
 }
 
 /// A task or a batch after a transition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotState {
     /// Where it was.
     pub status: BatchStatus,
@@ -56,7 +59,7 @@ pub struct SnapshotState {
 }
 
 /// An operation after a transition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationSnapshot {
     /// Which.
     pub operation_id: Name,
@@ -71,15 +74,24 @@ pub struct OperationSnapshot {
 }
 
 /// Which part of the snapshots, newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(default)]
 pub struct SnapshotQuery {
     /// At most so many, 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: usize,
     /// Pass over so many.
+    #[schemars(range(max = 9_223_372_036_854_775_807_u64))]
     pub offset: usize,
     /// Only those before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+}
+
+impl Default for SnapshotQuery {
+    fn default() -> Self {
+        Self { limit: Page::default().limit, offset: 0, after: None }
+    }
 }
 
 /// A part of the snapshots.
@@ -94,7 +106,7 @@ pub struct Snapshots {
 }
 
 /// Figures of the machine and of the work.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemMetrics {
     /// The share of the machine's processor time that was used since this was last asked for, from 0 to 1.
     pub cpu_usage: f64,
@@ -121,7 +133,7 @@ pub struct SystemMetrics {
 }
 
 /// How something does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Health {
     /// Nothing is known of it. Counts as nothing for the whole.
     Unknown,
@@ -147,7 +159,7 @@ impl Health {
 }
 
 /// How the daemon does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemHealth {
     /// As the worst of its components: `Healthy`, `Degraded` or `Unhealthy`.
     pub overall_status: Health,
@@ -158,7 +170,7 @@ pub struct SystemHealth {
 }
 
 /// How one part of the daemon does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentHealth {
     /// How.
     pub status: Health,
@@ -167,18 +179,20 @@ pub struct ComponentHealth {
 }
 
 /// What is asked of the statistics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatisticsQuery {
     /// From the hour that this is in; a week before `until` when absent.
+    #[schemars(schema_with = "moment")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// To the end of the hour that this is in; now when absent.
+    #[schemars(schema_with = "moment")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
 /// What became of the tasks that ended in a span of time, of infras that the caller may read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Statistics {
     /// From when on this is: an hour's beginning, or when counting began if that was later.
     pub since: Timestamp,
@@ -196,7 +210,8 @@ pub struct Statistics {
 }
 
 /// What became of some tasks that ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "StatisticsSummary")]
 pub struct Summary {
     /// How many there were.
     pub total: u64,

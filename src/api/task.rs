@@ -1,5 +1,6 @@
 //! Tasks on the wire. A task is sent as it is modelled: see [`Task`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::list::Page;
@@ -9,7 +10,7 @@ use crate::model::status::TaskStatus;
 pub use crate::model::task::Task;
 
 /// Which tasks a list shows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskFilter {
     /// Only those in this status.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +27,7 @@ pub struct TaskFilter {
 }
 
 /// The query of a task list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskQuery {
     /// Which tasks.
     #[serde(flatten)]
@@ -37,7 +38,7 @@ pub struct TaskQuery {
 }
 
 /// Which of a task's streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogStream {
     /// Standard output.
@@ -50,13 +51,14 @@ pub enum LogStream {
 }
 
 /// The query of a task's log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogQuery {
     /// Which stream.
     #[serde(default)]
     pub stream: LogStream,
     /// Only the last so many lines of each stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_000_000))]
     pub tail: Option<usize>,
     /// Go on until the task has ended.
     #[serde(default)]

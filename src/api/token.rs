@@ -2,24 +2,29 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::read::{Problem, Problems, label, seconds};
+use super::read::{LABEL, Problem, Problems, label, seconds};
 use super::users::{UserKey, roles};
 use crate::model::id::{ApiTokenId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::Role;
 
 /// Body of `POST /auth/tokens`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "NewApiToken")]
 pub struct NewToken {
     /// What its owner calls it; none of their others is called so.
+    #[schemars(regex(pattern = LABEL), length(min = 1, max = 256))]
     pub name: String,
     /// What it may at most; all that its maker may when absent.
+    #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// How many seconds it is good for; 90 days when absent.
+    #[schemars(range(max = 31_622_400))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
 }
@@ -42,7 +47,8 @@ impl NewToken {
 }
 
 /// An API token as its owner sees it: without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiToken")]
 pub struct TokenView {
     /// Its id; what it is revoked by.
     pub id: ApiTokenId,
@@ -62,8 +68,9 @@ pub struct TokenView {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Answer of `POST /auth/tokens`. `Debug` hides the token.
-#[derive(Clone, Serialize, Deserialize)]
+/// Answer of `POST /auth/tokens`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MadeApiToken")]
 pub struct MadeToken {
     /// What to send as `Authorization: Bearer …`; it is not shown again.
     pub token: String,
@@ -72,6 +79,7 @@ pub struct MadeToken {
     pub view: TokenView,
 }
 
+/// Hides the token.
 impl fmt::Debug for MadeToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MadeToken").field("view", &self.view).finish_non_exhaustive()
@@ -79,7 +87,7 @@ impl fmt::Debug for MadeToken {
 }
 
 /// Whose sessions or API tokens are asked for: the query of their lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct OwnerQuery {
     /// The user; the caller when absent.
     pub user: Option<UserKey>,

@@ -3,17 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::read::{Object, Problem, Problems, boolean, parsed, text};
+use super::read::{Object, Problem, Problems, UUID, boolean, parsed, text};
 use crate::audit::DAEMON;
 use crate::model::id::{SessionId, UserId};
+use crate::model::schema::text_schema;
 use crate::model::time::Timestamp;
 use crate::model::user::{NotAUsername, Role, username};
 
+/// What a user name is, and what an address is, in patterns.
+const USERNAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+const EMAIL: &str = r"^$|^[^@\s\x00-\x1f\x7f-\x9f]+@[^\s\x00-\x1f\x7f-\x9f]+$";
+
 /// A user as administrators see one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserAccount {
     /// Their id.
     pub id: UserId,
@@ -44,6 +50,8 @@ pub enum UserKey {
     Name(String),
 }
 
+text_schema!(UserKey, { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" });
+
 impl FromStr for UserKey {
     type Err = String;
     fn from_str(given: &str) -> Result<Self, String> {
@@ -61,19 +69,23 @@ impl fmt::Display for UserKey {
     }
 }
 
-/// Body of `POST /users`. `Debug` hides the password.
-#[derive(Clone, Serialize)]
+/// Body of `POST /users`.
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct NewUser {
     /// Their name.
+    #[schemars(regex(pattern = USERNAME), extend("not" = { "type": "string", "anyOf": [{ "pattern": UUID }, { "pattern": "^[Pp][Rr][Oo][Vv]$" }] }))]
     pub username: String,
     /// May be empty.
+    #[schemars(default, regex(pattern = EMAIL), length(max = 254))]
     pub email: String,
     /// At least one.
+    #[schemars(length(min = 1))]
     pub roles: Vec<Role>,
-    /// What they log in with.
+    /// What they log in with: 12 to 128 characters, and nothing that is easily guessed.
     pub password: String,
 }
 
+/// Hides the password.
 impl fmt::Debug for NewUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewUser").field("username", &self.username).field("roles", &self.roles).finish_non_exhaustive()
@@ -102,13 +114,15 @@ impl NewUser {
     }
 }
 
-/// Body of `PUT /users/{id}`: what is absent stays. `Debug` hides the password.
-#[derive(Clone, Default, Serialize)]
+/// Body of `PUT /users/{id}`: what is absent stays.
+#[derive(Clone, Default, Serialize, JsonSchema)]
 pub struct UserChange {
     /// Where to reach them.
+    #[schemars(regex(pattern = EMAIL), length(max = 254))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// All of their roles from now on.
+    #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// A new password, which ends all of their sessions.
@@ -119,9 +133,11 @@ pub struct UserChange {
     pub disabled: Option<bool>,
     /// False takes their second factor away, which ends all of their sessions; it is never true.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [false, null]))]
     pub mfa: Option<bool>,
 }
 
+/// Hides the password.
 impl fmt::Debug for UserChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("UserChange");
@@ -201,7 +217,8 @@ fn email(value: &Value) -> Result<String, String> {
 }
 
 /// What a role may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RoleDescription")]
 pub struct RoleView {
     /// Its word.
     pub role: Role,
@@ -213,15 +230,16 @@ pub struct RoleView {
     pub outside_production: Vec<String>,
 }
 
-/// Body of `POST /auth/password`. `Debug` hides all of it.
-#[derive(Clone, Serialize)]
+/// Body of `POST /auth/password`.
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct PasswordChange {
     /// The present one.
     pub current_password: String,
-    /// The one from now on.
+    /// The one from now on: 12 to 128 characters, and nothing that is easily guessed.
     pub new_password: String,
 }
 
+/// Hides all of it.
 impl fmt::Debug for PasswordChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordChange(hidden)")
@@ -246,7 +264,7 @@ impl PasswordChange {
 }
 
 /// Answer of `POST /auth/password`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PasswordChanged {
     /// How many other sessions of the user were ended.
     pub sessions_ended: usize,
@@ -256,7 +274,8 @@ pub struct PasswordChanged {
 }
 
 /// A session as its user sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Session")]
 pub struct SessionView {
     /// Its id.
     pub id: SessionId,

@@ -1,17 +1,19 @@
 //! The bodies of the workflow calls; each answers the id of a task.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::read::{Object, Problem, Problems, boolean, parsed, path, text, unknown};
+use super::read::{Object, Problem, Problems, boolean, parsed, path, relative_path, text, unknown};
 use crate::model::name::Name;
 
 /// What every workflow names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// The infra.
     pub infra: Name,
     /// Its settings file, relative to the infra's folder.
+    #[schemars(schema_with = "relative_path")]
     #[serde(default = "default_settings")]
     pub settings: String,
     /// Compute and show the plan, change nothing.
@@ -27,7 +29,7 @@ fn default_settings() -> String {
 }
 
 /// What to do with a taskserv or cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkflowOperation {
     /// Install or make it.
@@ -52,7 +54,7 @@ impl WorkflowOperation {
 }
 
 /// Body of `POST /workflows/servers/create` and `…/delete`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServersWorkflow {
     /// Where.
     #[serde(flatten)]
@@ -60,9 +62,10 @@ pub struct ServersWorkflow {
 }
 
 /// Body of `POST /workflows/taskserv/create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskservWorkflow {
     /// What to do.
+    #[serde(default)]
     pub operation: WorkflowOperation,
     /// The task service.
     pub taskserv: Name,
@@ -72,9 +75,11 @@ pub struct TaskservWorkflow {
 }
 
 /// Body of `POST /workflows/cluster/create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterWorkflow {
     /// What to do.
+    #[serde(default)]
+    #[schemars(extend("not" = { "const": "reinstall" }))]
     pub operation: WorkflowOperation,
     /// The cluster's definition.
     pub cluster_type: Name,

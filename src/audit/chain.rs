@@ -15,11 +15,13 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
 use super::entry::{Entry, Event};
 use super::key::Key;
+use crate::model::schema::text_schema;
 
 /// What an entry's encoding begins with; no other use of a key shares it.
 const DOMAIN: &[u8] = b"prov audit entry 1\0";
@@ -27,6 +29,8 @@ const DOMAIN: &[u8] = b"prov audit entry 1\0";
 /// The mac of an entry. As text 64 hexadecimal digits in lower case; no other spelling is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mac(pub [u8; 32]);
+
+text_schema!(Mac, { "type": "string", "pattern": "^[0-9a-f]{64}$" });
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,7 +77,8 @@ impl<'de> Deserialize<'de> for Mac {
 }
 
 /// A place in the chain: the entry that the next one follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditHead")]
 pub struct Head {
     /// The entry's sequence.
     pub sequence: u64,

@@ -6,6 +6,7 @@
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chain::Head;
@@ -15,7 +16,8 @@ use crate::model::time::Timestamp;
 const DOMAIN: &[u8] = b"prov audit checkpoint 1\0";
 
 /// How the log stood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditCheckpointStatement")]
 pub struct Checkpoint {
     /// The last entry.
     #[serde(flatten)]
@@ -71,7 +73,8 @@ pub struct BadSignature {
 }
 
 /// A checkpoint with its signature. What it says is had only by giving a public key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditCheckpointSigned")]
 pub struct Signed {
     #[serde(flatten)]
     checkpoint: Checkpoint,

@@ -7,16 +7,19 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{redact, text};
 use crate::model::id::UserId;
+use crate::model::schema::text_schema;
 use crate::model::time::Timestamp;
 use crate::model::user::Role;
 
 /// What happened, as a use case tells it. [`Chain::seal`](super::Chain::seal) makes an entry of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditEvent")]
 pub struct Event {
     /// When.
     pub at: Timestamp,
@@ -45,7 +48,8 @@ pub struct Event {
 }
 
 /// An event in its place in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
 pub struct Entry {
     /// Its place: from 1, without gaps.
     pub sequence: u64,
@@ -55,7 +59,8 @@ pub struct Entry {
 }
 
 /// Who did it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditActor")]
 pub struct Actor {
     /// The account, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +98,8 @@ impl Actor {
 }
 
 /// What proves an actor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditCredential")]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// Nothing.
@@ -129,6 +135,8 @@ pub struct Resource {
     /// Its id or name.
     pub name: Option<String>,
 }
+
+text_schema!(Resource, { "type": "string", "examples": ["infra/production"] });
 
 impl Resource {
     /// One thing.
@@ -176,7 +184,8 @@ impl FromStr for Resource {
 }
 
 /// What policy said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditDecision")]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Decision {
     /// It wasn't asked.
@@ -218,7 +227,8 @@ impl Decision {
 }
 
 /// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditOutcome")]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done, or accepted.

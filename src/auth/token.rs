@@ -227,8 +227,8 @@ impl Tokens {
         }
         let header = OurHeader::read(token).ok_or(TokenError::Invalid)?;
         let mut keys = self.verifiers.iter().enumerate();
-        let (key, verifier) = keys.find(|(_, key)| key.kid == header.kid).ok_or(TokenError::Invalid)?;
-        let decoded = jsonwebtoken::decode::<Claims>(token, &verifier.decoding, &self.validation);
+        let (key, ours) = keys.find(|(_, key)| key.kid == header.kid).ok_or(TokenError::Invalid)?;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &ours.decoding, &self.validation);
         let verified = Verified { claims: Arc::new(decoded.map_err(|_| TokenError::Invalid)?.claims), key };
         let mut known = self.verified.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
@@ -250,13 +250,8 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
     fn user() -> User {
-        User {
-            id: UserId(uuid::Uuid::from_u128(7)),
-            username: "alice".to_owned(),
-            email: String::new(),
-            roles: vec![Role::Admin],
-            created_at: Timestamp(0),
-        }
+        let (id, username) = (UserId(uuid::Uuid::from_u128(7)), "alice".to_owned());
+        User { id, username, email: String::new(), roles: vec![Role::Admin], created_at: Timestamp(0) }
     }
 
     fn tokens() -> Tokens {

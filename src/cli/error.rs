@@ -16,7 +16,7 @@ pub enum Kind {
     Usage,
     /// Changes are present (`--detailed-exitcode`).
     Changes,
-    /// Not logged in, or a second factor is needed.
+    /// Not logged in, a second factor is needed, or what was given as proof is wrong.
     Unauthenticated,
     /// Denied by policy.
     Denied,

@@ -145,7 +145,7 @@ const EXIT_CODES: &str = "\
 1    failure not named below
 2    usage, or an invalid file
 3    changes present (--check --detailed-exitcode only)
-4    not logged in, expired, MFA needed
+4    not logged in, expired, MFA needed, a wrong password or code
 5    denied by policy
 6    not found
 7    conflict

@@ -1,5 +1,6 @@
 //! A batch as its user described it: a graph of operations, a parallel limit and what to do about failure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -152,7 +153,7 @@ pub struct Node {
 }
 
 /// What a dependency asks of the operation it names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyKind {
     /// It must be Completed.
@@ -165,7 +166,7 @@ pub enum DependencyKind {
 }
 
 /// What an operation's failure means for its batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Stop, and undo what was done (as `fail` where the batch has rollback off).
@@ -197,7 +198,7 @@ impl Default for Retry {
 }
 
 /// How the delay between attempts grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backoff {
     /// It doubles.

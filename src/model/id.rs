@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::schema::text_schema;
+
 /// How much of a wrong id is shown.
 const SHOWN: usize = 80;
 
@@ -22,6 +24,8 @@ macro_rules! id {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
+
+        text_schema!($name, { "type": "string", "format": "uuid" });
 
         impl $name {
             /// The sixteen bytes that order like the id; the form the store keys by.

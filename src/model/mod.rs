@@ -25,6 +25,7 @@ pub mod mfa;
 pub mod name;
 pub mod nearest;
 pub mod plan;
+pub(crate) mod schema;
 pub mod status;
 pub mod task;
 pub mod time;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BatchId, TaskId};
@@ -10,13 +11,13 @@ use super::status::TaskStatus;
 use super::time::Timestamp;
 
 /// A task as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Its id.
     pub id: TaskId,
     /// What it is for: `create_servers`, `delete_servers`, …
     pub name: String,
-    /// The program and subcommand words, joined by spaces; for people. What is started is [`Launch`].
+    /// The program and subcommand words, joined by spaces; for people.
     pub command: String,
     /// The arguments after them.
     pub args: Vec<String>,
@@ -30,7 +31,7 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
-    /// Its standard output, at most [`OUTPUT_LIMIT_BYTES`] of it.
+    /// Its standard output, at most 64 KiB of it; the log has the rest.
     pub output: Option<String>,
     /// Why it failed: the exit status and the last words of its standard error.
     pub error: Option<String>,

@@ -7,6 +7,7 @@ use crate::api::operations::Media;
 /// What every call can answer, failures among it.
 const JSON: [(&str, &str); 2] = [("application", "json"), ("application", "vnd.provisioning.v1+json")];
 const TEXT: (&str, &str) = ("text", "plain");
+const HTML: (&str, &str) = ("text", "html");
 const EVENTS: (&str, &str) = ("text", "event-stream");
 
 /// One media range of an `Accept` header: `application/*;version=1;q=0.5`.
@@ -30,6 +31,7 @@ pub(super) fn accepts(headers: &HeaderMap, media: Media) -> bool {
     let versioned = ranges.iter().any(|range| range.names(JSON[1]) && range.is_ours && range.is_wanted);
     let other = match media {
         Media::Text => Some(TEXT),
+        Media::Html => Some(HTML),
         Media::Events => Some(EVENTS),
         Media::Json | Media::Any => None,
     };

@@ -6,6 +6,7 @@
 mod accept;
 mod body;
 pub mod control_center;
+mod description;
 mod envelope;
 mod error;
 mod extract;

@@ -9,7 +9,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::error::HttpError;
-use crate::api::audit::{AuditFilter, AuditPage, AuditQuery, CheckpointDocument, ExportQuery, Format};
+use crate::api::audit::{AuditFilter, AuditPage, AuditQuery, ExportQuery, Format, VerifyQuery};
 use crate::api::batch::BatchQuery;
 use crate::api::event::EventQuery;
 use crate::api::list::Page;
@@ -165,9 +165,10 @@ impl Readable for BatchQuery {
 
 impl Readable for SnapshotQuery {
     fn read(query: &mut Fields) -> Self {
+        let default = Self::default();
         Self {
-            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(Page::default().limit),
-            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(0),
+            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(default.limit),
+            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(default.offset),
             after: query.take("after"),
         }
     }
@@ -200,9 +201,10 @@ impl Readable for LogQuery {
 
 impl Readable for AuditQuery {
     fn read(query: &mut Fields) -> Self {
+        let default = AuditPage::default();
         let page = AuditPage {
-            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(Page::default().limit),
-            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(0),
+            limit: query.number("limit", 1, Page::MAX_LIMIT).unwrap_or(default.limit),
+            offset: query.number("offset", 0, usize::MAX / 2).unwrap_or(default.offset),
             after: query.take("after"),
         };
         Self { filter: audit_filter(query), page }
@@ -215,12 +217,9 @@ impl Readable for ExportQuery {
     }
 }
 
-/// A checkpoint to verify against, where one is given.
-pub(super) struct Against(pub(super) Option<CheckpointDocument>);
-
-impl Readable for Against {
+impl Readable for VerifyQuery {
     fn read(query: &mut Fields) -> Self {
-        Self(query.take("checkpoint"))
+        Self { checkpoint: query.take("checkpoint") }
     }
 }
 
@@ -245,6 +244,53 @@ impl FromStr for Stream {
             "stderr" => Ok(Self(LogStream::Stderr)),
             "all" => Ok(Self(LogStream::All)),
             other => Err(unknown("stream", other, &["stdout", "stderr", "all"])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::api::openapi::document;
+    use crate::api::operations::{Api, TABLE};
+
+    fn known<T: Readable>() -> Vec<&'static str> {
+        let mut fields = Fields::parse("");
+        T::read(&mut fields);
+        fields.known
+    }
+
+    fn read_by(id: &str) -> Vec<&'static str> {
+        match id {
+            "task_list" => known::<TaskQuery>(),
+            "task_logs" => known::<LogQuery>(),
+            "batch_list" => known::<BatchQuery>(),
+            "event_stream" => known::<EventQuery>(),
+            "session_list" | "token_list" => known::<OwnerQuery>(),
+            "user_list" => known::<Page>(),
+            "policy_list" => known::<PolicyQuery>(),
+            "audit_list" => known::<AuditQuery>(),
+            "audit_export" => known::<ExportQuery>(),
+            "workflow_snapshots" => known::<SnapshotQuery>(),
+            "statistics" => known::<StatisticsQuery>(),
+            "audit_verify" => known::<VerifyQuery>(),
+            _ => panic!("nobody says what reads the query of {id}"),
+        }
+    }
+
+    #[test]
+    fn the_parameters_that_are_read_are_those_that_are_described() {
+        for api in [Api::Orchestrator, Api::ControlCenter] {
+            let document = document(api);
+            for row in TABLE.iter().filter(|row| row.api == api) {
+                let said = &document["paths"][row.path][row.method.to_ascii_lowercase().as_str()]["parameters"];
+                let said = said.as_array().into_iter().flatten().filter(|said| said["in"] == "query");
+                let said: BTreeSet<&str> = said.filter_map(|said| said["name"].as_str()).collect();
+                let read = if row.takes_query { read_by(row.id) } else { Vec::new() };
+                assert_eq!(said, read.into_iter().collect(), "{}", row.id);
+            }
         }
     }
 }

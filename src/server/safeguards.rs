@@ -22,10 +22,10 @@ fn all(is_encrypted: bool) -> impl Iterator<Item = &'static (HeaderName, HeaderV
     ALWAYS.iter().chain(more)
 }
 
-/// Adds them.
+/// Adds those that the answer doesn't have yet: a page says itself what it may do.
 pub(super) fn add(headers: &mut HeaderMap, is_encrypted: bool) {
     for (name, value) in all(is_encrypted) {
-        headers.insert(name, value.clone());
+        headers.entry(name).or_insert_with(|| value.clone());
     }
 }
 

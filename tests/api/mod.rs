@@ -15,6 +15,7 @@ mod graphs;
 mod keys;
 mod limits;
 mod mfa;
+mod openapi;
 mod state;
 mod tasks;
 mod tls;

@@ -3,6 +3,7 @@
 mod lists;
 mod operations;
 mod policies;
+mod ways_round;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

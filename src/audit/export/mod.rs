@@ -18,7 +18,8 @@ use std::str::FromStr;
 use super::chain::Sealed;
 
 /// How entries are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(rename = "ExportFormat", rename_all = "lowercase")]
 pub enum Format {
     /// JSON Lines, verifiable.
     Jsonl,
@@ -52,8 +53,8 @@ impl Format {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::Jsonl | Self::Ecs => "application/x-ndjson",
-            Self::Json | Self::Splunk => "application/json",
+            Self::Jsonl | Self::Ecs | Self::Splunk => "application/x-ndjson",
+            Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8; header=present",
         }
     }

@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 
-use crate::api::audit::{AuditQuery, ExportQuery, SELECTION};
+use crate::api::audit::{AuditQuery, ExportQuery, SELECTION, VerifyQuery};
 use crate::api::read::nothing;
 use crate::app::App;
 use crate::server::envelope::{data, part};
 use crate::server::error::Answered;
 use crate::server::extract::{Authenticated, JsonBody};
-use crate::server::query::{Against, Query};
+use crate::server::query::Query;
 
 type Shared = State<Arc<App>>;
 
@@ -31,8 +31,8 @@ pub(super) async fn audit_export(app: Shared, caller: Authenticated, query: Quer
     Ok(response)
 }
 
-pub(super) async fn audit_verify(app: Shared, caller: Authenticated, query: Query<Against>) -> Answered {
-    Ok(data(app.audit_verify(&caller.0, query.0.0).await?))
+pub(super) async fn audit_verify(app: Shared, caller: Authenticated, query: Query<VerifyQuery>) -> Answered {
+    Ok(data(app.audit_verify(&caller.0, query.0.checkpoint).await?))
 }
 
 pub(super) async fn audit_checkpoint_get(app: Shared, caller: Authenticated) -> Answered {

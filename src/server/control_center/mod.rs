@@ -13,12 +13,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{delete, get, post};
 
+use super::description;
 use crate::app::App;
 
 /// The routes, ready to serve.
 pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .route("/health", get(health::control_health))
+        .route("/openapi.json", get(description::control_openapi))
+        .route("/docs", get(description::control_docs))
         .route("/.well-known/jwks.json", get(auth::jwks))
         .route("/auth/login", post(auth::auth_login))
         .route("/auth/refresh", post(auth::auth_refresh))

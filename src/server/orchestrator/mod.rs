@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
+use super::description;
 use crate::app::App;
 
 /// The routes, ready to serve.
@@ -19,6 +20,8 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
+        .route("/openapi.json", get(description::openapi))
+        .route("/docs", get(description::docs))
         .route("/tasks", get(tasks::task_list))
         .route("/tasks/{id}", get(tasks::task_get))
         .route("/tasks/{id}/cancel", post(tasks::task_cancel))
