@@ -161,7 +161,9 @@ impl Policies {
             });
             let Some((at, policies)) = denied else { return Ok(()) };
             *denials.entry(at).or_default() += 1;
-            policies.into_iter().for_each(|name| *forbids.entry(name).or_default() += 1);
+            for name in policies {
+                *forbids.entry(name).or_default() += 1;
+            }
         }
         let all: usize = denials.values().sum();
         let most = denials.into_iter().max_by_key(|(at, count)| (*count, std::cmp::Reverse(*at)));
