@@ -120,6 +120,17 @@ fn whoever_finds_a_token_can_not_take_the_account_over() {
             (Method::GET, "/auth/tokens".to_owned(), Value::Null),
             (Method::DELETE, format!("/auth/tokens/{other}"), Value::Null),
         ];
+        let by_login_alone = [
+            (Method::GET, "/mfa", Value::Null),
+            (Method::POST, "/mfa/enroll/totp", json!({ "current_password": GOOD })),
+            (Method::POST, "/mfa/verify", json!({ "code": "000000" })),
+            (Method::DELETE, "/mfa", json!({ "current_password": GOOD, "code": "000000" })),
+        ];
+        for (method, path, body) in by_login_alone {
+            let refused = daemon.control(&token, method.clone(), path, body).await;
+            assert_eq!(refused.code(), "forbidden", "{method} {path}");
+            assert!(refused.body["error"].as_str().unwrap().contains("an API token can't"), "{refused:?}");
+        }
         for (method, path, body) in attempts {
             assert_eq!(
                 daemon.control(&token, method.clone(), &path, body).await.code(),
