@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{ActionConstraint, Policy, PolicyId as CedarId, PolicySet, ValidationMode};
+use cedar_policy::{Policy, PolicyId as CedarId, PolicySet, ValidationMode};
 
 use super::depth::{too_deep, with_room};
 use super::problem::{Problem, Problems};
 use super::schema::VOCABULARY;
+use super::slice::Slice;
 use crate::api::actions::Action;
 use crate::model::id::PolicyId;
 
@@ -34,7 +35,7 @@ pub struct PolicyText<'a> {
 #[derive(Clone, Debug)]
 pub struct Policies {
     /// For each action the policies that may have to do with it: the others needn't be evaluated.
-    pub(super) by_action: Vec<PolicySet>,
+    pub(super) by_action: Vec<Slice>,
     /// The enabled texts: name and content.
     pub(super) texts: Vec<(String, String)>,
 }
@@ -74,7 +75,7 @@ impl Policies {
             return Err(Problems(problems));
         }
         Ok(Self {
-            by_action: Action::ALL.iter().map(|action| relevant(*action, &policies)).collect(),
+            by_action: Action::ALL.iter().map(|action| Slice::of(*action, &policies)).collect(),
             texts: enabled.iter().map(|text| (text.name.to_owned(), text.content.to_owned())).collect(),
         })
     }
@@ -90,16 +91,6 @@ pub fn check(text: &PolicyText<'_>) -> Result<(), Problems> {
 
 fn too_many(text: &PolicyText<'_>, message: &str) -> Problem {
     Problem::at(text, 0, message).with_hint("disable those that nobody needs, or put several rules into one")
-}
-
-fn relevant(action: Action, policies: &[Policy]) -> PolicySet {
-    let uid = VOCABULARY.action(action);
-    let concerns = |policy: &&Policy| match policy.action_constraint() {
-        ActionConstraint::Any => true,
-        ActionConstraint::In(actions) => actions.contains(uid),
-        ActionConstraint::Eq(only) => only == *uid,
-    };
-    PolicySet::from_policies(policies.iter().filter(concerns).cloned()).expect("no two policies have one name")
 }
 
 /// The Cedar policies of a text in their order, under their names.

@@ -1,12 +1,13 @@
 //! The decision, and which policies made it.
 
-use cedar_policy::{AuthorizationError, Effect, Response};
+use cedar_policy::{AuthorizationError, Effect, Entities, EntityUid, PolicySet, Response};
 
 use super::compile::Policies;
 use super::depth::with_room;
 use super::entities::question;
 use super::request::Request;
 use super::schema::VOCABULARY;
+use super::slice::Slice;
 
 /// What the policies say to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,11 +24,22 @@ impl Policies {
     /// Decides.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        self.decide_by(request, Slice::about)
+    }
+
+    /// Decides by what `choose` takes of the policies that concern the action.
+    pub(super) fn decide_by(
+        &self,
+        request: &Request<'_>,
+        choose: for<'s> fn(&'s Slice, &EntityUid, &Entities) -> &'s PolicySet,
+    ) -> Decision {
         let (cedar, entities) = match question(request) {
             Ok(question) => question,
             Err(error) => return Decision { errors: vec![error], ..Decision::default() },
         };
-        let policies = &self.by_action[request.action as usize];
+        let slice = &self.by_action[request.action as usize];
+        let Some(resource) = cedar.resource() else { return Decision::default() };
+        let policies = choose(slice, resource, &entities);
         let response = with_room(|| VOCABULARY.authorizer.is_authorized(&cedar, policies, &entities));
         let failed = response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error);
         let failed_forbids = failed

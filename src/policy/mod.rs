@@ -19,6 +19,7 @@ mod problem;
 mod request;
 mod schema;
 mod shipped;
+mod slice;
 mod why_not;
 
 pub use compile::{MAX_CONTENT_BYTES, MAX_POLICIES, MAX_TOTAL_BYTES, Policies, PolicyText, check};

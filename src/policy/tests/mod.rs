@@ -5,6 +5,7 @@ mod examples;
 mod lockout;
 mod problems;
 mod roles;
+mod slices;
 
 use std::net::IpAddr;
 
