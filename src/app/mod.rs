@@ -29,6 +29,7 @@ mod policy;
 mod proof;
 mod refusals;
 mod requests;
+mod rollback;
 mod sessions;
 mod state;
 mod task;

@@ -10,6 +10,7 @@ mod events;
 mod mfa;
 mod policies;
 mod recognise;
+mod rollback;
 pub mod session;
 mod state;
 mod tokens;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::examples::{ID, batch, batch_request, cluster, plan, progress, servers, snapshot, summary, task, taskserv};
 use super::operation::{Operation, bare, one, part};
+use super::rollback;
 use super::shapes::{Executed, Text};
 use crate::api::batch::shape::BatchRequest;
 use crate::api::batch::{BatchCancel, BatchPlan, BatchQuery, BatchSummary, BatchView, read_cancel};
@@ -14,7 +15,7 @@ use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow};
 use crate::model::id::{BatchId, TaskId, WorkId};
 
 /// What makes work can be sent again without making it twice.
-const ONCE: &[&str] = &["Idempotency-Key"];
+pub(super) const ONCE: &[&str] = &["Idempotency-Key"];
 
 pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
     vec![
@@ -23,6 +24,7 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Workflows", workflows()),
         ("Batches", batches()),
         ("State", state()),
+        ("Rollback", rollback::operations()),
         ("Events", events()),
         ("Description", super::described_by("openapi", "docs")),
     ]
