@@ -108,6 +108,7 @@ impl App {
             exit_code: None,
             processes_ended: 0,
             progress: 0.0,
+            step: None,
             submitted_by: context.username().to_owned(),
         };
         let resource = audit::Resource::new("infra", task.infra.as_ref().map_or("", Name::as_str));

@@ -111,6 +111,7 @@ impl View {
             status: task.status.as_str(),
             mood,
             progress: task.progress,
+            step: task.step.clone(),
             started_at: task.started_at,
             completed_at: task.completed_at,
         };
@@ -126,6 +127,7 @@ impl View {
             status: operation.status.as_str(),
             mood: mood(operation.status),
             progress: operation.progress,
+            step: operation.step.clone(),
             started_at: operation.started_at,
             completed_at: operation.completed_at,
         });
@@ -135,6 +137,7 @@ impl View {
             status: summary.status.as_str(),
             mood: mood_of_batch(summary.status),
             progress: summary.progress,
+            step: None,
             started_at: summary.started_at,
             completed_at: summary.completed_at,
         };
@@ -165,6 +168,11 @@ impl View {
             self.is_away = true;
             self.remark(AWAY);
         }
+        self.draw();
+    }
+
+    /// Draws what is known again: time goes on while nothing happens.
+    pub(super) fn redraw(&self) {
         self.draw();
     }
 

@@ -60,6 +60,9 @@ pub struct Task {
     pub processes_ended: u32,
     /// From 0 to 1.
     pub progress: f64,
+    /// What it does at the moment, in its own words; null where it says nothing, and when it doesn't run.
+    #[serde(default)]
+    pub step: Option<String>,
     /// The user who asked for it.
     pub submitted_by: String,
 }

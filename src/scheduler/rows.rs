@@ -357,6 +357,7 @@ impl NewTask<'_> {
             exit_code: None,
             processes_ended: 0,
             progress: 0.0,
+            step: None,
             submitted_by: self.submitted_by,
         }
     }

@@ -45,6 +45,7 @@ fn task(id: u8, status: TaskStatus, name: u8, infra: Option<u8>, batch: Option<u
         exit_code: None,
         processes_ended: 0,
         progress: 0.0,
+        step: None,
         submitted_by: "admin".to_owned(),
     }
 }

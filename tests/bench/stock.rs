@@ -102,6 +102,7 @@ fn task(n: usize) -> Task {
         exit_code: Some(i32::from(failed)),
         processes_ended: 0,
         progress: 1.0,
+        step: None,
         submitted_by: "admin".to_owned(),
     }
 }

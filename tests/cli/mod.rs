@@ -13,6 +13,7 @@ mod state;
 mod terminal;
 mod tokens;
 mod users;
+mod watching;
 mod work;
 
 use std::borrow::BorrowMut;

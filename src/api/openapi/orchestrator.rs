@@ -55,7 +55,11 @@ fn tasks() -> Vec<Operation> {
             .without_body()
             .answering(json!(ID)),
         bare::<Text>("task_logs", "text/plain", "Reads the log of a task")
-            .noting("While `follow` is on, the answer goes on until the task has ended.")
+            .noting(
+                "While `follow` is on, the answer goes on until the task has ended. The header `X-Log-Offset` says where in \
+                 its stream the text begins: an answer that breaks off is taken up again with that number and the bytes that \
+                 came as `offset`.",
+            )
             .of::<TaskId>(id)
             .query::<LogQuery>(),
     ]
