@@ -104,6 +104,9 @@ pub const KINDS: &[&str] = &[
     "create_cluster",
     "delete_cluster",
     "reinstall_cluster",
+    "prove_servers",
+    "prove_taskserv",
+    "prove_cluster",
     CHECK,
     COMMAND,
 ];

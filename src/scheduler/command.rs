@@ -91,6 +91,7 @@ pub fn proof_line(
 ) -> Option<CommandLine> {
     let is_own = operation.rollback.is_some() || matches!(operation.payload, Payload::Command { .. });
     let mut line = line(program, batch, operation, direction).filter(|_| !is_own)?;
+    line.name = format!("prove_{}", line.words.first().map_or("", String::as_str));
     line.args.pop();
     line.args.extend(["--check", "--detailed-exitcode", "-o", "name"].map(str::to_owned));
     Some(line)
