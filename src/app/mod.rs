@@ -36,6 +36,7 @@ mod tokens;
 mod trail;
 mod users;
 mod visible;
+mod webhooks;
 mod workflow;
 
 use std::path::PathBuf;
@@ -58,6 +59,7 @@ pub use keys::Keys;
 pub use limit::{Limits, Quota};
 pub use policy::{PolicyStartError, policies};
 pub use requests::Requests;
+pub use webhooks::Webhooks;
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
@@ -87,6 +89,7 @@ pub struct App {
     feed: Arc<events::Feed>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
+    webhooks: Webhooks,
     requests: Requests,
     host: Arc<Host>,
     started: Instant,
@@ -145,6 +148,8 @@ pub struct Parts {
     pub policies: InForce,
     /// From where administrators can come.
     pub reach: Reach,
+    /// What sends to webhooks.
+    pub webhooks: Webhooks,
 }
 
 /// Whether the daemon takes requests.
@@ -212,6 +217,7 @@ impl App {
             feed: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
+            webhooks: parts.webhooks,
             requests: Requests::default(),
             host: Arc::new(Host::watch()),
             started: Instant::now(),

@@ -11,6 +11,7 @@ use file::{File, Reading};
 
 use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
+use super::delivery::DeliveryRecord;
 use super::record::{
     BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
     WorkRecord,
@@ -21,12 +22,13 @@ use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{self, Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{ApiTokenId, BatchId, DeliveryId, PolicyId, SessionId, TaskId, UserId, WebhookId, WorkId};
 use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
+use crate::model::webhook::{Webhook, WebhookProgress};
 
 mod accounts;
 mod apply;
@@ -40,6 +42,7 @@ mod migrate;
 mod page;
 mod policies;
 mod trail;
+mod webhooks;
 
 /// The format this program writes; a store of another is migrated or refused.
 const FORMAT: u32 = 1;
@@ -196,6 +199,9 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
         tables::API_TOKENS,
         tables::API_TOKEN_PREFIXES,
         tables::STATISTICS,
+        tables::WEBHOOKS,
+        tables::WEBHOOK_PROGRESS,
+        tables::WEBHOOK_DELIVERIES,
     ];
     for table in bytes {
         transaction.open_table(table).map_err(failed("make a table"))?;
@@ -447,6 +453,27 @@ impl Backend for RedbBackend {
 
     fn audit_head(&self) -> Result<Head, StoreError> {
         apply::head_of(self.meta(apply::AUDIT_HEAD)?.as_deref())
+    }
+
+    fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        Ok(self.all(tables::WEBHOOKS, "webhook", b"")?.into_iter().map(|(_, webhook)| webhook).collect())
+    }
+
+    fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        self.one(tables::WEBHOOKS, "webhook", &id.bytes())
+    }
+
+    fn webhook_progress(&self, id: WebhookId) -> Result<Option<WebhookProgress>, StoreError> {
+        self.one(tables::WEBHOOK_PROGRESS, "webhook progress", &id.bytes())
+    }
+
+    fn deliveries(&self, webhook: WebhookId) -> Result<Vec<DeliveryRecord>, StoreError> {
+        let found = self.all(tables::WEBHOOK_DELIVERIES, "delivery", &webhook.bytes())?;
+        Ok(found.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn delivery(&self, webhook: WebhookId, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.one(tables::WEBHOOK_DELIVERIES, "delivery", &webhooks::key(webhook, id))
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

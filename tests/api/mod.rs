@@ -21,3 +21,4 @@ mod tasks;
 mod tls;
 mod tokens;
 mod users;
+mod webhooks;

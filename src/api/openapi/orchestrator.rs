@@ -24,6 +24,7 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Batches", batches()),
         ("State", state()),
         ("Events", events()),
+        ("Webhooks", super::webhooks::operations()),
         ("Description", super::described_by("openapi", "docs")),
     ]
 }
