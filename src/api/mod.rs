@@ -22,4 +22,5 @@ pub mod state;
 pub mod task;
 pub mod token;
 pub mod users;
+pub mod webhook;
 pub mod workflow;

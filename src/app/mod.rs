@@ -39,6 +39,7 @@ mod tokens;
 mod trail;
 mod users;
 mod visible;
+mod webhooks;
 mod workflow;
 
 use std::path::PathBuf;
@@ -61,6 +62,7 @@ pub use keys::Keys;
 pub use limit::{Limits, Quota};
 pub use policy::{PolicyStartError, policies};
 pub use requests::Requests;
+pub use webhooks::Webhooks;
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
@@ -90,6 +92,7 @@ pub struct App {
     feed: Arc<events::Feed>,
     counters: limit::Counters,
     refusals: refusals::Refusals,
+    webhooks: Webhooks,
     requests: Requests,
     host: Arc<Host>,
     started: Instant,
@@ -153,6 +156,8 @@ pub struct Parts {
     pub policies: InForce,
     /// From where administrators can come.
     pub reach: Reach,
+    /// What sends to webhooks.
+    pub webhooks: Webhooks,
 }
 
 /// Whether the daemon takes requests.
@@ -229,6 +234,7 @@ impl App {
             feed: Arc::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
+            webhooks: parts.webhooks,
             requests: Requests::default(),
             host: Arc::new(Host::watch()),
             started: Instant::now(),

@@ -49,6 +49,7 @@ mod token;
 mod usage;
 mod users;
 mod watch;
+mod webhooks;
 mod words;
 mod workflow;
 
@@ -167,6 +168,9 @@ enum Command {
     State(state::Args),
     /// Show what happens, as it happens
     Events(events::Args),
+    /// Webhooks: events sent to URLs as they happen
+    #[command(visible_alias = "webhook")]
+    Webhooks(webhooks::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
     /// Policies: who may do what
@@ -231,6 +235,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Rollback(args) => rollback::run(args, global),
         Command::State(args) => state::run(&args, global),
         Command::Events(args) => events::run(args, global),
+        Command::Webhooks(args) => webhooks::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),

@@ -17,6 +17,7 @@ mod state;
 mod tokens;
 mod trust;
 mod users;
+mod webhooks;
 mod work;
 
 use std::sync::Mutex;

@@ -23,3 +23,4 @@ mod tasks;
 mod tls;
 mod tokens;
 mod users;
+mod webhooks;

@@ -29,6 +29,7 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Rollback", rollback::operations()),
         ("Infrastructure", infra()),
         ("Events", events()),
+        ("Webhooks", super::webhooks::operations()),
         ("Description", super::described_by("openapi", "docs")),
     ]
 }

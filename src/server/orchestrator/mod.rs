@@ -7,6 +7,7 @@ mod infra;
 mod rollback;
 mod state;
 mod tasks;
+mod webhooks;
 mod workflows;
 
 use std::sync::Arc;
@@ -58,6 +59,14 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/state/system/health", get(state::system_health))
         .route("/state/statistics", get(state::statistics))
         .route("/metrics", get(state::metrics))
+        .route("/webhooks", get(webhooks::webhook_list).post(webhooks::webhook_create))
+        .route(
+            "/webhooks/{id}",
+            get(webhooks::webhook_get).put(webhooks::webhook_update).delete(webhooks::webhook_delete),
+        )
+        .route("/webhooks/{id}/ping", post(webhooks::webhook_ping))
+        .route("/webhooks/{id}/deliveries", get(webhooks::webhook_deliveries))
+        .route("/webhooks/{id}/redeliver", post(webhooks::webhook_redeliver))
         .route("/batch/operations/{id}/retry", post(batch::batch_retry));
     super::around(routes, app)
 }
