@@ -11,6 +11,8 @@ pub mod envelope;
 pub mod event;
 pub mod json;
 pub mod list;
+pub mod live;
+pub mod logs;
 pub mod mfa;
 pub mod openapi;
 pub mod operations;

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::idempotency::Idempotency;
 use super::infras::Described;
 use super::workflow::submit_task;
-use super::{App, LogBody, Resources, logs, trail};
+use super::{App, LogBody, Resources, SeatKind, logs, trail};
 use crate::api::actions::Action;
 use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
@@ -143,9 +143,11 @@ impl App {
         let seen = self.see_task(context, id).await?;
         let resources = self.guarded.open(&self.authorise(context, "task_logs", &seen.question())?);
         let log = logs::read(resources.store.clone(), resources.scheduler.changes(), resources.logs.clone(), id, query);
+        let seat = query.follow.then(|| self.take_seat(context, SeatKind::Stream)).transpose()?;
         let (app, context) = (Arc::clone(self), context.clone());
         // Whoever follows for long may lose the right meanwhile.
-        Ok(log.take_until(async move { app.until_lost(context, &seen).await }).boxed())
+        let log = log.take_until(async move { app.until_lost(context, &seen).await });
+        Ok(log.map(move |chunk| (chunk, &seat).0).boxed())
     }
 
     /// Waits until the caller may read the log no more.

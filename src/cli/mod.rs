@@ -25,6 +25,7 @@ mod generate;
 mod infra;
 mod init;
 mod login;
+mod logs;
 mod mfa;
 mod own_daemon;
 mod password;
@@ -159,6 +160,8 @@ enum Command {
     State(state::Args),
     /// Show what happens, as it happens
     Events(events::Args),
+    /// Show the daemon's own log, and how much it logs
+    Logs(logs::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
     /// Policies: who may do what
@@ -221,6 +224,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Workflow(args) => workflow::run(&args, global),
         Command::State(args) => state::run(&args, global),
         Command::Events(args) => events::run(args, global),
+        Command::Logs(args) => logs::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),

@@ -37,8 +37,8 @@ pub(super) fn coloured(word: &str, shown: &str) -> String {
     let style = Style::new();
     let style = match word {
         "Completed" | "running" | "works" | "valid" | "yes" | "Healthy" => style.green(),
-        "Failed" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" => style.red(),
-        "Cancelled" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" => style.yellow(),
+        "Failed" | "ERROR" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" => style.red(),
+        "Cancelled" | "WARN" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" => style.yellow(),
         "Running" => style.cyan(),
         _ => return shown.to_owned(),
     };

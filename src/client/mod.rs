@@ -7,6 +7,7 @@ mod address;
 mod audit;
 mod error;
 mod events;
+mod logs;
 mod mfa;
 mod policies;
 mod recognise;

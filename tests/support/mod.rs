@@ -1,6 +1,7 @@
 //! A real daemon for a test: its own directory, free ports, logged in, gone when dropped.
 
 pub mod certificates;
+pub mod sockets;
 pub mod totp;
 
 use std::fs;

@@ -42,14 +42,6 @@ impl Reader {
     pub(super) fn after(sequence: u64) -> Self {
         Self { after: sequence, own: None }
     }
-
-    /// One to whom all that the log has so far is old.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    pub(super) fn at_the_end(reads: &dyn Backend) -> Result<Self, StoreError> {
-        Ok(Self::after(last_of(reads.log_end()?)))
-    }
 }
 
 impl Feed {

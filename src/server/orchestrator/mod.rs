@@ -3,6 +3,8 @@
 mod batch;
 mod events;
 mod health;
+mod live;
+mod logs;
 mod state;
 mod tasks;
 mod workflows;
@@ -42,7 +44,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/state/system/metrics", get(state::system_metrics))
         .route("/state/system/health", get(state::system_health))
         .route("/state/statistics", get(state::statistics))
-        .route("/metrics", get(state::metrics))
+        .route("/ws", get(live::event_socket))
+        .route("/logs", get(logs::log_stream))
+        .route("/logs/levels", get(logs::log_levels_get).put(logs::log_levels_update))
+        .route("/metrics", get(live::metrics))
         .route("/batch/operations/{id}/retry", post(batch::batch_retry));
     super::around(routes, app)
 }
