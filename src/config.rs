@@ -16,7 +16,9 @@ mod encryption;
 mod webhooks;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -64,6 +66,14 @@ pub struct Daemon {
     pub max_body_bytes: usize,
     /// Bytes of a batch.
     pub max_batch_bytes: usize,
+    /// WebSockets that a user may have open.
+    pub websockets_per_user: u32,
+    /// Events and logs that a user may follow at once.
+    pub streams_per_user: u32,
+    /// How long what is followed is silent at most.
+    pub heartbeat_seconds: NonZeroU32,
+    /// How far behind a WebSocket may be whose client takes nothing, in sequence numbers.
+    pub lag_sequences: u64,
     /// After how many days another key signs tokens; 0 is never.
     pub key_rotation_days: u32,
     /// How many days audit entries are kept; 0 is for ever.
@@ -182,7 +192,7 @@ const KEYS: &[(&str, &str)] = &[
     ("control_listen", "127.0.0.1:9080"),
     ("max_parallel", ""),
     ("command", ""),
-    ("log_format", "text"),
+    ("log_format", ""),
     ("ready_file", ""),
     ("drain_seconds", "30"),
     ("drain_action", "leave"),
@@ -193,6 +203,10 @@ const KEYS: &[(&str, &str)] = &[
     ("requests_per_minute", "6000"),
     ("max_body_bytes", "1048576"),
     ("max_batch_bytes", "16777216"),
+    ("websockets_per_user", "5"),
+    ("streams_per_user", "100"),
+    ("heartbeat_seconds", "15"),
+    ("lag_sequences", "10000"),
     ("key_rotation_days", "90"),
     ("audit_retention_days", "0"),
     ("require_mfa", ""),
@@ -258,6 +272,10 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         requests_per_minute: value::<AtLeastOne>(&origins, "requests_per_minute")?.0,
         max_body_bytes: value(&origins, "max_body_bytes")?,
         max_batch_bytes: value(&origins, "max_batch_bytes")?,
+        websockets_per_user: value::<AtLeastOne>(&origins, "websockets_per_user")?.0,
+        streams_per_user: value::<AtLeastOne>(&origins, "streams_per_user")?.0,
+        heartbeat_seconds: value(&origins, "heartbeat_seconds")?,
+        lag_sequences: value(&origins, "lag_sequences")?,
         key_rotation_days: value(&origins, "key_rotation_days")?,
         audit_retention_days: value(&origins, "audit_retention_days")?,
         require_mfa: value(&origins, "require_mfa")?,
@@ -276,6 +294,7 @@ fn origin(key: &'static str, default: &str, layers: &[Layer]) -> Origin {
     }
     let value = match key {
         "data_dir" => data_dir().display().to_string(),
+        "log_format" => (if std::io::stderr().is_terminal() { "text" } else { "json" }).to_owned(),
         "max_parallel" => (4 * std::thread::available_parallelism().map_or(1, usize::from)).to_string(),
         _ => default.to_owned(),
     };

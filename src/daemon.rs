@@ -17,12 +17,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError, Reach, Webhooks};
+use crate::app::{
+    self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError, Reach, StreamLimits, Webhooks,
+};
 use crate::audit;
 use crate::auth::audit_key::{self, AuditKeyError};
 use crate::auth::key_files::KeyError;
 use crate::config::{self, Daemon, DrainAction};
 use crate::exec::{Clock, Places};
+use crate::logging::Logging;
 use crate::scheduler::command::Program;
 use crate::scheduler::{Config, Scheduler, StartError};
 use crate::server::listen::{self, Connections, ListenError};
@@ -161,13 +164,13 @@ pub struct Reset {
 ///
 /// # Errors
 /// When it can't start.
-pub fn run(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
+pub fn run(config: Daemon, reset: Reset, logging: Logging) -> Result<(), DaemonError> {
     memory::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    runtime.block_on(serve(config, reset))
+    runtime.block_on(serve(config, reset, logging))
 }
 
-async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
+async fn serve(config: Daemon, reset: Reset, logging: Logging) -> Result<(), DaemonError> {
     let workspace = fs::canonicalize(&config.workspace).map_err(|source| DaemonError::Directory {
         what: "the workspace",
         path: config.workspace.display().to_string(),
@@ -218,6 +221,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         require_mfa: config.require_mfa.0.clone(),
         max_parallel: config.max_parallel,
         policies,
+        logging,
         reach: if config.control_listen.ip().is_loopback() { Reach::Host } else { Reach::Anywhere },
         webhooks: webhooks(&config)?,
     };
@@ -226,6 +230,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
     if let Err(error) = app.webhooks_begin().await {
         tracing::error!(%error, "can't read the webhooks; nothing is sent to them");
     }
+    tokio::spawn(Arc::clone(&app).watch_health());
 
     let (stop, stopping) = watch::channel(false);
     let connections = Connections::new(descriptors::for_connections());
@@ -351,6 +356,12 @@ fn limits(config: &Daemon) -> Limits {
         requests: config.requests_per_minute,
         body_bytes: config.max_body_bytes,
         batch_bytes: config.max_batch_bytes,
+        streams: StreamLimits {
+            websockets: config.websockets_per_user,
+            streams: config.streams_per_user,
+            heartbeat: Duration::from_secs(u64::from(config.heartbeat_seconds.get())),
+            lag: config.lag_sequences,
+        },
     }
 }
 

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod engine;
 pub mod exec;
 pub mod host;
+pub mod logging;
 pub mod metrics;
 pub mod model;
 pub mod policy;

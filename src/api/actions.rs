@@ -101,6 +101,8 @@ actions! {
     "policy_read" PolicyRead [Policy System] "Sees, validates and evaluates policies."
     "policy_manage" PolicyManage [Policy System] "Makes, changes and deletes policies."
     "audit_read" AuditRead [System] "Sees and verifies the audit log."
+    "log_read" LogRead [System] "Reads the daemon's own log, which names users and infras of everybody."
+    "log_manage" LogManage [System] "Changes how much the daemon logs."
     "token_manage" TokenManage [User System] "Sees and revokes the API tokens of others."
     "session_manage" SessionManage [User System] "Sees and ends the sessions of others."
 }

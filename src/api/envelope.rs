@@ -17,7 +17,7 @@ pub struct Success<T> {
 }
 
 /// A failure: `{"success": false, "error": …, "code": …}`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Always false.
     #[schemars(extend("const" = false))]

@@ -1,7 +1,10 @@
 //! Events on the wire: one ordered stream of what happened to work, for whoever may read it.
 //!
-//! Every frame has a sequence number that no other has; later ones are larger. Whoever was cut off asks for what came
+//! Every frame of work has a sequence number that no other has; later ones are larger. Whoever was cut off asks for what came
 //! `since` the last one it saw, and misses nothing and gets nothing twice.
+//!
+//! How the daemon itself does is no part of that order: it is not kept. Its frames say how things are, now to whoever begins to
+//! follow and again with every change, and bear the sequence of the frame before them: to go on `since` it is right.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::read::unknown;
+use super::state::{Health, SystemHealth};
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
 use crate::model::schema::text_schema;
@@ -20,7 +24,7 @@ use crate::model::time::Timestamp;
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
-    /// Its place in the order of all frames.
+    /// Its place in the order of all frames of work; of any other frame, that of the frame before it.
     pub sequence: u64,
     /// When it happened.
     pub timestamp: Timestamp,
@@ -86,6 +90,14 @@ pub enum Event {
         /// Why it failed or was halted.
         error: Option<String>,
     },
+    /// How the daemon does: as it was when following began, and after every change of it or of a part of it.
+    SystemHealthUpdate {
+        /// How it did as a whole by the last such frame; null when this is the first.
+        previous_status: Option<Health>,
+        /// How it does now.
+        #[serde(flatten)]
+        health: SystemHealth,
+    },
 }
 
 /// Whom a frame concerns.
@@ -94,12 +106,12 @@ pub enum Event {
 pub struct Metadata {
     /// The infra of the work.
     pub infra: Option<Name>,
-    /// The user who asked for it.
+    /// The user who asked for it; `prov` where it is the daemon's own.
     pub submitted_by: String,
 }
 
 /// What of the stream is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
     /// Tasks.
@@ -132,6 +144,7 @@ impl Event {
         match self {
             Self::TaskStatusChanged { .. } => Topic::Task,
             Self::BatchOperationUpdate { .. } | Self::WorkflowProgressUpdate { .. } => Topic::Batch,
+            Self::SystemHealthUpdate { .. } => Topic::System,
         }
     }
 
@@ -142,17 +155,28 @@ impl Event {
             Self::TaskStatusChanged { .. } => "TaskStatusChanged",
             Self::BatchOperationUpdate { .. } => "BatchOperationUpdate",
             Self::WorkflowProgressUpdate { .. } => "WorkflowProgressUpdate",
+            Self::SystemHealthUpdate { .. } => "SystemHealthUpdate",
         }
     }
 
-    /// The work that it happened to.
+    /// The work that it happened to, where it happened to any.
     #[must_use]
-    pub fn work(&self) -> WorkId {
+    pub fn work(&self) -> Option<WorkId> {
         match self {
-            Self::TaskStatusChanged { task_id, batch_id, .. } => batch_id.map_or(WorkId(task_id.0), WorkId::from),
-            Self::BatchOperationUpdate { batch_id, .. } => WorkId::from(*batch_id),
-            Self::WorkflowProgressUpdate { workflow_id, .. } => *workflow_id,
+            Self::TaskStatusChanged { task_id, batch_id, .. } => Some(batch_id.map_or(WorkId(task_id.0), WorkId::from)),
+            Self::BatchOperationUpdate { batch_id, .. } => Some(WorkId::from(*batch_id)),
+            Self::WorkflowProgressUpdate { workflow_id, .. } => Some(*workflow_id),
+            Self::SystemHealthUpdate { .. } => None,
         }
+    }
+}
+
+impl FromStr for Topic {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let words: Vec<&str> = Self::ALL.iter().map(|topic| topic.as_str()).collect();
+        let found = Self::ALL.into_iter().find(|topic| topic.as_str() == word);
+        found.ok_or_else(|| unknown("topic", word, &words))
     }
 }
 
@@ -175,12 +199,7 @@ impl Default for Topics {
 impl FromStr for Topics {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let words: Vec<&str> = Topic::ALL.iter().map(|topic| topic.as_str()).collect();
-        let read = |word: &str| {
-            let found = Topic::ALL.into_iter().find(|topic| topic.as_str() == word);
-            found.ok_or_else(|| unknown("topic", word, &words))
-        };
-        text.split(',').map(str::trim).map(read).collect::<Result<_, _>>().map(Self)
+        text.split(',').map(|word| word.trim().parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -12,6 +12,8 @@ pub mod event;
 pub mod infra;
 pub mod json;
 pub mod list;
+pub mod live;
+pub mod logs;
 pub mod mfa;
 pub mod openapi;
 pub mod operations;

@@ -193,7 +193,7 @@ impl App {
     ///
     /// # Errors
     /// When its token has expired or was revoked, or its user is gone.
-    pub(super) async fn review(&self, context: &Context) -> Result<Context, Error> {
+    pub async fn review(&self, context: &Context) -> Result<Context, Error> {
         let now = self.clock.now();
         if now >= context.expires_at {
             return Err(TokenError::Expired.into());

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::accounts::Standing;
+use super::error::Error;
 use crate::api::operations::{self, Access};
 use crate::auth::token::Claims;
 use crate::model::api_token::ApiToken;
@@ -108,6 +109,24 @@ impl Context {
     #[must_use]
     pub fn username(&self) -> &str {
         &self.standing.username
+    }
+
+    /// When the token stops being good.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// Goes on with a newer token.
+    ///
+    /// # Errors
+    /// When it is somebody else's.
+    pub fn renew(&mut self, newer: Self) -> Result<(), Error> {
+        if newer.user != self.user {
+            return Err(Error::NotAllowed("a connection stays with the user who opened it; open another one"));
+        }
+        *self = newer;
+        Ok(())
     }
 
     /// Whose requests count together against the limit.

@@ -54,12 +54,28 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The caller holds as many connections open as one may.
+    #[error("you have {limit} {what} open, and no more are allowed; close one first")]
+    TooManyOpen {
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed at once.
+        limit: u32,
+    },
     /// Not now.
     #[error("{0}")]
     Unavailable(String),
     /// A fault of ours; the text goes to the log, never to the caller.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Who follows something is let go.
+    #[must_use]
+    pub fn ending() -> Self {
+        Self::Unavailable("the daemon is ending".to_owned())
+    }
 }
 
 fn summary(problems: &[Problem]) -> String {

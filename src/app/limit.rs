@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
+use super::seats::StreamLimits;
 use crate::model::digest::sha256;
 use crate::model::id::UserId;
 
@@ -25,6 +26,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of a batch.
     pub batch_bytes: usize,
+    /// What connections that are held open may cost.
+    pub streams: StreamLimits,
 }
 
 /// What is left of a principal's limit.
@@ -143,7 +146,8 @@ impl Counters {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { login_failures: 5, requests: 10, body_bytes: 0, batch_bytes: 0 };
+    const STREAMS: StreamLimits = StreamLimits { websockets: 0, streams: 0, heartbeat: Duration::ZERO, lag: 0 };
+    const LIMITS: Limits = Limits { login_failures: 5, requests: 10, body_bytes: 0, batch_bytes: 0, streams: STREAMS };
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 

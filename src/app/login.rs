@@ -63,7 +63,7 @@ impl App {
                 if !self.note_failure(record.as_ref(), counted, entry).await? {
                     continue;
                 }
-                tracing::warn!(address = %caller.address, request_id = caller.request_id, "login failed");
+                tracing::warn!(address = %caller.address, "login failed");
                 if needs_code {
                     self.undecided(&mut attempt);
                     return Err(Error::MfaRequired("this account needs a code of its second factor as well"));
@@ -86,7 +86,7 @@ impl App {
             committed?;
             self.succeeded(&mut attempt);
             self.sessions.set(session.id, true);
-            tracing::info!(user = username, address = %caller.address, request_id = caller.request_id, "logged in");
+            tracing::info!(user = username, address = %caller.address, "logged in");
             return self.pair(&old.user, &session, refresh, now);
         }
         Err(overtaken())

@@ -12,6 +12,7 @@ mod authorise;
 mod batch;
 mod bootstrap;
 mod context;
+mod daemon_log;
 mod error;
 mod events;
 mod guard;
@@ -32,6 +33,7 @@ mod proof;
 mod refusals;
 mod requests;
 mod rollback;
+mod seats;
 mod sessions;
 mod state;
 mod task;
@@ -45,15 +47,15 @@ mod workflow;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 pub use crate::policy::Reach;
 pub use authorise::Denial;
 pub use bootstrap::{BootstrapError, admin};
 pub use context::{Caller, Context, Permit};
+pub use daemon_log::LogFollower;
 pub use error::Error;
 pub use events::Subscription;
 pub use idempotency::Idempotency;
@@ -62,12 +64,14 @@ pub use keys::Keys;
 pub use limit::{Limits, Quota};
 pub use policy::{PolicyStartError, policies};
 pub use requests::Requests;
+pub use seats::{Seat, SeatKind, StreamLimits};
 pub use webhooks::Webhooks;
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
 use crate::exec::Clock;
 use crate::host::Host;
+use crate::logging::Logging;
 use crate::model::user::Role;
 use crate::scheduler::Scheduler;
 use crate::scheduler::command::Program;
@@ -90,6 +94,9 @@ pub struct App {
     accounts: Arc<accounts::Accounts>,
     api_tokens: Arc<tokens::ApiTokens>,
     feed: Arc<events::Feed>,
+    health: events::Board,
+    logging: Logging,
+    seats: seats::Seats,
     counters: limit::Counters,
     refusals: refusals::Refusals,
     webhooks: Webhooks,
@@ -104,7 +111,7 @@ pub struct App {
     password_checks: Arc<Semaphore>,
     /// Held while work is retried under an idempotency key.
     keyed_retries: Mutex<()>,
-    phase: AtomicU8,
+    phase: watch::Sender<Phase>,
 }
 
 /// What only a permit opens.
@@ -158,18 +165,27 @@ pub struct Parts {
     pub reach: Reach,
     /// What sends to webhooks.
     pub webhooks: Webhooks,
+    /// The daemon's own log.
+    pub logging: Logging,
 }
 
 /// Whether the daemon takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Phase {
     /// It takes them.
-    Ready = 0,
+    Ready,
     /// It takes no new work, and waits for what runs.
-    Draining = 1,
+    Draining,
     /// Nothing happens any more; who follows is let go.
-    Ending = 2,
+    Ending,
+}
+
+impl Phase {
+    /// Waits until nothing happens any more.
+    pub async fn ending(phase: &mut watch::Receiver<Self>) {
+        // Whoever could say otherwise is gone with the app.
+        let _ = phase.wait_for(|phase| *phase == Self::Ending).await.is_ok();
+    }
 }
 
 /// An answer with remarks.
@@ -232,6 +248,9 @@ impl App {
             accounts: Arc::default(),
             api_tokens: Arc::default(),
             feed: Arc::default(),
+            health: watch::Sender::new(None),
+            logging: parts.logging,
+            seats: seats::Seats::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
             webhooks: parts.webhooks,
@@ -245,7 +264,7 @@ impl App {
             max_parallel: parts.max_parallel,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             keyed_retries: Mutex::new(()),
-            phase: AtomicU8::new(Phase::Ready as u8),
+            phase: watch::Sender::new(Phase::Ready),
         }
     }
 
@@ -276,11 +295,13 @@ impl App {
     /// Whether requests are taken.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            phase if phase == Phase::Ready as u8 => Phase::Ready,
-            phase if phase == Phase::Draining as u8 => Phase::Draining,
-            _ => Phase::Ending,
-        }
+        *self.phase.borrow()
+    }
+
+    /// Whether requests are taken, for whoever waits for a change of it.
+    #[must_use]
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 
     /// Writes what is still in memory; called at the end.
@@ -293,6 +314,6 @@ impl App {
 
     /// From now on new work is refused; with [`Phase::Ending`], who follows is let go as well.
     pub fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Release);
+        self.phase.send_replace(phase);
     }
 }

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::idempotency::Idempotency;
 use super::infras::Described;
 use super::workflow::submit_task;
-use super::{App, LogText, Resources, logs, trail};
+use super::{App, LogText, Resources, SeatKind, logs, trail};
 use crate::api::actions::Action;
 use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
@@ -150,10 +150,12 @@ impl App {
             logs: resources.logs.clone(),
             task: id,
         };
+        let seat = query.follow.then(|| self.take_seat(context, SeatKind::Stream)).transpose()?;
         let log = source.read(query).await.map_err(|error| Error::Internal(Box::new(error)))?;
         let (app, context) = (Arc::clone(self), context.clone());
         // Whoever follows for long may lose the right meanwhile.
-        let body = log.body.take_until(async move { app.until_lost(context, &seen).await }).boxed();
+        let body = log.body.take_until(async move { app.until_lost(context, &seen).await });
+        let body = body.map(move |chunk| (chunk, &seat).0).boxed();
         Ok(LogText { body, ..log })
     }
 

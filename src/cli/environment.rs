@@ -24,7 +24,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROV_WORKSPACE", "the workspace"),
     ("PROV_INFRA", "the infra of `prov servers`, `prov taskserv` and `prov cluster`"),
     ("PROV_EVAL_TIMEOUT_SECONDS", "how long one settings or batch file may take to evaluate; 10"),
-    ("PROV_LOG", "the daemon's log level, such as info or prov::scheduler=debug"),
+    ("PROV_LOG", "the daemon's log level, such as info or warn,scheduler=debug"),
     ("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the way to other machines; this one is always reached directly"),
     ("NO_COLOR, FORCE_COLOR", "no colour, or colour in a pipe too"),
     ("COLUMNS", "the width of tables on a terminal"),

@@ -8,6 +8,7 @@ use super::error::{CliError, Kind};
 use super::printer::{Format, Reader};
 use super::{Global, Printer, style};
 use crate::api::event::{Event, EventQuery, Frame, Topics};
+use crate::api::state::{ComponentHealth, Health};
 use crate::client::{Client, Events};
 use crate::model::id::WorkId;
 
@@ -101,6 +102,16 @@ fn line(frame: &Frame) -> String {
             let done = format!("{completed_steps} of {total_steps} done");
             let more = error.as_ref().map_or_else(|| done.clone(), |error| format!("{done}; {error}"));
             (format!("work {workflow_id}"), status.to_string(), Some(more))
+        }
+        Event::SystemHealthUpdate { health, .. } => {
+            let ill = |(name, part): (&String, &ComponentHealth)| Some(format!("{name}: {}", part.reason.as_ref()?));
+            let ill: Vec<String> =
+                health.components.iter().filter(|(_, part)| part.status > Health::Healthy).filter_map(ill).collect();
+            (
+                "the daemon".to_owned(),
+                health.overall_status.as_str().to_owned(),
+                (!ill.is_empty()).then(|| ill.join("; ")),
+            )
         }
     };
     let time = frame.timestamp.to_string();

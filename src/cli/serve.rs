@@ -5,13 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
 use super::error::{CliError, Kind};
 use super::{Global, style};
 use crate::config::{self, ConfigError, Layer, LogFormat};
 use crate::daemon;
-use crate::model::nearest::unknown;
+use crate::logging::levels::Levels;
+use crate::logging::{Logging, Look};
 
 /// Run the daemon: the orchestrator and the control center
 #[derive(Debug, clap::Args)]
@@ -34,7 +33,7 @@ pub struct Args {
     /// Read this configuration file instead of the usual ones
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How the log looks [default: text]
+    /// How the log looks [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     log_format: Option<String>,
     /// Write the addresses to this file, as JSON, once both APIs answer
@@ -77,10 +76,10 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let reset = daemon::Reset { admin: args.reset_admin, policies: args.reset_policies };
     let (config, _) =
         config::daemon(&global.workspace, layer(args), file.as_deref()).map_err(|error| invalid(&error))?;
-    let filter = filter()?;
+    let logging = Logging::new(levels()?);
     check(&config)?;
-    log(config.log_format, filter);
-    daemon::run(config, reset).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
+    logging.install(look(config.log_format));
+    daemon::run(config, reset, logging).map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -136,33 +135,22 @@ fn on_path(program: &Path) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
-/// The words of `PROV_LOG` that stand for a level.
-const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
-
 /// How much is logged: `PROV_LOG`, by component where asked, else `info`.
-fn filter() -> Result<EnvFilter, CliError> {
+fn levels() -> Result<Levels, CliError> {
     let Some(given) = std::env::var_os("PROV_LOG").filter(|given| !given.is_empty()) else {
-        return Ok(EnvFilter::new("info"));
+        return Ok(Levels::default());
     };
     let given = given.to_string_lossy().into_owned();
-    let wrong = |why: String| {
+    given.parse().map_err(|why| {
         let error = CliError::new(Kind::Usage, format!("PROV_LOG can't be {given:?}: {why}"));
-        error.hint("write a level such as info, or levels by component such as warn,prov::scheduler=debug".to_owned())
-    };
-    // The parser takes any word for a component, and a level misspelt would silence everything else.
-    for word in given.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':'])) {
-        if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
-            return Err(wrong(unknown("level", word, LEVELS)));
-        }
-    }
-    EnvFilter::try_new(&given).map_err(|error| wrong(error.to_string()))
+        error.hint("write a level such as info, or levels by component such as warn,scheduler=debug".to_owned())
+    })
 }
 
-/// The daemon's log on standard error. Where that can't be written, the log is lost and the work goes on.
-fn log(format: LogFormat, filter: EnvFilter) {
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// How the log looks.
+fn look(format: LogFormat) -> Look {
     match format {
-        LogFormat::Text => subscriber.with_ansi(style::on_stderr()).init(),
-        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text => Look::Text { coloured: style::on_stderr() },
+        LogFormat::Json => Look::Json,
     }
 }

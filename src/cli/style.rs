@@ -35,16 +35,15 @@ pub(super) fn on_stderr() -> bool {
 /// A cell of a table, coloured where it is a word of state; `shown` is how it stands there, cut or padded.
 pub(super) fn coloured(word: &str, shown: &str) -> String {
     let style = Style::new();
-    let style =
-        match word {
-            "Completed" | "running" | "works" | "valid" | "yes" | "Healthy" | "active" | "delivered" => style.green(),
-            "Failed" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" | "failing"
-            | "dead" => style.red(),
-            "Cancelled" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" | "paused" | "suspended"
-            | "retrying" => style.yellow(),
-            "Running" => style.cyan(),
-            _ => return shown.to_owned(),
-        };
+    let style = match word {
+        "Completed" | "running" | "works" | "valid" | "yes" | "Healthy" | "active" | "delivered" => style.green(),
+        "Failed" | "ERROR" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" | "failing"
+        | "dead" => style.red(),
+        "Cancelled" | "WARN" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" | "paused" | "suspended"
+        | "retrying" => style.yellow(),
+        "Running" => style.cyan(),
+        _ => return shown.to_owned(),
+    };
     style.apply_to(shown).to_string()
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod events;
 mod log;
+mod logs;
 mod mfa;
 mod policies;
 mod recognise;

@@ -324,7 +324,7 @@ impl Driver {
 
     /// There is no process or memory to be had at the moment: nothing is started for a while.
     fn pause(&mut self, key: Key, error: &str, now: Timestamp) {
-        tracing::warn!(%key, error, "a task can't start at the moment; it waits");
+        tracing::warn!(task_id = %key.task, attempt = key.attempt, error, "a task can't start at the moment; it waits");
         self.paused_until = Some(now.plus(PAUSE));
         if let Some(attempt) = self.launched.get(&key).copied() {
             self.take_back(attempt, now);

@@ -134,7 +134,7 @@ pub fn live(reads: &dyn Backend) -> Result<Vec<(WorkId, Loaded)>, StoreError> {
     for (id, _) in reads.live()? {
         match load(reads, id) {
             Ok(loaded) => live.extend(loaded.map(|loaded| (id, loaded))),
-            Err(error @ StoreError::Damaged { .. }) => tracing::error!(work = %id, %error, "work is set aside"),
+            Err(error @ StoreError::Damaged { .. }) => tracing::error!(work_id = %id, %error, "work is set aside"),
             Err(error) => return Err(error),
         }
     }

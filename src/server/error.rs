@@ -77,13 +77,16 @@ impl From<app::Error> for HttpError {
                 let quota = Quota { limit, remaining: 0, reset_seconds: retry_after.as_secs().max(1) };
                 Self { retry_after: Some(retry_after), quota: Some(quota), ..limited }
             }
+            Error::TooManyOpen { .. } => {
+                let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message);
+                Self { retry_after: Some(Duration::from_secs(5)), ..limited }
+            }
             Error::Unavailable(_) => {
                 let unavailable = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message);
                 Self { retry_after: Some(Duration::from_secs(5)), ..unavailable }
             }
             Error::Internal(cause) => {
-                let request_id = super::middleware::request_id();
-                tracing::error!(error = %Chain(&*cause), request_id, "internal error");
+                tracing::error!(error = %Chain(&*cause), "internal error");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL)
             }
         }

@@ -57,11 +57,11 @@ impl FromRequestParts<Arc<App>> for Anonymous {
     }
 }
 
-fn caller(parts: &Parts) -> Result<Caller, HttpError> {
+pub(super) fn caller(parts: &Parts) -> Result<Caller, HttpError> {
     parts.extensions.get::<Caller>().cloned().ok_or_else(|| HttpError::invalid("the request has no origin"))
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, HttpError> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, HttpError> {
     let missing = || app::Error::Unauthenticated("this needs a token: send `Authorization: Bearer …`, or log in first");
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or_else(missing)?;

@@ -6,11 +6,12 @@
 mod connections;
 mod enveloping;
 mod handshake;
+mod held;
 mod refusal;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,7 +22,6 @@ use axum::response::Response;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -34,6 +34,7 @@ pub use connections::Connections;
 use connections::{Activity, Answering};
 use enveloping::Enveloping;
 use handshake::Handshakes;
+pub(super) use held::Place;
 use wire::Wire;
 
 /// How long a client may take to send its request line and headers.
@@ -101,7 +102,8 @@ pub async fn serve(
     connections: Arc<Connections>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let graceful = GracefulShutdown::new();
+    // Closed once no connection holds a receiver any more.
+    let (open, _) = watch::channel(());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
     let server = Arc::new(Server { http, router, handshakes: tls.map(Handshakes::new), stop: stop.clone() });
@@ -110,11 +112,14 @@ pub async fn serve(
             accepted = accept(&listener, &connections) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (server, watcher) = (Arc::clone(&server), graceful.watcher());
-        connections.spawn(|activity| server.wait_and_answer(stream, peer.ip(), watcher, activity));
+        let (server, is_open) = (Arc::clone(&server), open.subscribe());
+        connections.spawn(|activity| async move {
+            server.wait_and_answer(stream, peer.ip(), activity).await;
+            drop(is_open);
+        });
     }
     drop(listener);
-    let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(FAREWELL, open.closed()).await;
 }
 
 /// What all connections of an API share.
@@ -128,13 +133,7 @@ struct Server {
 
 impl Server {
     /// Waits for the first byte, which costs next to nothing, and only then makes room for a request.
-    async fn wait_and_answer(
-        self: Arc<Self>,
-        stream: TcpStream,
-        address: IpAddr,
-        watcher: Watcher,
-        activity: Arc<Activity>,
-    ) {
+    async fn wait_and_answer(self: Arc<Self>, stream: TcpStream, address: IpAddr, activity: Arc<Activity>) {
         let (mut stop, mut first) = (self.stop.clone(), [0]);
         let speaks = tokio::select! {
             // `readable` would not do: it is true of a new connection before anything has come.
@@ -146,7 +145,7 @@ impl Server {
         }
         let _ = stream.set_nodelay(true);
         let Some(handshakes) = &self.handshakes else {
-            return Box::pin(self.answer(Wire::new(stream, Arc::clone(&activity)), address, watcher, activity)).await;
+            return Box::pin(self.answer(Wire::new(stream, Arc::clone(&activity)), address, activity)).await;
         };
         // In a place of its own: what a handshake needs would make every connection that waits larger.
         Box::pin(async {
@@ -155,20 +154,22 @@ impl Server {
                 _ = stop.wait_for(|stop| *stop) => None,
             };
             if let Some(stream) = encrypted {
-                Box::pin(self.answer(stream, address, watcher, activity)).await;
+                Box::pin(self.answer(stream, address, activity)).await;
             }
         })
         .await;
     }
 
-    async fn answer<S>(&self, stream: S, address: IpAddr, watcher: Watcher, activity: Arc<Activity>)
+    async fn answer<S>(&self, stream: S, address: IpAddr, activity: Arc<Activity>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let is_encrypted = self.handshakes.is_some();
         let stream = Enveloping::new(stream, is_encrypted);
+        let (place, holding) = Place::new(Arc::clone(&activity));
         let router = self.router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer { address, is_encrypted });
+            request.extensions_mut().insert(place.clone());
             request.map(Body::new)
         });
         let router = tower::service_fn(move |request| {
@@ -176,9 +177,22 @@ impl Server {
             async move { router.oneshot(request).await.map(|response| counted(response, answering)) }
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        if let Err(error) = watcher.watch(connection).await {
+        let mut stop = self.stop.clone();
+        let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
+        let ended = {
+            let mut connection = pin!(connection.with_upgrades());
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = stopped => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, %address, "a connection ended badly");
         }
+        holding.let_go().await;
     }
 }
 

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::accept::accepts;
@@ -52,7 +53,9 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     let quota = QuotaCell::default();
     request.extensions_mut().insert(Caller { address, request_id: id.clone(), user_agent });
     request.extensions_mut().insert(quota.clone());
-    let mut response = REQUEST_ID.scope(RefCell::new(id.clone()), answer(request, next, &id, quota)).await;
+    let span = tracing::error_span!("request", request_id = id);
+    let answered = answer(request, next, &id, quota).instrument(span);
+    let mut response = REQUEST_ID.scope(RefCell::new(id.clone()), answered).await;
     safeguards::add(response.headers_mut(), peer.is_some_and(|peer| peer.is_encrypted));
     response
 }
@@ -65,7 +68,7 @@ async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Res
     let request = Request::from_parts(parts, body);
     let handled = AssertUnwindSafe(handle(request, next)).catch_unwind().await;
     let mut response = handled.unwrap_or_else(|_| {
-        tracing::error!(%method, path, request_id = id, "a handler panicked");
+        tracing::error!(%method, path, "a handler panicked");
         HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, INTERNAL).into_response()
     });
     rest.discard(&headers).await;
@@ -77,7 +80,7 @@ async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Res
         show_quota(headers, *quota);
     }
     let elapsed_ms = started.elapsed().as_millis();
-    tracing::debug!(%method, path, status = response.status().as_u16(), elapsed_ms, request_id = id, "answered");
+    tracing::debug!(%method, path, status = response.status().as_u16(), elapsed_ms, "answered");
     response
 }
 

@@ -16,6 +16,7 @@ mod middleware;
 pub mod orchestrator;
 mod query;
 mod safeguards;
+mod socket;
 pub mod tls;
 
 use std::sync::Arc;

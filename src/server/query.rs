@@ -13,6 +13,8 @@ use crate::api::audit::{AuditFilter, AuditPage, AuditQuery, ExportQuery, Format,
 use crate::api::batch::BatchQuery;
 use crate::api::event::EventQuery;
 use crate::api::list::Page;
+use crate::api::live::{MOST_IN_A_MESSAGE, SocketQuery, Wire};
+use crate::api::logs::{DaemonLogQuery, LogSocketQuery};
 use crate::api::policy::PolicyQuery;
 use crate::api::read::{Problem, Problems, shown, unknown};
 use crate::api::state::{SnapshotQuery, StatisticsQuery};
@@ -122,6 +124,39 @@ impl Readable for EventQuery {
     fn read(query: &mut Fields) -> Self {
         let topics = query.take("events").unwrap_or_default();
         Self { topics, since: query.take("since"), work: query.take("work") }
+    }
+}
+
+impl Readable for Wire {
+    fn read(query: &mut Fields) -> Self {
+        Self { token: query.take("token"), compression: query.take("compression").unwrap_or(false) }
+    }
+}
+
+impl Readable for SocketQuery {
+    fn read(query: &mut Fields) -> Self {
+        let events = EventQuery::read(query);
+        let batch_size = query.number("batch_size", 1, MOST_IN_A_MESSAGE).unwrap_or(Self::default().batch_size);
+        Self { events, batch_size, wire: Wire::read(query) }
+    }
+}
+
+impl Readable for DaemonLogQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self {
+            level: query.take("level"),
+            component: query.take("component"),
+            search: query.take("search"),
+            tail: query.number("tail", 0, 1_000_000),
+            since: query.take("since"),
+            follow: query.take("follow").unwrap_or(false),
+        }
+    }
+}
+
+impl Readable for LogSocketQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { lines: DaemonLogQuery::read(query), wire: Wire::read(query) }
     }
 }
 
@@ -286,6 +321,9 @@ mod tests {
             "task_logs" => known::<LogQuery>(),
             "batch_list" => known::<BatchQuery>(),
             "event_stream" => known::<EventQuery>(),
+            "event_socket" => known::<SocketQuery>(),
+            "metrics" => known::<Wire>(),
+            "log_stream" => known::<LogSocketQuery>(),
             "session_list" | "token_list" => known::<OwnerQuery>(),
             "user_list" | "checkpoint_list" | "rollback_list" => known::<Page>(),
             "policy_list" => known::<PolicyQuery>(),

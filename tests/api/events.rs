@@ -112,16 +112,16 @@ fn whoever_is_cut_off_anywhere_misses_nothing_and_gets_nothing_twice_even_after_
         daemon.ended(&one).await;
         let two = daemon.batch(&chain("two", "true")).await;
         daemon.ended(&two).await;
-        let all = Followed::open(&daemon, &daemon.token, "?since=0").await.until_ended(&two).await;
+        let all = Followed::open(&daemon, &daemon.token, "?events=task,batch&since=0").await.until_ended(&two).await;
         assert!(all.len() > 20, "{}", all.len());
         daemon.kill();
         daemon.boot().await;
         for cut in 0..all.len() - 1 {
             let since = sequence(&all[cut]);
-            let mut rest = Followed::open(&daemon, &daemon.token, &format!("?since={since}")).await;
+            let mut rest = Followed::open(&daemon, &daemon.token, &format!("?events=task,batch&since={since}")).await;
             assert_eq!(rest.until_ended(&two).await, all[cut + 1..], "after {since}");
         }
-        let url = format!("{}/events", daemon.orchestrator());
+        let url = format!("{}/events?events=task,batch", daemon.orchestrator());
         let resumed = daemon.http.get(&url).bearer_auth(&daemon.token).header("last-event-id", sequence(&all[3]));
         let bytes = Box::pin(resumed.send().await.unwrap().bytes_stream());
         let mut resumed = Followed { bytes, buffer: String::new() };

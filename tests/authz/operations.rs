@@ -44,6 +44,10 @@ const EXPECTED: &[(&str, &str)] = &[
     ("infra_get", "yyhhh"),
     ("infra_servers", "yyhhh"),
     ("event_stream", "yyyyy"),
+    ("event_socket", "yyyyy"),
+    ("log_stream", "ynnny"),
+    ("log_levels_get", "ynnny"),
+    ("log_levels_update", "ynnnn"),
     ("workflow_progress", "yyhyy"),
     ("workflow_snapshots", "yyhyy"),
     ("system_metrics", "yyyyy"),
@@ -181,7 +185,7 @@ fn outcome(status: u16) -> char {
         403 => 'n',
         404 => 'h',
         // Whether it is right beyond that is another test's matter.
-        200 | 400 | 409 => 'y',
+        200 | 400 | 409 | 426 => 'y',
         other => panic!("{other} says nothing of rights"),
     }
 }

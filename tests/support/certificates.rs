@@ -25,6 +25,11 @@ impl Authority {
         reqwest::Certificate::from_der(self.0.der()).unwrap()
     }
 
+    /// Its own certificate, for rustls.
+    pub fn der(&self) -> rustls::pki_types::CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
     /// Its own certificate, in PEM.
     pub fn pem(&self) -> String {
         self.0.pem()

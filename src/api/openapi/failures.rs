@@ -32,9 +32,16 @@ const FAILINGS: &[Failing] = &[
     Failing(413, "PayloadTooLarge", "The body is larger than allowed.", &["payload_too_large"], &[]),
     Failing(415, "UnsupportedMediaType", "The body isn't sent as JSON.", &["invalid_request"], &[]),
     Failing(
+        426,
+        "UpgradeRequired",
+        "It is a WebSocket, and the request was no handshake.",
+        &["invalid_request"],
+        &["Upgrade"],
+    ),
+    Failing(
         429,
         "TooManyRequests",
-        "Too many requests, or too many failed logins.",
+        "Too many requests, too many failed logins, or too many connections held open.",
         &["rate_limited"],
         &["Retry-After"],
     ),

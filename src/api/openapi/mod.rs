@@ -127,10 +127,24 @@ fn operation(row: &Row, tag: &str, known: &Operation, schemas: &mut Schemas) -> 
         let required = schemas.requires_something(&schema);
         said["requestBody"] = json!({ "required": required, "content": { "application/json": content } });
     }
-    let mut responses = Map::from_iter([("200".to_owned(), success(row, known, schemas))]);
+    let mut responses = Map::new();
+    if let Some(messages) = known.messages {
+        responses.insert("101".to_owned(), switched(messages, schemas));
+    }
+    if !matches!(known.answer, Answer::Socket) {
+        responses.insert("200".to_owned(), success(row, known, schemas));
+    }
     responses.extend(failures::of(row, known));
     said["responses"] = Value::Object(responses);
     said
+}
+
+/// What a request with the handshake of a WebSocket becomes.
+fn switched(messages: operation::Shape, schemas: &mut Schemas) -> Value {
+    json!({
+        "description": "The connection is a WebSocket from now on.",
+        "x-messages": { "daemon": schemas.answer(messages), "connection": schemas.notice(), "client": schemas.client_frame() },
+    })
 }
 
 fn access(access: Access) -> String {
@@ -171,6 +185,7 @@ fn success(row: &Row, known: &Operation, schemas: &mut Schemas) -> Value {
                 |(media, shape): &(&'static str, _)| ((*media).to_owned(), json!({ "schema": schemas.answer(*shape) }));
             ("Done; its kind is what was asked for.", Value::Object(all.iter().map(media).collect()))
         }
+        Answer::Socket => ("", Value::Null),
     };
     if row.media == Media::Any {
         headers.insert("X-Audit-Selection".to_owned(), parameters::header("X-Audit-Selection"));

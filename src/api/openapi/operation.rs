@@ -31,6 +31,8 @@ pub struct Operation {
     pub answer: Answer,
     /// What its answer is made of, where that is no schema's to say.
     pub mentions: Option<Shape>,
+    /// What a message is where it is a WebSocket, or can become one.
+    pub messages: Option<Shape>,
     /// Statuses it can fail with besides those that its row tells.
     pub failures: &'static [u16],
     /// Whether nothing is there to contradict: it changes nothing although its method might.
@@ -79,6 +81,8 @@ pub enum Answer {
     },
     /// One of several media types.
     OneOf(Vec<(&'static str, Shape)>),
+    /// Nothing: it becomes a WebSocket.
+    Socket,
 }
 
 impl fmt::Debug for Answer {
@@ -87,6 +91,7 @@ impl fmt::Debug for Answer {
             Self::Data { .. } => "Data",
             Self::Bare { .. } => "Bare",
             Self::OneOf(_) => "OneOf",
+            Self::Socket => "Socket",
         })
     }
 }
@@ -108,6 +113,7 @@ pub(super) fn one<T: JsonSchema>(id: &'static str, summary: &'static str) -> Ope
         body: None,
         answer: Answer::Data { shape: shape::<T>, example: None, is_list: false, is_part: false },
         mentions: None,
+        messages: None,
         failures: &[],
         is_pure: false,
     }
@@ -128,6 +134,11 @@ pub(super) fn part<T: JsonSchema>(id: &'static str, summary: &'static str) -> Op
 /// An operation that answers something without the envelope.
 pub(super) fn bare<T: JsonSchema>(id: &'static str, media: &'static str, summary: &'static str) -> Operation {
     Operation { answer: Answer::Bare { media, shape: shape::<T> }, ..one::<T>(id, summary) }
+}
+
+/// An operation that is a WebSocket with messages of `T`.
+pub(super) fn socket<T: JsonSchema>(id: &'static str, summary: &'static str) -> Operation {
+    Operation { answer: Answer::Socket, failures: &[426], ..one::<T>(id, summary).becoming::<T>() }
 }
 
 impl Operation {
@@ -171,6 +182,11 @@ impl Operation {
     /// Answers a stream of `T`.
     pub(super) fn mentioning<T: JsonSchema>(self) -> Self {
         Self { mentions: Some(shape::<T>), ..self }
+    }
+
+    /// Can become a WebSocket with messages of `T`.
+    pub(super) fn becoming<T: JsonSchema>(self) -> Self {
+        Self { messages: Some(shape::<T>), ..self }
     }
 
     pub(super) fn failing(self, failures: &'static [u16]) -> Self {

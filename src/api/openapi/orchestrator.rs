@@ -3,13 +3,15 @@
 use serde_json::json;
 
 use super::examples::{ID, batch, batch_request, cluster, plan, progress, servers, snapshot, summary, task, taskserv};
-use super::operation::{Operation, all, bare, one, part};
+use super::operation::{Operation, all, bare, one, part, socket};
 use super::rollback;
 use super::shapes::{Executed, Text};
 use crate::api::batch::shape::BatchRequest;
 use crate::api::batch::{BatchCancel, BatchPlan, BatchQuery, BatchSummary, BatchView, read_cancel};
 use crate::api::event::{EventQuery, Frame};
 use crate::api::infra::{InfraServer, InfraSettings, InfraSummary};
+use crate::api::live::{SocketQuery, Wire};
+use crate::api::logs::{LogLevels, LogLevelsChange, LogLine, LogSocketQuery};
 use crate::api::state::{Progress, Snapshot, SnapshotQuery, Statistics, StatisticsQuery, SystemHealth, SystemMetrics};
 use crate::api::task::{LogQuery, Task, TaskQuery};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow};
@@ -30,6 +32,7 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Infrastructure", infra()),
         ("Events", events()),
         ("Webhooks", super::webhooks::operations()),
+        ("Logs", logs()),
         ("Description", super::described_by("openapi", "docs")),
     ]
 }
@@ -136,7 +139,31 @@ fn state() -> Vec<Operation> {
         one::<SystemHealth>("system_health", "Says how the daemon does, part by part"),
         one::<Statistics>("statistics", "Counts what became of the tasks that ended in a span of time")
             .query::<StatisticsQuery>(),
-        bare::<Text>("metrics", "text/plain", "Shows figures as Prometheus reads them"),
+        bare::<Text>("metrics", "text/plain", "Shows figures as Prometheus reads them")
+            .noting("With the handshake of a WebSocket, the same text as a message each second.")
+            .query::<Wire>()
+            .becoming::<Text>(),
+    ]
+}
+
+fn logs() -> Vec<Operation> {
+    vec![
+        bare::<Text>("log_stream", "application/jsonl", "Reads the daemon's own log")
+            .noting(
+                "What is kept of the newest lines, a JSON object a line; with `follow`, or the handshake of a WebSocket, what \
+                 comes after them as well. An object with a `type` speaks of the connection: `lagged` says how many lines were \
+                 gone before they were read, `error` why it ends. An empty line says that the daemon is there.",
+            )
+            .query::<LogSocketQuery>()
+            .mentioning::<LogLine>()
+            .becoming::<LogLine>(),
+        one::<LogLevels>("log_levels_get", "Shows how much each part of the daemon logs"),
+        one::<LogLevels>("log_levels_update", "Changes how much parts of the daemon log")
+            .noting("What is absent stays. It counts at once, and until the daemon ends.")
+            .body::<LogLevelsChange>(
+                |body| LogLevelsChange::read(body).map(drop),
+                json!({ "default": "info", "components": { "scheduler": "debug" } }),
+            ),
     ]
 }
 
@@ -164,5 +191,15 @@ fn events() -> Vec<Operation> {
             .query::<EventQuery>()
             .headers(&["Last-Event-ID"])
             .mentioning::<Frame>(),
+        socket::<Frame>("event_socket", "Follows what happens to work, over a WebSocket")
+            .noting(
+                "The same frames as `GET /events`. The token comes in the query, in a header, or within 5 seconds in a first \
+                 frame `auth`. The first message is a `hello` with the present sequence. A message is a list of at most \
+                 `batch_size` frames, or with a `batch_size` of 1 a frame; nothing waits for a list to be full. Messages with \
+                 a `type` speak of the connection. A client that takes nothing for long is told by `lagged` how many frames it \
+                 missed and where to resume, and goes on with what comes now. Close codes: 4401 no good token, 4403 not \
+                 allowed, 4429 too many, 1001 the daemon ends, 1008 too many wrong frames, 1009 a message too large.",
+            )
+            .query::<SocketQuery>(),
     ]
 }

@@ -38,6 +38,7 @@ pub(super) fn headers() -> Value {
         "X-Total-Count": header("How many there are in all.", true, count()),
         "Link": header("The next part: `<…>; rel=\"next\"`.", false, json!({ "type": "string" })),
         "Retry-After": header("Seconds until it is worth another try.", true, count()),
+        "Upgrade": header("What the connection can become.", true, json!({ "type": "string", "const": "websocket" })),
         "WWW-Authenticate": header("How to prove oneself.", true, json!({ "type": "string", "const": "Bearer" })),
         "X-Audit-Selection": header("Whether it is only a selection of the trail, which can't be verified as a whole one.", true, json!({ "type": "string", "enum": ["true", "false"] })),
     })

@@ -8,7 +8,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::operation::Shape;
+use super::shapes::Said;
 use crate::api::envelope::Failure;
+use crate::api::live::Notice;
 use crate::api::policy::{Denied, PolicyProblem};
 use crate::api::read::Problem;
 
@@ -58,6 +60,16 @@ impl Schemas {
                 },
             },
         })
+    }
+
+    /// What the daemon says of a WebSocket.
+    pub(super) fn notice(&mut self) -> Value {
+        tidied(self.answers.subschema_for::<Notice>().to_value())
+    }
+
+    /// What a client says on a WebSocket.
+    pub(super) fn client_frame(&mut self) -> Value {
+        tidied(self.queries.subschema_for::<Said>().to_value())
     }
 
     /// The envelope of a failure, and what its details refer to.

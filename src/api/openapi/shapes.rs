@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::api::batch::{BatchPlan, BatchView};
+use crate::api::event::Topic;
 
 /// Nothing: an empty object, or no body at all.
 #[derive(Debug, JsonSchema)]
@@ -54,6 +55,31 @@ pub enum Executed {
     Started(Box<BatchView>),
     /// What it would do.
     Planned(Box<BatchPlan>),
+}
+
+/// What a client says on a WebSocket.
+#[derive(Debug, JsonSchema)]
+#[schemars(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Said {
+    /// Who it is: the first frame where no token came with the handshake; later a newer token.
+    Auth {
+        /// An access token or an API token.
+        token: String,
+    },
+    /// These topics as well.
+    Subscribe {
+        /// The topics.
+        #[schemars(length(min = 1))]
+        events: Vec<Topic>,
+    },
+    /// These topics no more.
+    Unsubscribe {
+        /// The topics.
+        #[schemars(length(min = 1))]
+        events: Vec<Topic>,
+    },
+    /// Whether somebody is there; answered with `pong`.
+    Ping,
 }
 
 /// Plain text.

@@ -104,6 +104,7 @@ fn one_name_stands_for_one_shape() {
             match &known.answer {
                 Answer::Data { shape, .. } | Answer::Bare { shape, .. } => drop(schemas.answer(*shape)),
                 Answer::OneOf(all) => all.iter().for_each(|(_, shape)| drop(schemas.answer(*shape))),
+                Answer::Socket => {}
             }
         }
         assert_eq!(schemas.conflicts(), Vec::<String>::new(), "{api:?}");

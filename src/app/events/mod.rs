@@ -1,6 +1,7 @@
 //! Following what happens.
 
 mod feed;
+mod health;
 mod projection;
 
 use std::collections::{HashMap, HashSet};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::about::Row;
 use super::authorise::{Asker, Question};
@@ -16,14 +18,20 @@ use super::error::Error;
 use super::infras::UNKNOWN;
 use super::{App, Phase};
 use crate::api::actions::Action;
-use crate::api::event::{Event, EventQuery, Frame, Topic};
+use crate::api::event::{Event, EventQuery, Frame, Metadata, Topic};
+use crate::api::state::SystemHealth;
+use crate::audit::DAEMON;
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
+use crate::model::time::Timestamp;
 use crate::policy::{Infra, Resource};
 use crate::store::{Backend, StoreError};
 pub(super) use feed::Feed;
 pub(super) use feed::Reader;
+pub(super) use health::Board;
+use health::Told;
 pub(super) use projection::history;
+use projection::last_of;
 
 /// How often it is looked whether whoever follows still may.
 const REVIEW: Duration = Duration::from_secs(1);
@@ -32,31 +40,55 @@ const REVIEW: Duration = Duration::from_secs(1);
 pub struct Subscription {
     app: Arc<App>,
     context: Context,
+    /// By which it was begun, and for which the right to it is asked anew.
+    operation: &'static str,
+    asked: Instant,
     query: EventQuery,
-    /// Elsewhere while the store is read.
+    /// The sequence of the last frame that was looked at.
+    after: u64,
+    /// Whether there was a moment with nothing left to read: who has never been there is catching up, not slow.
+    was_at_the_end: bool,
+    /// Gone where a read was broken off; what it had read is read again then.
     reader: Option<Reader>,
     changes: watch::Receiver<u64>,
+    phase: watch::Receiver<Phase>,
+    /// There while it is wanted.
+    health: Option<Told>,
 }
 
 impl App {
-    /// Begins to follow what happens, from now on or since a frame.
+    /// Begins to follow what happens, from now on or since a frame, for an operation of the table.
     ///
     /// # Errors
     /// When the caller may not.
     pub async fn event_subscribe(
         self: &Arc<Self>,
         context: &Context,
+        operation: &'static str,
         query: EventQuery,
     ) -> Result<Subscription, Error> {
-        let permit = self.authorise(context, "event_stream", &Question::about(Resource::System))?;
+        let permit = self.authorise(context, operation, &Question::about(Resource::System))?;
         let resources = self.guarded.open(&permit);
         // Before the end is read: what comes between wakes the reader.
         let changes = resources.scheduler.changes();
-        let reader = match query.since {
-            Some(since) => Reader::after(since),
-            None => resources.store.read(Reader::at_the_end).await?,
+        let begins_there = query.since.is_none();
+        let after = match query.since {
+            Some(since) => since,
+            None => last_of(resources.store.read(Backend::log_end).await?),
         };
-        Ok(Subscription { app: Arc::clone(self), context: context.clone(), query, reader: Some(reader), changes })
+        Ok(Subscription {
+            app: Arc::clone(self),
+            context: context.clone(),
+            operation,
+            asked: Instant::now(),
+            query,
+            after,
+            was_at_the_end: begins_there,
+            reader: None,
+            changes,
+            phase: self.phase.subscribe(),
+            health: None,
+        })
     }
 }
 
@@ -64,7 +96,13 @@ impl Subscription {
     /// The sequence of the last frame that was looked at: whoever goes on after it misses nothing.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.reader.as_ref().map_or(0, |reader| reader.after)
+        self.after
+    }
+
+    /// What is wanted.
+    #[must_use]
+    pub fn query(&self) -> &EventQuery {
+        &self.query
     }
 
     /// Wants something else from now on.
@@ -72,53 +110,146 @@ impl Subscription {
         change(&mut self.query);
     }
 
-    /// The next frames that the caller wants and may read; waits for them. None when a while passed without any.
+    /// Goes on with a newer token.
     ///
     /// # Errors
-    /// When the caller's token is good no more, or the store can't be read.
+    /// When it is somebody else's.
+    pub fn renew(&mut self, context: Context) -> Result<(), Error> {
+        self.context.renew(context)
+    }
+
+    /// When the token stops being good.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.context.expires_at()
+    }
+
+    /// The next frames that the caller wants and may read; waits for them. None when a while passed without any. Whoever
+    /// stops waiting loses nothing.
+    ///
+    /// # Errors
+    /// When the caller's token is good no more, the right is gone, or the store can't be read.
     pub async fn next(&mut self, patience: Duration) -> Result<Vec<Arc<Frame>>, Error> {
-        let give_up = tokio::time::Instant::now() + patience;
+        let give_up = Instant::now() + patience;
         loop {
-            self.context = self.app.review(&self.context).await?;
+            self.review().await?;
             self.changes.mark_unchanged();
-            let frames = self.read().await?;
+            if let Some(frame) = self.news_of_health().await? {
+                return Ok(vec![Arc::new(frame)]);
+            }
+            let (frames, after) = self.read().await?;
             if !frames.is_empty() {
                 let wanted = self.permitted(frames).await?;
+                // Nothing is waited for from here on: what was looked at is on its way.
+                self.after = after;
                 if !wanted.is_empty() {
                     return Ok(wanted);
                 }
                 continue;
             }
-            let now = tokio::time::Instant::now();
-            if self.app.phase() == Phase::Ending {
-                return Err(Error::Unavailable("the daemon is ending".to_owned()));
+            self.was_at_the_end = true;
+            let now = Instant::now();
+            if *self.phase.borrow_and_update() == Phase::Ending {
+                return Err(Error::ending());
             }
             if now >= give_up {
                 return Ok(Vec::new());
             }
-            let until = give_up.min(now + REVIEW);
-            if let Ok(Err(_)) = tokio::time::timeout_at(until, self.changes.changed()).await {
-                // There is no scheduler any more: the end is near.
-                tokio::time::sleep_until(until).await;
-            }
+            self.wait(give_up.min(now + REVIEW)).await;
         }
     }
 
-    async fn read(&mut self) -> Result<Vec<Arc<Frame>>, Error> {
-        let (feed, mut reader) = (Arc::clone(&self.app.feed), self.reader.take().unwrap_or_default());
+    /// Where a reader that was at the end has fallen behind it further than the limits allow: passes over what is there, and
+    /// answers how many frames of it the caller would have had.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn pass_over_if_behind(&mut self) -> Result<u64, Error> {
+        if !self.was_at_the_end || self.behind().await? <= self.app.limits().streams.lag {
+            return Ok(0);
+        }
+        self.pass_over().await
+    }
+
+    /// How far the end of the stream is away, in sequence numbers.
+    async fn behind(&self) -> Result<u64, Error> {
         let store = &self.app.guarded.open(&Permit::own()).store;
+        Ok(last_of(store.read(Backend::log_end).await?).saturating_sub(self.after))
+    }
+
+    async fn pass_over(&mut self) -> Result<u64, Error> {
+        let (end, mut missed) = (self.after + self.behind().await?, 0);
+        while self.after < end {
+            let (frames, after) = self.read().await?;
+            if frames.is_empty() {
+                break;
+            }
+            missed += self.permitted(frames).await?.len() as u64;
+            self.after = after;
+        }
+        Ok(missed)
+    }
+
+    /// Whether the caller still may. The policies are asked now and then, not for every frame.
+    async fn review(&mut self) -> Result<(), Error> {
+        self.context = self.app.review(&self.context).await?;
+        if self.asked.elapsed() >= REVIEW {
+            self.app.authorise(&self.context, self.operation, &Question::about(Resource::System))?;
+            self.asked = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Waits until there may be something, at most until then.
+    async fn wait(&mut self, until: Instant) {
+        tokio::select! {
+            changed = self.changes.changed() => if changed.is_err() {
+                // There is no scheduler any more: the end is near.
+                tokio::time::sleep_until(until).await;
+            },
+            () = Told::changed(&mut self.health) => {}
+            () = Phase::ending(&mut self.phase) => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+
+    /// How the daemon does, where that is wanted, may be known and is new.
+    async fn news_of_health(&mut self) -> Result<Option<Frame>, Error> {
+        if !self.query.topics.0.contains(&Topic::System) || self.query.work.is_some() {
+            self.health = None;
+            return Ok(None);
+        }
+        if self.health.is_none() {
+            self.health = Some(Told::begin(&self.app).await?);
+        }
+        let Some((previous_status, health)) = self.health.as_mut().and_then(Told::news) else { return Ok(None) };
+        if !self.app.asker(&self.context).may(Action::StateRead, Resource::System) {
+            return Ok(None);
+        }
+        let health = SystemHealth::clone(&health);
+        let metadata = Metadata { infra: None, submitted_by: DAEMON.to_owned() };
+        let timestamp = health.last_check;
+        let event = Event::SystemHealthUpdate { previous_status, health };
+        Ok(Some(Frame { sequence: self.after, timestamp, event, metadata }))
+    }
+
+    /// The frames after the last that was looked at, and the sequence of the last of them.
+    async fn read(&mut self) -> Result<(Vec<Arc<Frame>>, u64), Error> {
+        let (feed, after) = (Arc::clone(&self.app.feed), self.after);
+        let mut reader =
+            self.reader.take().filter(|reader| reader.after == after).unwrap_or_else(|| Reader::after(after));
+        let store = &self.app.guarded.open(&Permit::own()).store;
+        let (frames, reader) = store.read(move |reads| Ok((feed.read(reads, &mut reader), reader))).await?;
         let after = reader.after;
-        let read = store.read(move |reads| Ok((feed.read(reads, &mut reader), reader))).await;
-        let (frames, reader) = read.unwrap_or_else(|error| (Err(error), Reader::after(after)));
         self.reader = Some(reader);
-        Ok(frames?)
+        Ok((frames?, after))
     }
 
     /// Those that are wanted, and that the caller may read: as events of their infra, and as what they tell of.
     async fn permitted(&self, mut frames: Vec<Arc<Frame>>) -> Result<Vec<Arc<Frame>>, Error> {
         let EventQuery { topics, work, .. } = &self.query;
         frames.retain(|frame| {
-            topics.0.contains(&frame.event.topic()) && work.is_none_or(|work| frame.event.work() == work)
+            topics.0.contains(&frame.event.topic()) && work.is_none_or(|work| frame.event.work() == Some(work))
         });
         self.app.readable_frames(self.app.asker(&self.context), frames).await
     }
@@ -200,5 +331,7 @@ fn may_read_row(
             Some(may) => Ok(may),
             None => of_task(TaskId(*id)),
         },
+        // These come from no row.
+        Event::SystemHealthUpdate { .. } => Ok(false),
     }
 }

@@ -68,7 +68,7 @@ fn of_batch(place: u64, frames: &[Frame], state: &mut SnapshotState) -> Option<S
                     error: error.clone(),
                 });
             }
-            Event::TaskStatusChanged { .. } => continue,
+            Event::TaskStatusChanged { .. } | Event::SystemHealthUpdate { .. } => continue,
         }
         timestamp = Some(frame.timestamp);
     }

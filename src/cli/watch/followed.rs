@@ -109,7 +109,7 @@ impl Followed for BatchView {
     }
 
     fn apply(&mut self, frame: &Frame) -> Effect {
-        if frame.event.work() != self.work() {
+        if frame.event.work() != Some(self.work()) {
             return Effect::Nothing;
         }
         if let Event::BatchOperationUpdate { operation_id, previous_status, .. } = &frame.event {

@@ -5,7 +5,7 @@ use crate::api::actions::Kind;
 
 /// Who may, by the letters below: on an infra (or its tasks and batches) that is staging, on one that is production, and on
 /// what belongs to no infra. `.` is nobody, `-` says that the action isn't done to such things.
-const EXPECTED: [(&str, &str, &str, &str); 24] = [
+const EXPECTED: [(&str, &str, &str, &str); 26] = [
     ("task_read", "AODVU", "AOVU", "AODVU"),
     ("task_logs", "AODVU", "AOVU", "-"),
     ("task_cancel", "AOD", "AO", "-"),
@@ -28,6 +28,8 @@ const EXPECTED: [(&str, &str, &str, &str); 24] = [
     ("policy_read", "-", "-", "AU"),
     ("policy_manage", "-", "-", "A"),
     ("audit_read", "-", "-", "AOU"),
+    ("log_read", "-", "-", "AU"),
+    ("log_manage", "-", "-", "A"),
     ("token_manage", "-", "-", "A"),
     ("session_manage", "-", "-", "A"),
 ];

@@ -44,7 +44,7 @@ pub(super) struct Activity {
 }
 
 /// A request being answered, until this is dropped.
-pub(super) struct Answering(Arc<Activity>);
+pub(in crate::server) struct Answering(Arc<Activity>);
 
 impl Activity {
     fn new(started: Instant) -> Self {

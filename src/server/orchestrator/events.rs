@@ -11,16 +11,13 @@ use axum::response::sse::{self, Sse};
 use futures_util::{StreamExt, stream};
 
 use crate::api::event::{EventQuery, Frame};
-use crate::app::{App, Subscription};
+use crate::app::{App, Seat, SeatKind, Subscription};
 use crate::server::error::{Answered, HttpError};
 use crate::server::extract::Authenticated;
 use crate::server::middleware::request_id;
 use crate::server::query::Query;
 
 type Shared = State<Arc<App>>;
-
-/// How long a stream is silent at most: what is between drops a connection that looks dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Server-sent events. Who was cut off says so in `Last-Event-ID`, as browsers do.
 pub(super) async fn event_stream(
@@ -33,10 +30,12 @@ pub(super) async fn event_stream(
         let number = last.to_str().ok().and_then(|text| text.trim().parse().ok());
         query.since = Some(number.ok_or_else(|| HttpError::invalid("Last-Event-ID must be the number of a frame"))?);
     }
-    let subscription = app.event_subscribe(&caller.0, query).await?;
+    let seat = app.take_seat(&caller.0, SeatKind::Stream)?;
+    let subscription = app.event_subscribe(&caller.0, "event_stream", query).await?;
     // Before the first frame, so that who asks for what happens from now on knows where that is.
     let hello = sse::Event::default().id(subscription.position().to_string()).comment("following");
-    let following = Following { subscription, request_id: request_id() };
+    let heartbeat = app.limits().streams.heartbeat;
+    let following = Following { subscription, heartbeat, request_id: request_id(), _seat: seat };
     let parts = stream::unfold(Some(following), part);
     let events = stream::iter([hello]).chain(parts.flat_map(stream::iter));
     Ok(Sse::new(events.map(Ok::<_, Infallible>)).into_response())
@@ -44,14 +43,17 @@ pub(super) async fn event_stream(
 
 struct Following {
     subscription: Subscription,
+    /// How long the stream is silent at most: what is between drops a connection that looks dead.
+    heartbeat: Duration,
     request_id: String,
+    _seat: Seat,
 }
 
 /// The next part of the stream. It ends with what ended it.
 async fn part(following: Option<Following>) -> Option<(Vec<sse::Event>, Option<Following>)> {
     let mut following = following?;
     let subscription = &mut following.subscription;
-    let events = match subscription.next(HEARTBEAT).await {
+    let events = match subscription.next(following.heartbeat).await {
         // With the place, so that who is cut off need not have read again what is not for them.
         Ok(frames) if frames.is_empty() => {
             vec![sse::Event::default().id(subscription.position().to_string()).comment("still here")]

@@ -4,6 +4,8 @@ mod batch;
 mod events;
 mod health;
 mod infra;
+mod live;
+mod logs;
 mod rollback;
 mod state;
 mod tasks;
@@ -58,7 +60,6 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/state/system/metrics", get(state::system_metrics))
         .route("/state/system/health", get(state::system_health))
         .route("/state/statistics", get(state::statistics))
-        .route("/metrics", get(state::metrics))
         .route("/webhooks", get(webhooks::webhook_list).post(webhooks::webhook_create))
         .route(
             "/webhooks/{id}",
@@ -67,6 +68,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/webhooks/{id}/ping", post(webhooks::webhook_ping))
         .route("/webhooks/{id}/deliveries", get(webhooks::webhook_deliveries))
         .route("/webhooks/{id}/redeliver", post(webhooks::webhook_redeliver))
+        .route("/ws", get(live::event_socket))
+        .route("/logs", get(logs::log_stream))
+        .route("/logs/levels", get(logs::log_levels_get).put(logs::log_levels_update))
+        .route("/metrics", get(live::metrics))
         .route("/batch/operations/{id}/retry", post(batch::batch_retry));
     super::around(routes, app)
 }

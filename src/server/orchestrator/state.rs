@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
 
 use crate::api::state::{SnapshotQuery, StatisticsQuery};
 use crate::app::App;
-use crate::metrics::Text;
 use crate::model::id::WorkId;
 use crate::server::envelope::{data, part};
 use crate::server::error::Answered;
@@ -41,9 +38,4 @@ pub(super) async fn system_health(app: Shared, caller: Authenticated) -> Answere
 
 pub(super) async fn statistics(app: Shared, caller: Authenticated, query: Query<StatisticsQuery>) -> Answered {
     Ok(data(app.statistics(&caller.0, query.0).await?))
-}
-
-pub(super) async fn metrics(app: Shared, caller: Authenticated) -> Answered {
-    let text = app.metrics(&caller.0).await?;
-    Ok(([(header::CONTENT_TYPE, Text::MEDIA_TYPE)], text).into_response())
 }

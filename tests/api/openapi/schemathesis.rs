@@ -26,12 +26,16 @@ const HARMFUL: &[&str] = &[
 ];
 
 /// What a schema can't say of a good request: a graph without cycles, text that is a policy, a password that is no common
-/// one, a signature, a URL that may be reached, a span of time that begins before it ends, a place in one of two streams.
+/// one, a signature, a URL that may be reached, a span of time that begins before it ends, a place in one of two streams, a
+/// token in the query with the handshake of a WebSocket alone.
 const MORE_THAN_A_SHAPE: &[&str] = &[
     "auth_password",
     "audit_verify",
     "batch_execute",
     "batch_validate",
+    "event_socket",
+    "log_stream",
+    "metrics",
     "policy_create",
     "policy_evaluate",
     "policy_update",
@@ -80,8 +84,10 @@ fn attack(daemon: &Daemon, base: &str, operations: impl Fn(&str) -> bool, ids: &
         daemon.token
     );
     // Nothing runs, so that a log that is followed never ends.
-    let _ =
-        write!(config, "[[operations]]\ninclude-operation-id = \"task_logs\"\nparameters = {{ follow = \"false\" }}\n");
+    for id in ["task_logs", "log_stream"] {
+        let _ =
+            write!(config, "[[operations]]\ninclude-operation-id = \"{id}\"\nparameters = {{ follow = \"false\" }}\n");
+    }
     for id in MORE_THAN_A_SHAPE {
         let _ = write!(
             config,
