@@ -83,6 +83,9 @@ impl App {
         if task.status.is_terminal() {
             return Err(Error::Conflict(format!("task {id} has already ended ({})", task.status)));
         }
+        if let Some(rollback) = task.rollback_id {
+            return Err(Error::Conflict(format!("task {id} is a step of rollback {rollback}, which can't be cancelled")));
+        }
         let (work, operation) = match task.batch_id {
             None => (WorkId::from(id), None),
             Some(batch) => (WorkId::from(batch), Some(operation_of(resources, batch, id).await?)),
