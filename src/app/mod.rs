@@ -29,6 +29,7 @@ mod policy;
 mod proof;
 mod refusals;
 mod requests;
+mod rollback;
 mod sessions;
 mod state;
 mod task;
@@ -185,6 +186,14 @@ pub enum Executed {
 
 /// A task's log as it is read, or as it grows.
 pub type LogBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send>>;
+
+/// A task's log.
+pub struct LogText {
+    /// Where in its stream it begins; none where it is both streams'.
+    pub offset: Option<u64>,
+    /// What follows.
+    pub body: LogBody,
+}
 
 /// Does what may take more than a few milliseconds where it keeps no other request waiting.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {

@@ -13,8 +13,8 @@ use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
 use super::delivery::DeliveryRecord;
 use super::record::{
-    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
-    WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
+    Tally, UserRecord, WorkRecord,
 };
 use super::{index, tables};
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
@@ -22,8 +22,11 @@ use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{self, Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, BatchId, DeliveryId, PolicyId, SessionId, TaskId, UserId, WebhookId, WorkId};
+use crate::model::id::{
+    ApiTokenId, BatchId, CheckpointId, DeliveryId, PolicyId, RollbackId, SessionId, TaskId, UserId, WebhookId, WorkId,
+};
 use crate::model::name::Name;
+use crate::model::rollback;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -190,6 +193,8 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
         tables::TASKS,
         tables::BATCHES,
         tables::OPERATIONS,
+        tables::ROLLBACKS,
+        tables::CHECKPOINTS,
         tables::REMEMBERED,
         tables::USERS,
         tables::USERNAMES,
@@ -304,6 +309,22 @@ impl Backend for RedbBackend {
         page::page(&*self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], None, page)
     }
 
+    fn rollback(&self, id: RollbackId) -> Result<Option<RollbackRecord>, StoreError> {
+        page::of_its_own(self.one(tables::ROLLBACKS, "rollback", &id.bytes())?, "rollback", id.bytes())
+    }
+
+    fn rollbacks(&self, page: Page) -> Result<Listed<RollbackRecord>, StoreError> {
+        page::page(&*self.begin()?, tables::ROLLBACKS, "rollback", &[index::of_rollbacks()], None, page)
+    }
+
+    fn checkpoint(&self, id: CheckpointId) -> Result<Option<rollback::Checkpoint>, StoreError> {
+        page::of_its_own(self.one(tables::CHECKPOINTS, "checkpoint", &id.bytes())?, "checkpoint", id.bytes())
+    }
+
+    fn checkpoints(&self, page: Page) -> Result<Listed<rollback::Checkpoint>, StoreError> {
+        page::page(&*self.begin()?, tables::CHECKPOINTS, "checkpoint", &[index::of_checkpoints()], None, page)
+    }
+
     fn task_infras(&self) -> Result<Vec<Name>, StoreError> {
         page::infras(&*self.begin()?, index::Of::Tasks)
     }
@@ -415,19 +436,7 @@ impl Backend for RedbBackend {
     }
 
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
-        let transaction = self.begin()?;
-        let table = transaction.open_table(tables::AUDIT).map_err(failed("open a table"))?;
-        let mut found = Vec::new();
-        for entry in table.range(after.saturating_add(1)..).map_err(failed("read"))?.take(limit) {
-            let (sequence, value) = entry.map_err(failed("read"))?;
-            match decode("audit", &sequence.value().to_be_bytes(), value.value()) {
-                Ok(sealed) => found.push(sealed),
-                // What comes before it is told first.
-                Err(_) if !found.is_empty() => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
+        trail::after(&*self.begin()?, after, limit)
     }
 
     fn audit_page(&self, filter: &AuditFilter, page: AuditPage) -> Result<AuditListed<Sealed>, StoreError> {

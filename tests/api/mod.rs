@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod mfa;
 mod openapi;
+mod rollback;
 mod state;
 mod tasks;
 mod tls;

@@ -13,6 +13,7 @@ mod state;
 mod terminal;
 mod tokens;
 mod users;
+mod watching;
 mod webhooks;
 mod work;
 
