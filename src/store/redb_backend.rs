@@ -378,19 +378,7 @@ impl Backend for RedbBackend {
     }
 
     fn audit(&self, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
-        let transaction = self.begin()?;
-        let table = transaction.open_table(tables::AUDIT).map_err(failed("open a table"))?;
-        let mut found = Vec::new();
-        for entry in table.range(after.saturating_add(1)..).map_err(failed("read"))?.take(limit) {
-            let (sequence, value) = entry.map_err(failed("read"))?;
-            match decode("audit", &sequence.value().to_be_bytes(), value.value()) {
-                Ok(sealed) => found.push(sealed),
-                // What comes before it is told first.
-                Err(_) if !found.is_empty() => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
+        trail::after(&*self.begin()?, after, limit)
     }
 
     fn audit_page(&self, filter: &AuditFilter, page: AuditPage) -> Result<AuditListed<Sealed>, StoreError> {

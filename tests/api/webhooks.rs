@@ -1,6 +1,8 @@
 //! Webhooks, with a receiver that fails and a daemon that is killed.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,8 +12,9 @@ use axum::response::IntoResponse;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::certificates::Authority;
 use crate::support::receiver::{Received, Receiver};
-use crate::support::{Answer, Daemon, answer, run, script, until};
+use crate::support::{Answer, Daemon, answer, run, script, trusting, until};
 
 const SECRET: &str = "swordfish-swordfish";
 const GOOD: &str = "plum-orbit-canvas-thirteen";
@@ -380,5 +383,56 @@ fn a_receiver_that_is_gone_pauses_and_what_was_missed_is_sent_when_it_is_back() 
         assert!(metrics.contains("prov_webhook_deliveries_total{outcome=\"failed\"} 1"), "{metrics}");
         assert_eq!(call(&daemon, &daemon.token, Method::DELETE, &path, Value::Null).await.status, 200);
         assert_eq!(daemon.get(&path).await.code(), "not_found");
+    });
+}
+
+#[test]
+fn an_encrypted_receiver_is_recognised_by_an_authority_or_told_nothing() {
+    run(async {
+        // Any server with a certificate will do: how it answers a POST tells that it was reached.
+        let (authority, mut receiver) = (Authority::new(), Daemon::new(&[]));
+        let (certificate, key) = authority.issue().write(receiver.dir.path(), "receiver");
+        let (certificate, key) = (certificate.display(), key.display());
+        receiver.configure(&format!("tls_certificate = \"{certificate}\"\ntls_key = \"{key}\""));
+        receiver.http = trusting([authority.certificate()]).build().unwrap();
+        receiver.boot().await;
+        let url = format!("{}/health", receiver.orchestrator());
+        let ping = async |sender: &Daemon| {
+            let path = hook(sender, json!({ "url": url })).await;
+            sender.post(&format!("{path}/ping"), &json!({})).await.data().clone()
+        };
+        let refused = ping(&daemon("").await).await;
+        let error = refused["error"].as_str().unwrap();
+        assert!(error.starts_with("can't connect to the receiver") && error.contains("certificate"), "{error}");
+        assert_eq!(refused["response_status"], Value::Null);
+
+        let mut knowing = Daemon::new(&[]);
+        let (authorities, program) = (knowing.path("ca.pem"), knowing.path("prov"));
+        fs::write(&authorities, authority.pem()).unwrap();
+        let (file, prov) = (authorities.display(), knowing.program.display());
+        fs::write(&program, format!("#!/bin/sh\nSSL_CERT_FILE='{file}' exec '{prov}' \"$@\"\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        knowing.program = program;
+        knowing.configure("webhook_allow = [\"127.0.0.0/8\"]");
+        knowing.boot().await;
+        assert_eq!(ping(&knowing).await["response_status"], 405);
+    });
+}
+
+#[test]
+fn nobody_has_more_webhooks_than_are_allowed() {
+    run(async {
+        let daemon = Daemon::start(&["--max-parallel", "0"]).await;
+        let wanted = json!({ "url": "https://localhost/" });
+        for _ in 0..50 {
+            assert_eq!(daemon.post("/webhooks", &wanted).await.status, 200);
+        }
+        let refused = daemon.post("/webhooks", &wanted).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (409, "conflict"));
+        let listed = daemon.get("/webhooks?limit=20").await;
+        let next = listed.headers["link"].to_str().unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
+        let rest = daemon.get(&next).await;
+        assert_eq!((listed.data().as_array().unwrap().len(), rest.data().as_array().unwrap().len()), (20, 20));
+        assert_eq!(listed.headers["x-total-count"], "50");
     });
 }

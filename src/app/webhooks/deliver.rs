@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::super::authorise::Asker;
 use super::super::context::Permit;
 use super::super::error::Error;
 use super::super::events::Reader;
@@ -17,7 +18,7 @@ use super::super::trail;
 use super::attempt::{dice, judged, tried, untried};
 use super::line::{Line, superfluous};
 use super::rights::Reads;
-use super::{App, Condition, Worker};
+use super::{App, Condition, Webhooks, Worker};
 use crate::api::event::Frame;
 use crate::api::webhook::EventWord;
 use crate::audit;
@@ -32,8 +33,10 @@ use crate::webhook::{Target, Verdict};
 const REVIEW: Duration = Duration::from_secs(30);
 /// How long it leaves a store alone that fails.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
-/// How long it lets events gather before it looks again: of many a second, each need not wake every worker.
+/// How long it lets events gather before it looks again, and as long once more for each so many webhooks: of many events a
+/// second, each need not wake every worker.
 const GATHER: Duration = Duration::from_millis(50);
+const GATHER_EACH: usize = 16;
 /// After so many deliveries old ones are forgotten.
 const FORGET_EACH: usize = 50;
 
@@ -68,7 +71,7 @@ pub(super) async fn run(app: Arc<App>, id: WebhookId, worker: Arc<Worker>) {
             _ = ending.changed() => {}
             () = worker.wake.notified() => {}
             () = tokio::time::sleep(longest) => {}
-            () = changed(&mut changes), if for_events => tokio::time::sleep(GATHER).await,
+            () = changed(&mut changes), if for_events => tokio::time::sleep(app.webhooks.gathering()).await,
         }
     }
     app.webhooks.workers().remove(&id);
@@ -81,10 +84,20 @@ async fn changed(changes: &mut watch::Receiver<u64>) {
     }
 }
 
+impl Webhooks {
+    fn gathering(&self) -> Duration {
+        GATHER.saturating_mul(u32::try_from(1 + self.workers().len() / GATHER_EACH).unwrap_or(u32::MAX))
+    }
+}
+
 impl App {
     async fn turn(self: &Arc<Self>, id: WebhookId, worker: &Worker, kept: &mut Option<Line>) -> Result<Turn, Error> {
         let store = &self.guarded.open(&Permit::own()).store;
-        let read = store.read(move |reads| Ok((reads.webhook(id)?, reads.webhook_progress(id)?.unwrap_or_default())));
+        let is_first = kept.is_none();
+        let read = store.read(move |reads| {
+            let progress = if is_first { reads.webhook_progress(id)? } else { None };
+            Ok((reads.webhook(id)?, progress.unwrap_or_default()))
+        });
         let (webhook, progress) = read.await?;
         let Some(webhook) = webhook else { return Ok(Turn::Over) };
         let line = match kept.take() {
@@ -98,16 +111,24 @@ impl App {
             worker.note(Condition::default());
             return Ok(Turn::Rest(REVIEW, false));
         };
-        if self.redeliver_one(&webhook, &asker, worker).await? {
-            return Ok(Turn::Again);
+        // By turns with what is new, so that neither keeps the other waiting.
+        let has_redelivered = self.redeliver_one(&webhook, &asker, worker).await?;
+        match self.go_on(&webhook, asker, worker, line).await? {
+            Turn::Rest(..) if has_redelivered => Ok(Turn::Again),
+            turn => Ok(turn),
         }
+    }
+
+    /// Goes on with the stream: reads on, or tries to deliver what comes first.
+    async fn go_on(&self, webhook: &Webhook, asker: Asker, worker: &Worker, line: &mut Line) -> Result<Turn, Error> {
+        let (id, store) = (webhook.id, &self.guarded.open(&Permit::own()).store);
         if line.first().is_none() {
             let read = self.read_on(line).await?;
             let Some(last) = read.last().map(|frame| frame.sequence) else {
                 worker.note(Condition { failures: line.progress.failures, waits_since: None });
                 return Ok(Turn::Rest(REVIEW, true));
             };
-            let wanted = read.into_iter().filter(|frame| is_wanted(&webhook, frame)).collect();
+            let wanted = read.into_iter().filter(|frame| is_wanted(webhook, frame)).collect();
             line.take_in(self.readable_frames(asker, wanted).await?);
             if line.first().is_none() {
                 line.pass(last);
@@ -126,13 +147,13 @@ impl App {
         if line.known(&frame).is_none() {
             let known = store.read(move |reads| reads.delivery(id, delivery)).await?;
             let known = known.filter(|known| known.status == DeliveryStatus::Retrying);
-            line.learn(known.unwrap_or_else(|| untried(&webhook, &frame, now)));
+            line.learn(known.unwrap_or_else(|| untried(webhook, &frame, now)));
         }
-        let record = line.known(&frame).cloned().unwrap_or_else(|| untried(&webhook, &frame, now));
+        let record = line.known(&frame).cloned().unwrap_or_else(|| untried(webhook, &frame, now));
         worker.note(Condition { failures: line.progress.failures, waits_since: Some(frame.timestamp) });
         match record.next_at {
             Some(at) if at > now => Ok(Turn::Rest(at.since(now).min(REVIEW), false)),
-            _ => self.try_first(&webhook, line, &frame, record).await,
+            _ => self.try_first(webhook, line, &frame, record).await,
         }
     }
 
@@ -171,7 +192,6 @@ impl App {
             Verdict::Dead => {
                 line.failed(&record);
                 line.pass(frame.sequence);
-                self.webhooks.figures.dead.add_one();
             }
             Verdict::Gone => {
                 line.failed(&record);
@@ -181,6 +201,7 @@ impl App {
         line.learn(record);
         let store = &self.guarded.open(&Permit::own()).store;
         match (self.write(store, line, webhook.id, changes).await, verdict) {
+            (Ok(()), Verdict::Dead) => self.webhooks.figures.dead.add_one(),
             (Ok(()), _) => {}
             // It goes on from memory, and what comes later makes up for it.
             (Err(error), Verdict::Delivered | Verdict::Retry(_)) => {
@@ -223,8 +244,12 @@ impl App {
     }
 
     async fn forget_deliveries(&self, store: &Store, id: WebhookId) -> Result<(), Error> {
-        let read = store.read(move |reads| Ok(superfluous(&reads.deliveries(id)?)));
-        let changes: Vec<Change> = read.await?.into_iter().map(|old| Change::RemoveDelivery(id, old)).collect();
+        let old = store.read(move |reads| Ok(superfluous(reads.deliveries(id)?))).await?;
+        let dead = old.iter().filter(|record| record.status == DeliveryStatus::Dead).count();
+        if dead > 0 {
+            tracing::warn!(webhook = %id, dead, "more was set aside than is kept; the oldest of it is lost");
+        }
+        let changes: Vec<Change> = old.into_iter().map(|record| Change::RemoveDelivery(id, record.id)).collect();
         if changes.is_empty() { Ok(()) } else { Ok(store.commit(Transaction::of(changes)).await?) }
     }
 }

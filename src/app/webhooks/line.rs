@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::super::events::Reader;
 use crate::api::event::Frame;
-use crate::model::id::DeliveryId;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{DeliveryStatus, WebhookProgress};
 use crate::store::delivery::DeliveryRecord;
@@ -127,18 +126,26 @@ impl Line {
 }
 
 /// Those deliveries that are more than are kept, of all in the order of their frames.
-pub(super) fn superfluous(records: &[DeliveryRecord]) -> Vec<DeliveryId> {
-    let beyond = |status, kept| {
-        let of_status = records.iter().rev().filter(move |record| record.status == status);
-        of_status.skip(kept).map(|record| record.id)
+pub(super) fn superfluous(records: Vec<DeliveryRecord>) -> Vec<DeliveryRecord> {
+    let (mut delivered, mut dead) = (0, 0);
+    let is_more = |record: &DeliveryRecord| match record.status {
+        DeliveryStatus::Delivered => {
+            delivered += 1;
+            delivered > DELIVERED
+        }
+        DeliveryStatus::Dead => {
+            dead += 1;
+            dead > DEAD
+        }
+        DeliveryStatus::Retrying | DeliveryStatus::Queued => false,
     };
-    beyond(DeliveryStatus::Delivered, DELIVERED).chain(beyond(DeliveryStatus::Dead, DEAD)).collect()
+    records.into_iter().rev().filter(is_more).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::WebhookId;
+    use crate::model::id::{DeliveryId, WebhookId};
 
     fn record(sequence: u64, status: DeliveryStatus) -> DeliveryRecord {
         let webhook = WebhookId(uuid::Uuid::from_u128(1));
@@ -167,18 +174,14 @@ mod tests {
         }
         records[1].status = DeliveryStatus::Queued;
         records[2].status = DeliveryStatus::Retrying;
-        let gone = superfluous(&records);
+        let gone = superfluous(records.clone());
         let delivered = records.iter().filter(|record| record.status == DeliveryStatus::Delivered).count();
         assert_eq!(gone.len(), delivered - DELIVERED);
-        assert!(
-            records
-                .iter()
-                .filter(|record| gone.contains(&record.id))
-                .all(|record| { record.status == DeliveryStatus::Delivered && record.sequence < 1899 })
-        );
+        let is_old = |record: &DeliveryRecord| record.status == DeliveryStatus::Delivered && record.sequence < 1899;
+        assert!(gone.iter().all(is_old));
         let dead: Vec<_> = (0..1003).map(|sequence| record(sequence, DeliveryStatus::Dead)).collect();
-        let expected = [2, 1, 0].map(|sequence| DeliveryId::of(dead[0].webhook, sequence));
-        assert_eq!(superfluous(&dead), expected);
+        let gone: Vec<u64> = superfluous(dead).iter().map(|record| record.sequence).collect();
+        assert_eq!(gone, [2, 1, 0]);
     }
 
     #[test]

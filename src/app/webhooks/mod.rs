@@ -30,8 +30,9 @@ use crate::model::time::Timestamp;
 use crate::webhook::{Reachable, Schedule, SendError, Sender};
 use figures::Figures;
 
-/// Attempts at once, over all webhooks.
-const SENDS: usize = 16;
+/// Attempts at once, over all webhooks: more than one user can have of them, so that nobody's slow receivers keep
+/// everybody waiting.
+const SENDS: usize = 64;
 /// How long attempts that are under way may go on when the daemon ends.
 const PATIENCE: Duration = Duration::from_secs(12);
 

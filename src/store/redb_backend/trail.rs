@@ -13,6 +13,23 @@ use crate::store::tables;
 /// Above every entry.
 const END: AuditPlace = [0xff; 16];
 
+/// Entries after the one with this sequence, in order, up to the first that is damaged; that is an error when there is
+/// nothing before it.
+pub(super) fn after(transaction: &ReadTransaction, after: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+    let table = transaction.open_table(tables::AUDIT).map_err(failed("open a table"))?;
+    let mut found = Vec::new();
+    for entry in table.range(after.saturating_add(1)..).map_err(failed("read"))?.take(limit) {
+        let (sequence, value) = entry.map_err(failed("read"))?;
+        match decode("audit", &sequence.value().to_be_bytes(), value.value()) {
+            Ok(sealed) => found.push(sealed),
+            // What comes before it is told first.
+            Err(_) if !found.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
 /// Where the audit trail begins, as it is stored.
 pub(super) fn anchor_of(stored: &[u8]) -> Result<Checkpoint, StoreError> {
     let damaged = |error: serde_json::Error| StoreError::Damaged {
