@@ -13,6 +13,8 @@
 //! Anything else in it is refused: a setting that nobody reads must not look like one that holds.
 
 mod encryption;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -52,6 +54,8 @@ pub struct Daemon {
     pub drain_action: DrainAction,
     /// How long a process may take to end by itself when asked to.
     pub grace_seconds: u64,
+    /// After how many completed operations of a batch a checkpoint is made; 0 makes none.
+    pub checkpoint_every: u32,
     /// Bytes that each stream of a task keeps.
     pub max_log_bytes: u64,
     /// Failed logins a minute, for an address and for a user name.
@@ -191,6 +195,7 @@ const KEYS: &[(&str, &str)] = &[
     ("drain_seconds", "30"),
     ("drain_action", "leave"),
     ("grace_seconds", "10"),
+    ("checkpoint_every", "5"),
     ("max_log_bytes", "67108864"),
     ("login_failures_per_minute", "5"),
     ("requests_per_minute", "6000"),
@@ -255,6 +260,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         drain_seconds: value(&origins, "drain_seconds")?,
         drain_action: value(&origins, "drain_action")?,
         grace_seconds: value(&origins, "grace_seconds")?,
+        checkpoint_every: value(&origins, "checkpoint_every")?,
         max_log_bytes: value(&origins, "max_log_bytes")?,
         login_failures_per_minute: value::<AtLeastOne>(&origins, "login_failures_per_minute")?.0,
         requests_per_minute: value::<AtLeastOne>(&origins, "requests_per_minute")?.0,
@@ -411,89 +417,6 @@ impl FromStr for DrainAction {
             "leave" => Ok(Self::Leave),
             "cancel" => Ok(Self::Cancel),
             other => Err(unknown("action", other, &["leave", "cancel"])),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearer_source_wins_and_is_named() {
-        let workspace = tempfile::tempdir().unwrap();
-        std::fs::write(workspace.path().join("prov.toml"), "[daemon]\nmax_parallel = 3\ndrain_seconds = 1\n").unwrap();
-        let values = [("max_parallel".to_owned(), "7".to_owned())].into();
-        let flags = Layer { origin: "flags".to_owned(), values };
-        let (config, origins) = daemon(workspace.path(), flags, None).unwrap();
-        assert_eq!((config.max_parallel, config.drain_seconds, config.grace_seconds), (7, 1, 10));
-        assert_eq!(find(&origins, "max_parallel").unwrap().origin, "flags");
-        assert!(find(&origins, "drain_seconds").unwrap().origin.ends_with("prov.toml"));
-        assert_eq!(find(&origins, "grace_seconds").unwrap().origin, "default");
-    }
-
-    #[test]
-    fn an_empty_variable_sets_nothing() {
-        let get = |variable: &str| match variable {
-            "PROV_REQUIRE_MFA" => Some(String::new()),
-            "PROV_DRAIN_SECONDS" => Some("2".to_owned()),
-            _ => None,
-        };
-        assert_eq!(environment(get).values, [("drain_seconds".to_owned(), "2".to_owned())].into());
-    }
-
-    #[test]
-    fn a_limit_of_nothing_is_refused() {
-        let workspace = tempfile::tempdir().unwrap();
-        for key in ["login_failures_per_minute", "requests_per_minute"] {
-            let read = |number: u32| {
-                let flags = Layer { values: [(key.to_owned(), number.to_string())].into(), ..Layer::default() };
-                daemon(workspace.path(), flags, None)
-            };
-            assert!(read(1).is_ok());
-            let error = read(0).unwrap_err().to_string();
-            assert!(error.contains(key) && error.ends_with("must be 1 or more: 0 would let nobody in"), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_nearest() {
-        for (text, told) in [
-            ("[daemon]\nmax_paralel = 3\n", "unknown key `max_paralel`; did you mean `max_parallel`?"),
-            ("[deamon]\nmax_parallel = 3\n", "unknown table `deamon`; did you mean `daemon`?"),
-            ("[client]\n", "unknown table `client`; known: daemon"),
-            ("max_parallel = 3\n", "`max_parallel` stands outside its table [daemon]"),
-            ("max_paralel = 3\n", "unknown key `max_paralel`; did you mean `max_parallel`?"),
-            ("daemon = 3\n", "`daemon` must be a table: [daemon]"),
-            ("[daemon.listen]\nport = 1\n", "`listen` takes one value"),
-        ] {
-            let workspace = tempfile::tempdir().unwrap();
-            let file = workspace.path().join("prov.toml");
-            std::fs::write(&file, text).unwrap();
-            for given in [None, Some(file.as_path())] {
-                let error = daemon(workspace.path(), Layer::default(), given).unwrap_err().to_string();
-                assert_eq!(error, format!("{}: {told}", file.display()));
-            }
-        }
-    }
-
-    #[test]
-    fn roles_are_a_list_or_a_text_and_an_unknown_one_is_refused() {
-        let workspace = tempfile::tempdir().unwrap();
-        let read = |text: &str| {
-            std::fs::write(workspace.path().join("prov.toml"), format!("[daemon]\nrequire_mfa = {text}\n")).unwrap();
-            daemon(workspace.path(), Layer::default(), None).map(|(config, _)| config.require_mfa.0)
-        };
-        let both = [Role::Admin, Role::Operator];
-        assert_eq!(read(r#"["Operator", "Admin", "Admin"]"#).unwrap(), both);
-        assert_eq!(read(r#""Admin, Operator""#).unwrap(), both);
-        assert_eq!(read("[]").unwrap(), []);
-        for (text, told) in [
-            (r#"["Admn"]"#, "unknown role `Admn`; did you mean `Admin`?"),
-            ("[1]", "`require_mfa` takes a list of texts"),
-        ] {
-            let error = read(text).unwrap_err().to_string();
-            assert!(error.ends_with(told), "{error}");
         }
     }
 }

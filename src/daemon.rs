@@ -194,6 +194,7 @@ async fn serve(config: Daemon, reset: Reset, logging: Logging) -> Result<(), Dae
         workspace: workspace.clone(),
         places: places.clone(),
         grace: Duration::from_secs(config.grace_seconds),
+        checkpoint_every: config.checkpoint_every,
     };
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
     let limits = limits(&config);

@@ -148,6 +148,9 @@ pub struct OperationView {
     pub status: OperationStatus,
     /// From 0 to 1.
     pub progress: f64,
+    /// What is done of it at the moment, in its command's words; null where that says nothing, and when nothing runs.
+    #[serde(default)]
+    pub step: Option<String>,
     /// The task that does it, once there is one.
     pub task_id: Option<TaskId>,
     /// The task that undoes it, once there is one.

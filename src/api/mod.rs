@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod operations;
 pub mod policy;
 pub mod read;
+pub mod rollback;
 pub mod state;
 pub mod task;
 pub mod token;

@@ -63,4 +63,11 @@ pub struct LogQuery {
     /// Go on until the task has ended.
     #[serde(default)]
     pub follow: bool,
+    /// Pass over so many bytes of the stream, which must be one: where an answer that broke off is taken up again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = u64::MAX))]
+    pub offset: Option<u64>,
 }
+
+/// The header that says where in its stream a log begins; what follows counts on from there. A log of both streams has none.
+pub const LOG_OFFSET: &str = "x-log-offset";

@@ -18,11 +18,14 @@ use crate::model::status::{BatchStatus, OperationStatus};
 use crate::policy::{Infra, Resource};
 use crate::scheduler::{Cancel, Submission};
 use check::Checked;
+pub(super) use rights::{providers, runs_any_program};
 
 mod check;
 mod plan;
 mod rights;
 mod rows;
+
+pub(super) use rows::active_task;
 
 impl App {
     /// Accepts a batch, or in check mode plans it.
@@ -195,12 +198,15 @@ async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, E
     }
     let mut operations = Vec::with_capacity(rows.len());
     for row in rows {
-        let progress = match (row.status, row.task) {
-            (OperationStatus::Running, Some(task)) => logs::progress(&resources.logs, task).await.unwrap_or(0.0),
-            (OperationStatus::Completed, _) => 1.0,
-            _ => 0.0,
+        let reported = match rows::active_task(&row) {
+            Some(task) => logs::reported(&resources.logs, task).await,
+            None => logs::Reported::default(),
         };
-        operations.push(rows::view(row, progress));
+        let progress = match row.status {
+            OperationStatus::Completed => 1.0,
+            _ => reported.progress.unwrap_or(0.0),
+        };
+        operations.push(rows::view(row, progress, reported.step));
     }
     Ok(Answer { data: BatchView { summary: rows::summary(batch), operations }, warnings })
 }

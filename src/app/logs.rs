@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::LogBody;
+use super::LogText;
 use crate::api::task::{LogQuery, LogStream};
 use crate::exec::logs::{Stream, events_path, last, path};
 use crate::model::id::TaskId;
@@ -27,31 +27,44 @@ const PROGRESS_BYTES: usize = 4096;
 /// How much of a step's name is shown.
 const STEP_CHARS: usize = 200;
 
-/// The task's log as a stream; it ends with the log, or when following with the task.
-pub(super) fn read(
-    store: Store,
-    changes: watch::Receiver<u64>,
-    logs: PathBuf,
-    task: TaskId,
-    query: LogQuery,
-) -> LogBody {
-    let (sender, receiver) = mpsc::channel(4);
-    tokio::spawn(async move {
-        let mut log = Log { files: files(&logs, task, query.stream), last: None, chunks: sender };
-        if let Err(error) = log.send(store, changes, task, query).await {
-            let _ = log.chunks.send(Err(error)).await;
-        }
-    });
-    ReceiverStream::new(receiver).boxed()
+/// Where a task's log comes from.
+pub(super) struct Source {
+    pub(super) store: Store,
+    pub(super) changes: watch::Receiver<u64>,
+    pub(super) logs: PathBuf,
+    pub(super) task: TaskId,
 }
 
-fn files(logs: &Path, task: TaskId, stream: LogStream) -> Vec<(PathBuf, u64)> {
-    let streams: &[Stream] = match stream {
-        LogStream::Stdout => &[Stream::Out],
-        LogStream::Stderr => &[Stream::Err],
-        LogStream::All => &[Stream::Out, Stream::Err],
-    };
-    streams.iter().map(|stream| (path(logs, task, *stream), 0)).collect()
+impl Source {
+    /// The task's log as a stream; it ends with the log, or when following with the task.
+    ///
+    /// # Errors
+    /// When a file is there and can't be read.
+    pub(super) async fn read(self, query: LogQuery) -> std::io::Result<LogText> {
+        let streams: &[Stream] = match query.stream {
+            LogStream::Stdout => &[Stream::Out],
+            LogStream::Stderr => &[Stream::Err],
+            LogStream::All => &[Stream::Out, Stream::Err],
+        };
+        let mut files = Vec::with_capacity(streams.len());
+        for stream in streams {
+            let path = path(&self.logs, self.task, *stream);
+            let tail = match query.tail {
+                Some(lines) => tail_start(&path, lines).await?,
+                None => 0,
+            };
+            files.push((path, tail.max(query.offset.unwrap_or(0))));
+        }
+        let offset = if let [(_, from)] = files[..] { Some(from) } else { None };
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut log = Log { files, last: None, chunks: sender };
+            if let Err(error) = log.send(self.store, self.changes, self.task, query.follow).await {
+                let _ = log.chunks.send(Err(error)).await;
+            }
+        });
+        Ok(LogText { offset, body: ReceiverStream::new(receiver).boxed() })
+    }
 }
 
 struct Log {
@@ -68,20 +81,15 @@ impl Log {
         store: Store,
         mut changes: watch::Receiver<u64>,
         task: TaskId,
-        query: LogQuery,
+        follow: bool,
     ) -> std::io::Result<()> {
-        if let Some(lines) = query.tail {
-            for (path, from) in &mut self.files {
-                *from = tail_start(path, lines).await?;
-            }
-        }
         loop {
             // Whether the task has ended is asked before reading, so that nothing written before its end is missed.
             let ended = match store.read(move |reads| reads.task(task)).await {
                 Ok(task) => task.is_none_or(|task| task.status.is_terminal()),
                 Err(error) => return Err(std::io::Error::other(error)),
             };
-            if !self.send_what_is_there().await? || !query.follow || ended {
+            if !self.send_what_is_there().await? || !follow || ended {
                 return Ok(());
             }
             tokio::select! {
@@ -195,17 +203,12 @@ pub(super) async fn reported(logs: &Path, task: TaskId) -> Reported {
     Reported::of(text.lines().rev())
 }
 
-/// The progress that a running task last reported.
-pub(super) async fn progress(logs: &Path, task: TaskId) -> Option<f64> {
-    reported(logs, task).await.progress
-}
-
-/// Shows a running task's progress.
+/// Shows a running task's progress, and what it does.
 pub(super) async fn fill_progress(logs: &Path, task: &mut Task) {
-    if task.status == TaskStatus::Running
-        && let Some(progress) = progress(logs, task.id).await
-    {
-        task.progress = progress;
+    if task.status == TaskStatus::Running {
+        let reported = reported(logs, task.id).await;
+        task.progress = reported.progress.unwrap_or(task.progress);
+        task.step = reported.step;
     }
 }
 

@@ -30,6 +30,7 @@ mod policy;
 mod proof;
 mod refusals;
 mod requests;
+mod rollback;
 mod seats;
 mod sessions;
 mod state;
@@ -197,9 +198,20 @@ pub enum Executed {
 /// A task's log as it is read, or as it grows.
 pub type LogBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send>>;
 
+/// A task's log.
+pub struct LogText {
+    /// Where in its stream it begins; none where it is both streams'.
+    pub offset: Option<u64>,
+    /// What follows.
+    pub body: LogBody,
+}
+
 /// Does what may take more than a few milliseconds where it keeps no other request waiting.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(Box::new(error)))
+    // What is logged on the thread belongs to whoever asked.
+    let asked = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || asked.in_scope(work)).await;
+    done.map_err(|error| Error::Internal(Box::new(error)))
 }
 
 impl App {

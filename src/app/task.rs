@@ -14,7 +14,7 @@ use super::error::Error;
 use super::idempotency::Idempotency;
 use super::infras::Described;
 use super::workflow::submit_task;
-use super::{App, LogBody, Resources, SeatKind, logs, trail};
+use super::{App, LogText, Resources, SeatKind, logs, trail};
 use crate::api::actions::Action;
 use crate::api::list::Listed;
 use crate::api::task::{LogQuery, TaskQuery};
@@ -121,11 +121,13 @@ impl App {
             error: None,
             batch_id: None,
             operation_id: None,
+            rollback_id: None,
             attempt: 0,
             max_attempts: 1,
             exit_code: None,
             processes_ended: 0,
             progress: 0.0,
+            step: None,
             submitted_by: context.username().to_owned(),
             ..task
         };
@@ -139,15 +141,23 @@ impl App {
     ///
     /// # Errors
     /// When there is no such task.
-    pub async fn task_logs(self: &Arc<Self>, context: &Context, id: TaskId, query: LogQuery) -> Result<LogBody, Error> {
+    pub async fn task_logs(self: &Arc<Self>, context: &Context, id: TaskId, query: LogQuery) -> Result<LogText, Error> {
         let seen = self.see_task(context, id).await?;
         let resources = self.guarded.open(&self.authorise(context, "task_logs", &seen.question())?);
-        let log = logs::read(resources.store.clone(), resources.scheduler.changes(), resources.logs.clone(), id, query);
+        let source = logs::Source {
+            store: resources.store.clone(),
+            changes: resources.scheduler.changes(),
+            logs: resources.logs.clone(),
+            task: id,
+        };
         let seat = query.follow.then(|| self.take_seat(context, SeatKind::Stream)).transpose()?;
+        let log = source.read(query).await.map_err(|error| Error::Internal(Box::new(error)))?;
         let (app, context) = (Arc::clone(self), context.clone());
         // Whoever follows for long may lose the right meanwhile.
-        let log = log.take_until(async move { app.until_lost(context, &seen).await });
-        Ok(log.map(move |chunk| (chunk, &seat).0).boxed())
+        let body = log.body.take_until(async move { app.until_lost(context, &seen).await });
+        // The seat is taken for as long as somebody reads.
+        let body = body.map(move |chunk| (chunk, &seat).0).boxed();
+        Ok(LogText { body, ..log })
     }
 
     /// Waits until the caller may read the log no more.
@@ -258,7 +268,7 @@ impl App {
             runs_any_program: true,
         };
         match record.map(|record| record.kind) {
-            None => Ok(unknown),
+            None | Some(WorkKind::Rollback { .. }) => Ok(unknown),
             Some(WorkKind::Workflow { launch, .. }) => Ok(Again {
                 operation: verb(launch.args.get(1).map_or("", String::as_str)),
                 check_mode: launch.args.iter().any(|argument| argument == "--check"),

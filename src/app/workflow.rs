@@ -102,11 +102,13 @@ impl App {
             provider,
             batch_id: None,
             operation_id: None,
+            rollback_id: None,
             attempt: 0,
             max_attempts: 1,
             exit_code: None,
             processes_ended: 0,
             progress: 0.0,
+            step: None,
             submitted_by: context.username().to_owned(),
         };
         let resource = audit::Resource::new("infra", task.infra.as_ref().map_or("", Name::as_str));

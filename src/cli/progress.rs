@@ -15,9 +15,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::frame::{Frame, Mood, Row};
 use super::Printer;
 use crate::api::batch::BatchView;
+use crate::api::rollback::RollbackView;
 use crate::api::task::Task;
 use crate::client::ClientError;
-use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
+use crate::model::status::{BatchStatus, OperationStatus, RollbackStatus, TaskStatus};
 use crate::model::time::Timestamp;
 
 /// How long a call may take before something is shown; together with drawing less than 100 ms.
@@ -111,6 +112,7 @@ impl View {
             status: task.status.as_str(),
             mood,
             progress: task.progress,
+            step: task.step.clone(),
             started_at: task.started_at,
             completed_at: task.completed_at,
         };
@@ -126,6 +128,7 @@ impl View {
             status: operation.status.as_str(),
             mood: mood(operation.status),
             progress: operation.progress,
+            step: operation.step.clone(),
             started_at: operation.started_at,
             completed_at: operation.completed_at,
         });
@@ -135,10 +138,43 @@ impl View {
             status: summary.status.as_str(),
             mood: mood_of_batch(summary.status),
             progress: summary.progress,
+            step: None,
             started_at: summary.started_at,
             completed_at: summary.completed_at,
         };
         self.show(operations.collect(), whole);
+    }
+
+    /// Shows a rollback as it stands: each step, and the whole below them.
+    pub(super) fn rollback(&mut self, rollback: &RollbackView) {
+        let summary = &rollback.summary;
+        let steps = rollback.steps.iter().map(|step| Row {
+            key: format!("{} {}/{}", step.action.as_str(), step.batch_id, step.operation_id),
+            name: format!("{} {}", step.action.as_str(), step.operation_id),
+            status: step.status.as_str(),
+            mood: mood(step.status),
+            progress: f64::from(u8::from(step.status == OperationStatus::Completed)),
+            step: None,
+            started_at: None,
+            completed_at: None,
+        });
+        let whole = Row {
+            key: String::new(),
+            name: "rollback".to_owned(),
+            status: summary.status.as_str(),
+            mood: match summary.status {
+                RollbackStatus::Pending => Mood::Waiting,
+                RollbackStatus::Running => Mood::Undoing,
+                RollbackStatus::Completed => Mood::Good,
+                RollbackStatus::Accepted => Mood::Undone,
+                RollbackStatus::Failed => Mood::Bad,
+            },
+            progress: f64::from(summary.operations_executed) / f64::from(summary.operations_total.max(1)),
+            step: None,
+            started_at: summary.started_at,
+            completed_at: summary.completed_at,
+        };
+        self.show(steps.collect(), whole);
     }
 
     fn show(&mut self, rows: Vec<Row>, whole: Row) {
@@ -165,6 +201,11 @@ impl View {
             self.is_away = true;
             self.remark(AWAY);
         }
+        self.draw();
+    }
+
+    /// Draws what is known again: time goes on while nothing happens.
+    pub(super) fn redraw(&self) {
         self.draw();
     }
 

@@ -1,18 +1,20 @@
 //! `prov tasks …`.
 
+mod logs;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::complete;
 use super::connect::{self, ask, block_on};
-use super::error::{CliError, Kind};
-use super::printer::{Reader, Rows, age, or_dash};
+use super::error::CliError;
+use super::printer::{Rows, age, or_dash};
 use super::watch::{self, TimeoutArgs};
 use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::list::Page;
-use crate::api::task::{LogQuery, LogStream, Task, TaskFilter, TaskQuery};
+use crate::api::task::{Task, TaskFilter, TaskQuery};
 use crate::client::Client;
 use crate::model::id::{BatchId, TaskId};
 use crate::model::name::Name;
@@ -33,7 +35,7 @@ enum Verb {
     /// Show one task
     Get(One),
     /// Show what a task printed
-    Logs(LogArgs),
+    Logs(logs::Args),
     /// Follow a task until it ends
     Watch(WaitArgs),
     /// Wait until a task has ended
@@ -85,29 +87,13 @@ struct WaitArgs {
     timeout: TimeoutArgs,
 }
 
-#[derive(Debug, clap::Args)]
-struct LogArgs {
-    /// The task's id
-    #[arg(value_name = "ID", add = complete::tasks())]
-    id: TaskId,
-    /// Which stream
-    #[arg(long, value_name = "STREAM", default_value = "all", value_parser = ["stdout", "stderr", "all"])]
-    stream: String,
-    /// Only the last so many lines of each stream
-    #[arg(long, value_name = "N")]
-    tail: Option<usize>,
-    /// Go on until the task has ended
-    #[arg(long, short)]
-    follow: bool,
-}
-
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let (client, printer) = (connect::client()?, Printer::new(global));
     block_on(async {
         match args.verb {
             Verb::List(args) => list(&client, args, &printer).await,
             Verb::Get(one) => show(&ask(&printer, client.task_get(one.id)).await?, &printer),
-            Verb::Logs(args) => logs(&client, &args, &printer).await,
+            Verb::Logs(args) => logs::show(&client, &args, &printer).await,
             Verb::Watch(args) => watch::task(&client, args.id, args.timeout.showing(), &printer).await,
             Verb::Wait(args) => watch::task(&client, args.id, args.timeout.quietly(), &printer).await,
             Verb::Cancel(one) => cancel(&client, one.id, &printer).await,
@@ -188,26 +174,4 @@ fn text(task: &Task, now: Timestamp) -> String {
         lines.push(format!("output:\n{output}"));
     }
     lines.join("\n") + "\n"
-}
-
-async fn logs(client: &Client, args: &LogArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    if !printer.format().is_for_people() {
-        let error = CliError::new(Kind::Usage, "a log is text and comes in no other format");
-        return Err(error.hint("leave --output away".to_owned()));
-    }
-    let stream = match args.stream.as_str() {
-        "stdout" => LogStream::Stdout,
-        "stderr" => LogStream::Stderr,
-        _ => LogStream::All,
-    };
-    let query = LogQuery { stream, tail: args.tail, follow: args.follow };
-    let mut response = ask(printer, client.task_logs(args.id, &query)).await?;
-    loop {
-        let chunk = response.chunk().await;
-        let chunk = chunk.map_err(|error| CliError::of(Kind::Failure, &error.without_url()))?;
-        let Some(chunk) = chunk else { return Ok(ExitCode::SUCCESS) };
-        if printer.write(&chunk)? == Reader::Gone {
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
 }

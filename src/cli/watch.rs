@@ -1,22 +1,27 @@
 //! Following work until it ends, and what came of it as an exit code. What is shown meanwhile is [`super::progress`]' to
 //! say.
 //!
-//! Fed by asking again and again ([`follow`]); everything goes through [`task`] and [`batch`], so what feeds them can
-//! change without anybody noticing.
+//! Fed by the [`stream`] of events, and by asking again and again where there is none ([`follow`]); what an event means for
+//! the work is [`followed`]'s. Everything goes through [`task`],
+//! [`batch`] and [`rollback`].
 
 mod follow;
+mod followed;
+mod rollback;
+pub(super) mod stream;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use self::follow::Watched;
+pub use self::rollback::rollback;
 use super::Printer;
 use super::batch::{headline, overview};
 use super::error::{CliError, Kind};
 use super::progress::{self, View};
 use crate::api::batch::{BatchView, OperationView};
-use crate::api::task::{LogQuery, LogStream, Task};
+use crate::api::task::{LogQuery, LogStream};
 use crate::client::Client;
 use crate::model::id::{BatchId, TaskId};
 use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
@@ -111,17 +116,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When it failed or was cancelled, waiting took too long, or the daemon is gone.
 pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
-    let watched = Watched { noun: "task", id: id.to_string(), cancel: format!("prov tasks cancel {id}") };
+    let watched =
+        Watched { noun: "task", id: id.to_string(), hint: format!("cancel it with `prov tasks cancel {id}`") };
     let mut view = View::new(limits.progress, &watched.name(), printer);
-    let ended = follow::until_ended(
-        || client.task_get(id),
-        limits,
-        &mut view,
-        |view, task: &Task| {
-            view.task(task);
-            task.status.is_terminal()
-        },
-    );
+    let ended = Box::pin(follow::until_ended(client, || client.task_get(id), limits, &mut view, View::task));
     let task = watched.attend(limits.timeout, ended).await?;
     drop(view);
     match task.status {
@@ -183,20 +181,12 @@ pub async fn to_the_end(
 ) -> Result<BatchView, CliError> {
     let watched = watched(id);
     let mut view = View::new(limits.progress, &watched.name(), printer);
-    let ended = follow::until_ended(
-        || client.batch_get(id),
-        limits,
-        &mut view,
-        |view, batch: &BatchView| {
-            view.batch(batch);
-            batch.summary.status.is_terminal()
-        },
-    );
+    let ended = Box::pin(follow::until_ended(client, || client.batch_get(id), limits, &mut view, View::batch));
     watched.attend(limits.timeout, ended).await
 }
 
 fn watched(id: BatchId) -> Watched {
-    Watched { noun: "batch", id: id.to_string(), cancel: format!("prov batch cancel {id}") }
+    Watched { noun: "batch", id: id.to_string(), hint: format!("cancel it with `prov batch cancel {id}`") }
 }
 
 /// What went wrong with a batch: the operation, its error, its last words, what was undone, what is left.
@@ -224,7 +214,7 @@ pub(super) async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> C
 
 /// The end of a task's log; empty where it can't be had.
 async fn last_words(client: &Client, task: TaskId) -> String {
-    let query = LogQuery { stream: LogStream::Stderr, tail: Some(LAST_LINES), follow: false };
+    let query = LogQuery { stream: LogStream::Stderr, tail: Some(LAST_LINES), ..LogQuery::default() };
     let log = match client.task_logs(task, &query).await {
         Ok(response) => response.text().await.unwrap_or_default(),
         Err(_) => String::new(),

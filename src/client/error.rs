@@ -89,7 +89,7 @@ impl Trouble {
             Self::Hanging
         } else if error.is_connect() {
             Self::Unreachable
-        } else if error.is_decode() || error.is_builder() || error.is_redirect() {
+        } else if error.is_builder() || error.is_redirect() || (error.is_decode() && !broke_off(error)) {
             Self::Garbled
         } else {
             Self::Broken
@@ -116,6 +116,18 @@ impl Trouble {
             _ => None,
         }
     }
+}
+
+/// Whether the answer broke off. An answer that can't be decoded because it isn't whole is reported as any other that can't.
+fn broke_off(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_body) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What went wrong with encryption, among the causes of an error.

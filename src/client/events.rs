@@ -36,6 +36,15 @@ impl Client {
     }
 }
 
+/// What a stream says.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// Where it is: whatever happened up to here and was wanted has been told, or happened before the stream began.
+    Place(u64),
+    /// Something that happened.
+    Frame(Box<Frame>),
+}
+
 impl Events<'_> {
     /// The next frame; waits for it.
     ///
@@ -43,10 +52,21 @@ impl Events<'_> {
     /// When the daemon is away or refuses; asking again connects again.
     pub async fn next(&mut self) -> Result<Frame, ClientError> {
         loop {
+            if let Heard::Frame(frame) = self.hear().await? {
+                return Ok(*frame);
+            }
+        }
+    }
+
+    /// The next frame, or the place that a new connection begins with and a silent one repeats; waits for it.
+    ///
+    /// # Errors
+    /// As [`Events::next`].
+    pub async fn hear(&mut self) -> Result<Heard, ClientError> {
+        loop {
             while let Some(message) = self.parser.next() {
-                if let Some(id) = message.id.and_then(|id| id.parse().ok()) {
-                    self.query.since = Some(id);
-                }
+                let place = message.id.and_then(|id| id.parse().ok());
+                self.query.since = place.or(self.query.since);
                 if message.event == "error" {
                     self.body = None;
                     match serde_json::from_str::<Failure>(&message.data) {
@@ -56,7 +76,9 @@ impl Events<'_> {
                         Err(_) => {}
                     }
                 } else if let Ok(frame) = serde_json::from_str(&message.data) {
-                    return Ok(frame);
+                    return Ok(Heard::Frame(Box::new(frame)));
+                } else if let Some(place) = place {
+                    return Ok(Heard::Place(place));
                 }
             }
             if self.body.is_none() {

@@ -5,12 +5,14 @@
 
 mod address;
 mod audit;
+mod daemon_log;
 mod error;
 mod events;
-mod logs;
+mod log;
 mod mfa;
 mod policies;
 mod recognise;
+mod rollback;
 pub mod session;
 mod state;
 mod tokens;
@@ -29,7 +31,8 @@ use serde_json::{Value, json};
 pub use address::address;
 use address::is_encrypted;
 pub use error::{ClientError, Trouble};
-pub use events::Events;
+pub use events::{Events, Heard};
+pub use log::Log;
 pub use recognise::Untrusted;
 use session::{Session, Sessions};
 pub use trust::{FileError, Trust};

@@ -226,11 +226,16 @@ impl Readable for PolicyQuery {
 
 impl Readable for LogQuery {
     fn read(query: &mut Fields) -> Self {
-        Self {
+        let read = Self {
             stream: query.take::<Stream>("stream").map(|stream| stream.0).unwrap_or_default(),
             tail: query.number("tail", 0, 1_000_000),
             follow: query.take("follow").unwrap_or(false),
+            offset: query.take("offset"),
+        };
+        if read.offset.is_some() && read.stream == LogStream::All {
+            query.problems.push("?offset".to_owned(), "is a place in one stream: name it with `stream`");
         }
+        read
     }
 }
 
@@ -307,7 +312,7 @@ mod tests {
             "metrics" => known::<Wire>(),
             "log_stream" => known::<LogSocketQuery>(),
             "session_list" | "token_list" => known::<OwnerQuery>(),
-            "user_list" => known::<Page>(),
+            "user_list" | "checkpoint_list" | "rollback_list" => known::<Page>(),
             "policy_list" => known::<PolicyQuery>(),
             "audit_list" => known::<AuditQuery>(),
             "audit_export" => known::<ExportQuery>(),

@@ -39,11 +39,13 @@ fn task(id: u8, status: TaskStatus, name: u8, infra: Option<u8>, batch: Option<u
         provider: None,
         batch_id: batch.map(|batch| BatchId(Uuid::from_u128(batch.into()))),
         operation_id: None,
+        rollback_id: None,
         attempt: 0,
         max_attempts: 1,
         exit_code: None,
         processes_ended: 0,
         progress: 0.0,
+        step: None,
         submitted_by: "admin".to_owned(),
     }
 }

@@ -17,6 +17,7 @@ mod limits;
 mod logs;
 mod mfa;
 mod openapi;
+mod rollback;
 mod sockets;
 mod state;
 mod tasks;

@@ -96,11 +96,13 @@ fn task(n: usize) -> Task {
         provider: None,
         batch_id: n.is_multiple_of(2).then(|| BatchId(uuid(n / 1000, 0))),
         operation_id: None,
+        rollback_id: None,
         attempt: 1,
         max_attempts: 1,
         exit_code: Some(i32::from(failed)),
         processes_ended: 0,
         progress: 1.0,
+        step: None,
         submitted_by: "admin".to_owned(),
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod completion;
 mod encryption;
 mod errors;
+mod logs;
 mod mfa;
 mod output;
 mod policies;
@@ -13,6 +14,7 @@ mod state;
 mod terminal;
 mod tokens;
 mod users;
+mod watching;
 mod work;
 
 use std::borrow::BorrowMut;

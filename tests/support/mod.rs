@@ -1,6 +1,7 @@
 //! A real daemon for a test: its own directory, free ports, logged in, gone when dropped.
 
 pub mod certificates;
+pub mod proxy;
 pub mod sockets;
 pub mod totp;
 
@@ -200,6 +201,11 @@ impl Daemon {
     /// The task once it has ended.
     pub async fn task_ended(&self, id: &str) -> Value {
         self.ended_at(&format!("/tasks/{id}"), &["Pending", "Running"]).await
+    }
+
+    /// The rollback once it has ended.
+    pub async fn rollback_ended(&self, id: &str) -> Value {
+        self.ended_at(&format!("/rollback/executions/{id}"), &["Pending", "Running"]).await
     }
 
     async fn ended_at(&self, path: &str, live: &[&str]) -> Value {

@@ -28,6 +28,7 @@ pub(super) fn task() -> Value {
         "exit_code": 0,
         "processes_ended": 0,
         "progress": 1.0,
+        "step": null,
         "submitted_by": "admin",
     })
 }
@@ -131,6 +132,7 @@ pub(super) fn batch() -> Value {
         "provider": "upcloud",
         "status": "Running",
         "progress": 0.5,
+        "step": "waiting for web-2",
         "task_id": ID,
         "rollback_task_id": null,
         "attempt": 1,

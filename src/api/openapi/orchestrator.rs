@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::examples::{ID, batch, batch_request, cluster, plan, progress, servers, snapshot, summary, task, taskserv};
 use super::operation::{Operation, bare, one, part, socket};
+use super::rollback;
 use super::shapes::{Executed, Text};
 use crate::api::batch::shape::BatchRequest;
 use crate::api::batch::{BatchCancel, BatchPlan, BatchQuery, BatchSummary, BatchView, read_cancel};
@@ -16,7 +17,7 @@ use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow};
 use crate::model::id::{BatchId, TaskId, WorkId};
 
 /// What makes work can be sent again without making it twice.
-const ONCE: &[&str] = &["Idempotency-Key"];
+pub(super) const ONCE: &[&str] = &["Idempotency-Key"];
 
 pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
     vec![
@@ -25,6 +26,7 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Workflows", workflows()),
         ("Batches", batches()),
         ("State", state()),
+        ("Rollback", rollback::operations()),
         ("Events", events()),
         ("Logs", logs()),
         ("Description", super::described_by("openapi", "docs")),
@@ -56,7 +58,11 @@ fn tasks() -> Vec<Operation> {
             .without_body()
             .answering(json!(ID)),
         bare::<Text>("task_logs", "text/plain", "Reads the log of a task")
-            .noting("While `follow` is on, the answer goes on until the task has ended.")
+            .noting(
+                "While `follow` is on, the answer goes on until the task has ended. The header `X-Log-Offset` says where in \
+                 its stream the text begins: an answer that breaks off is taken up again with that number and the bytes that \
+                 came as `offset`.",
+            )
             .of::<TaskId>(id)
             .query::<LogQuery>(),
     ]

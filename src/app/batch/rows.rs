@@ -1,6 +1,8 @@
 //! Batches and operations between their records and what is shown of them.
 
 use crate::api::batch::{BatchSummary, OperationView};
+use crate::model::id::TaskId;
+use crate::model::status::OperationStatus;
 use crate::store::record::{BatchRecord, OperationRecord};
 
 /// A batch as lists show it. Its progress is the share of its operations that are Completed: what the store alone knows,
@@ -27,14 +29,24 @@ pub(super) fn summary(batch: BatchRecord) -> BatchSummary {
     }
 }
 
+/// The task that does or undoes an operation at the moment.
+pub(in crate::app) fn active_task(row: &OperationRecord) -> Option<TaskId> {
+    match row.status {
+        OperationStatus::Running => row.task,
+        OperationStatus::RollingBack => row.undo_task,
+        _ => None,
+    }
+}
+
 /// An operation as it is shown.
-pub(super) fn view(row: OperationRecord, progress: f64) -> OperationView {
+pub(super) fn view(row: OperationRecord, progress: f64, step: Option<String>) -> OperationView {
     OperationView {
         id: row.id,
         kind: row.kind,
         provider: row.provider,
         status: row.status,
         progress,
+        step,
         task_id: row.task,
         rollback_task_id: row.undo_task,
         attempt: row.attempt,

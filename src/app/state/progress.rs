@@ -6,6 +6,7 @@ use std::path::Path;
 use super::estimate::{Part, left_ms, median};
 use super::{App, Work};
 use crate::api::state::Progress;
+use crate::app::batch::active_task;
 use crate::app::context::Context;
 use crate::app::error::Error;
 use crate::app::logs::{self, Reported};
@@ -116,15 +117,6 @@ fn of_batch(
         total_steps: batch.total,
         completed_steps: batch.completed,
         estimated_time_remaining: left,
-    }
-}
-
-/// The task that does or undoes an operation at the moment.
-fn active_task(row: &OperationRecord) -> Option<TaskId> {
-    match row.status {
-        OperationStatus::Running => row.task,
-        OperationStatus::RollingBack => row.undo_task,
-        _ => None,
     }
 }
 

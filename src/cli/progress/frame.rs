@@ -30,6 +30,8 @@ pub(super) struct Row {
     pub(super) mood: Mood,
     /// From 0 to 1.
     pub(super) progress: f64,
+    /// What it does at the moment, where it says so.
+    pub(super) step: Option<String>,
     /// When it began.
     pub(super) started_at: Option<Timestamp>,
     /// When it ended.
@@ -112,8 +114,10 @@ impl Frame {
                 let (shown, hidden) = choose(rows, room);
                 let count = if rows.is_empty() { String::new() } else { format!("{}/{}", ended(rows), rows.len()) };
                 let columns = Columns::fit(&shown, whole, width.saturating_sub(count.len() + 1));
-                let mut lines: Vec<String> = shown.iter().map(|row| columns.line(row, "", now)).collect();
+                let step = |row: &Row| row.step.as_deref().filter(|_| row.mood.is_moving()).unwrap_or("").to_owned();
+                let mut lines: Vec<String> = shown.iter().map(|row| columns.line(row, &step(row), now)).collect();
                 lines.extend(hidden);
+                let count = if rows.is_empty() { step(whole) } else { count };
                 lines.push(columns.line(whole, &count, now));
                 lines
             }
@@ -158,13 +162,14 @@ impl Columns {
         Self { name, bar: if bar < LEAST_BAR { 0 } else { bar } }
     }
 
-    fn line(&self, row: &Row, count: &str, now: Timestamp) -> String {
+    /// A row, and what stands after its columns.
+    fn line(&self, row: &Row, after: &str, now: Timestamp) -> String {
         let name = truncate_str(&row.name, self.name, "…");
         let name = pad_str(&name, self.name, Alignment::Left, None);
         let bar = if self.bar == 0 { String::new() } else { format!(" {}", bar(row, self.bar, now)) };
         let status = row.mood.style().apply_to(format!("{:STATUS$}", row.status));
         let took = row.started_at.map(|start| precise(row.completed_at.unwrap_or(now).since(start)));
-        format!("{name}{bar} {status} {:<TIME$} {count}", took.unwrap_or_default()).trim_end().to_owned()
+        format!("{name}{bar} {status} {:<TIME$} {after}", took.unwrap_or_default()).trim_end().to_owned()
     }
 }
 
@@ -201,7 +206,8 @@ mod tests {
         };
         let started_at = (mood != Mood::Waiting).then_some(Timestamp(0));
         let completed_at = (!mood.is_moving()).then_some(Timestamp(1500));
-        Row { key: name.to_owned(), name: name.to_owned(), status, mood, progress, started_at, completed_at }
+        let (key, name) = (name.to_owned(), name.to_owned());
+        Row { key, name, status, mood, progress, step: None, started_at, completed_at }
     }
 
     fn lines(rows: Vec<Row>, size: (usize, usize), note: Option<&str>) -> Vec<String> {
@@ -221,6 +227,16 @@ mod tests {
                 "whole    ████████████············ Running        2.0s   1/3",
             ]
         );
+    }
+
+    #[test]
+    fn what_runs_says_what_it_does_as_far_as_there_is_room() {
+        let step = Some("waiting for web-2".to_owned());
+        let rows =
+            vec![Row { step: step.clone(), ..row("a", Mood::Going, 0.5) }, Row { step, ..row("b", Mood::Good, 1.0) }];
+        let shown = lines(rows, (24, 70), None);
+        assert_eq!(shown[0], "a        ████████████············ Running        2.0s   waiting for …");
+        assert!(shown[1].ends_with("1.5s"), "{shown:?}");
     }
 
     #[test]

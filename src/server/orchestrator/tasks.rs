@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{AppendHeaders, IntoResponse};
 
 use crate::api::read::nothing;
-use crate::api::task::{LogQuery, TaskQuery};
+use crate::api::task::{LOG_OFFSET, LogQuery, TaskQuery};
 use crate::app::App;
 use crate::model::id::TaskId;
 use crate::server::envelope::{data, list};
@@ -45,5 +45,7 @@ pub(super) async fn task_retry(
 
 pub(super) async fn task_logs(app: Shared, caller: Authenticated, id: Id<TaskId>, query: Query<LogQuery>) -> Answered {
     let log = app.task_logs(&caller.0, id.0, query.0).await?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(log)).into_response())
+    let offset = log.offset.map(|offset| [(LOG_OFFSET, offset.to_string())]);
+    let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    Ok((text, AppendHeaders(offset.into_iter().flatten()), Body::from_stream(log.body)).into_response())
 }

@@ -69,11 +69,13 @@ fn task(id: u128, attempt: u32, operation: &str, status: TaskStatus) -> Task {
         provider: None,
         batch_id: None,
         operation_id: Some(name(operation)),
+        rollback_id: None,
         attempt,
         max_attempts: 1,
         exit_code: Some(if is_done { 0 } else { 3 }),
         processes_ended: 0,
         progress: 0.0,
+        step: None,
         submitted_by: "admin".to_owned(),
     }
 }
@@ -95,6 +97,7 @@ fn evidence(text: &str, max_attempts: u32, statuses: [OperationStatus; 4], whole
             provider: None,
             status,
             progress: 0.0,
+            step: None,
             task_id: doing.as_ref().map(|task| task.id),
             rollback_task_id: undoing.as_ref().map(|task| task.id),
             attempt: 1,
