@@ -196,9 +196,8 @@ impl App {
         if decision.allowed {
             return Ok(Permit { policies: decision.policies });
         }
-        let (user, address, request_id) = (context.username(), context.caller.address, &context.caller.request_id);
-        // With the request's id of its own: whoever follows for long is denied outside of it.
-        tracing::info!(user, operation, %action, %address, request_id, "denied");
+        let (user, address) = (context.username(), context.caller.address);
+        tracing::info!(user, operation, %action, %address, "denied");
         let policies = decision.policies.clone();
         self.refused(trail::denied(context, operation, &question.resource, policies, self.clock.now()));
         let infra = infra_of(&question.resource).map(str::to_owned);

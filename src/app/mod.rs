@@ -220,7 +220,10 @@ pub struct LogText {
 
 /// Does what may take more than a few milliseconds where it keeps no other request waiting.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(Box::new(error)))
+    // What is logged on the thread belongs to whoever asked.
+    let asked = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || asked.in_scope(work)).await;
+    done.map_err(|error| Error::Internal(Box::new(error)))
 }
 
 impl App {

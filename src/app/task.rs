@@ -158,6 +158,7 @@ impl App {
         let (app, context) = (Arc::clone(self), context.clone());
         // Whoever follows for long may lose the right meanwhile.
         let body = log.body.take_until(async move { app.until_lost(context, &seen).await });
+        // The seat is taken for as long as somebody reads.
         let body = body.map(move |chunk| (chunk, &seat).0).boxed();
         Ok(LogText { body, ..log })
     }

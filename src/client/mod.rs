@@ -5,10 +5,10 @@
 
 mod address;
 mod audit;
+mod daemon_log;
 mod error;
 mod events;
 mod log;
-mod logs;
 mod mfa;
 mod policies;
 mod recognise;

@@ -107,6 +107,11 @@ impl Visit for Recorded {
         self.0.insert(field.name().to_owned(), json!(value));
     }
 
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        let number = u64::try_from(value).map_or_else(|_| json!(value.to_string()), |value| json!(value));
+        self.0.insert(field.name().to_owned(), number);
+    }
+
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.0.insert(field.name().to_owned(), json!(value));
     }

@@ -42,6 +42,13 @@ impl Driver {
 
     /// Shows an event in the records, making that of a new task.
     fn show(&mut self, id: WorkId, event: &Event, at: Timestamp) {
+        match event {
+            Event::Intended { task, attempt, .. } => {
+                tracing::debug!(work_id = %id, task_id = %task, attempt, "an attempt is on its way");
+            }
+            Event::Ended { status } => tracing::debug!(work_id = %id, %status, "work has ended"),
+            _ => {}
+        }
         if let Event::Intended { task, .. } = event
             && !self.rows.tasks.contains_key(task)
             && let Some(row) = self.new_row(id, event, at)

@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::accept::accepts;
@@ -53,7 +54,11 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     let quota = QuotaCell::default();
     request.extensions_mut().insert(Caller { address, request_id: id.clone(), user_agent });
     request.extensions_mut().insert(quota.clone());
-    let span = tracing::error_span!("request", request_id = id);
+    // On the level of errors, so that it is there whatever is logged.
+    let span = tracing::error_span!("request", request_id = id, task_id = Empty, work_id = Empty);
+    if let Some((name, subject)) = subject(&request) {
+        span.record(name, subject);
+    }
     let answered = answer(request, next, &id, quota).instrument(span);
     let mut response = REQUEST_ID.scope(RefCell::new(id.clone()), answered).await;
     safeguards::add(response.headers_mut(), peer.is_some_and(|peer| peer.is_encrypted));
@@ -82,6 +87,19 @@ async fn answer(request: Request, next: Next, id: &str, quota: QuotaCell) -> Res
     let elapsed_ms = started.elapsed().as_millis();
     tracing::debug!(%method, path, status = response.status().as_u16(), elapsed_ms, "answered");
     response
+}
+
+/// The task or the work that a request is about, by its path.
+fn subject(request: &Request) -> Option<(&'static str, &str)> {
+    let route = request.extensions().get::<MatchedPath>()?.as_str();
+    let name = match route.split("/{id}").next()? {
+        "/tasks" => "task_id",
+        "/batch/operations" | "/state/workflows" => "work_id",
+        _ => return None,
+    };
+    let place = route.split('/').position(|part| part == "{id}")?;
+    let given = request.uri().path().split('/').nth(place)?;
+    Uuid::try_parse(given).is_ok().then_some((name, given))
 }
 
 /// The client's own id, when it is one: 1 to 128 characters that are safe in a header and a log.

@@ -118,8 +118,9 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&dyn Backend) -> Result<T, StoreError> + Send + 'static,
     {
-        let backend = Arc::clone(&self.backend);
-        let joined = tokio::task::spawn_blocking(move || reads(&*backend)).await;
+        // What is logged on the thread belongs to whoever asked.
+        let (backend, asked) = (Arc::clone(&self.backend), tracing::Span::current());
+        let joined = tokio::task::spawn_blocking(move || asked.in_scope(|| reads(&*backend))).await;
         joined.unwrap_or_else(|error| Err(StoreError::Failed { attempt: "read", cause: error.to_string() }))
     }
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::sockets::Socket;
-use crate::support::{Answer, Daemon, answer, run};
+use crate::support::{Answer, Daemon, answer, run, script};
 
 /// Lines as they come.
 struct Lines {
@@ -86,6 +86,14 @@ fn a_level_counts_at_once_and_its_change_is_on_record() {
         let entries = audit.data().as_array().unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1]["details"]["levels"], json!({ "components": { "server": "debug" } }));
+        // A line about a task or a batch names it.
+        levels(&daemon, json!({ "default": "debug" })).await.data();
+        let id = daemon.batch(&json!({ "name": "b", "infra": "lab", "operations": [script("o", "true")] })).await;
+        daemon.ended(&id).await;
+        let lines = Lines::all(&daemon, &format!("?search=work_id={id}")).await;
+        let of = |component: &str| lines.iter().any(|line| line["component"] == component && line["work_id"] == *id);
+        assert!(of("server") && of("scheduler"), "{lines:?}");
+        assert!(lines.iter().any(|line| line["component"] == "scheduler" && line["task_id"].is_string()), "{lines:?}");
         for wrong in [json!({ "components": { "stor": "debug" } }), json!({ "default": "loud" }), json!({ "level": 1 })]
         {
             assert_eq!(levels(&daemon, wrong).await.code(), "invalid_request");

@@ -4,6 +4,7 @@ mod audit;
 mod completion;
 mod encryption;
 mod errors;
+mod logs;
 mod mfa;
 mod output;
 mod policies;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use prov::api::logs::COMPONENTS;
+
 use super::{files, table};
 
 /// The module of the crate that a file belongs to.
@@ -80,6 +82,20 @@ fn every_module_says_what_it_owns_and_stays_small() {
     for (path, text) in files("tests", ".rs") {
         assert!(text.starts_with("//!"), "{} doesn't say what it is", path.display());
     }
+}
+
+#[test]
+fn the_components_of_the_log_are_the_modules_that_log() {
+    let all = files("src", ".rs");
+    let logs = all.iter().filter(|(_, text)| code(text).contains("tracing::"));
+    let logging: BTreeSet<String> = logs.map(|(path, _)| module(path)).collect();
+    // What runs apart from the daemon has no part in its log.
+    let apart = BTreeSet::from(["provision".to_owned()]);
+    let named: BTreeSet<String> = COMPONENTS.iter().map(|name| (*name).to_owned()).collect();
+    let unnamed: Vec<&String> = logging.difference(&apart).filter(|name| !named.contains(*name)).collect();
+    assert_eq!(unnamed, Vec::<&String>::new());
+    let modules: BTreeSet<String> = all.iter().map(|(path, _)| module(path)).collect();
+    assert!(named.is_subset(&modules), "{named:?}");
 }
 
 #[test]

@@ -125,7 +125,7 @@
     const id = operation.operationId;
     const parameters = (operation.parameters || []).map(resolve);
     const content = operation.requestBody && Object.values(operation.requestBody.content)[0];
-    const success = resolve(operation.responses["200"]);
+    const success = resolve(operation.responses["200"] || {});
     const media = Object.keys(success.content || {})[0];
     const body = content && el("textarea", { id: id + "-body", spellcheck: "false", "aria-label": "Body" });
     if (body) body.value = JSON.stringify(content.example ?? {}, null, 2);
@@ -233,7 +233,7 @@
     const responses = Object.entries(operation.responses).map(([status, response]) => {
       const whole = resolve(response);
       const schema = whole.content && Object.values(whole.content)[0].schema;
-      const item = whole.content && Object.values(whole.content)[0]["x-data"];
+      const item = whole.content ? Object.values(whole.content)[0]["x-data"] : (whole["x-messages"] || {}).daemon;
       return el("tr", {}, el("td", { class: status < 300 ? "good" : "bad" }, status),
         el("td", {}, prose(whole.description), status < 300 && schema ? more(schema) : "", item ? more(item) : ""));
     });

@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{self, Sse};
 use futures_util::{StreamExt, stream};
+use tracing::{Instrument, Span};
 
 use crate::api::event::{EventQuery, Frame};
 use crate::app::{App, Seat, SeatKind, Subscription};
@@ -36,7 +37,9 @@ pub(super) async fn event_stream(
     let hello = sse::Event::default().id(subscription.position().to_string()).comment("following");
     let heartbeat = app.limits().streams.heartbeat;
     let following = Following { subscription, heartbeat, request_id: request_id(), _seat: seat };
-    let parts = stream::unfold(Some(following), part);
+    // The answer goes on after its request is over, and still belongs to it.
+    let request = Span::current();
+    let parts = stream::unfold(Some(following), move |following| part(following).instrument(request.clone()));
     let events = stream::iter([hello]).chain(parts.flat_map(stream::iter));
     Ok(Sse::new(events.map(Ok::<_, Infallible>)).into_response())
 }

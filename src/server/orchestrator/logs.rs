@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use futures_util::stream;
+use tracing::{Instrument, Span};
 
 use crate::api::live::{ClientFrame, Notice};
 use crate::api::logs::{LogLevelsChange, LogMessage, LogSocketQuery};
@@ -42,7 +43,10 @@ pub(super) async fn log_stream(app: Shared, visit: Visit, query: Query<LogSocket
             let (goes_on, heartbeat) = (query.follow, app.limits().streams.heartbeat);
             let follower = app.log_stream(&context, query)?;
             let following = Following { follower, goes_on, heartbeat, request_id: request_id(), _seat: seat };
-            let body = Body::from_stream(stream::unfold(Some(following), part));
+            // The answer goes on after its request is over, and still belongs to it.
+            let request = Span::current();
+            let parts = stream::unfold(Some(following), move |following| part(following).instrument(request.clone()));
+            let body = Body::from_stream(parts);
             Ok(([(header::CONTENT_TYPE, LINES)], body).into_response())
         }
     }

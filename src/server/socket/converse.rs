@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::close;
 use super::feed::Feed;
-use super::line::{Heard, Line, MESSAGE_BYTES};
+use super::line::{Heard, Line, READ_MESSAGE_BYTES};
 use super::visit::Knock;
 use super::welcome::{self, Knocked};
 use crate::api::live::{ClientFrame, Notice, Wire};
@@ -42,7 +42,8 @@ where
     let Conversation { knock, wire } = asked;
     let knocked = Knocked::of(&knock, wire.token)?;
     let Knock { upgrade, place, caller, operation, .. } = *knock;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES);
+    let upgrade =
+        upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_MESSAGE_BYTES).max_frame_size(READ_MESSAGE_BYTES);
     let span = tracing::Span::current();
     Ok(upgrade.on_upgrade(move |socket| {
         let line = welcome::line(&app, socket, wire.compression, caller.request_id.clone());

@@ -17,7 +17,10 @@ use crate::app::Error;
 use crate::server::error::HttpError;
 
 /// The most that a message of a client can have: the longest frame is one with a token.
-pub(super) const MESSAGE_BYTES: usize = 16 * 1024;
+const MESSAGE_BYTES: usize = 16 * 1024;
+/// The most of a message that is read at all. A connection on which something is left unread is cut, not closed: its client
+/// never learns why.
+pub(super) const READ_MESSAGE_BYTES: usize = 64 * 1024;
 /// How long a client may take to answer that the connection is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -64,6 +67,7 @@ impl Line {
             };
             self.pulse.heard(Instant::now());
             match message {
+                Some(Ok(Message::Text(text))) if text.len() > MESSAGE_BYTES => return Heard::TooLarge,
                 Some(Ok(Message::Text(text))) => return read(&text),
                 Some(Ok(Message::Binary(_))) => return Heard::Wrong(HttpError::invalid("frames are text")),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

@@ -6,7 +6,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::envelope::Code;
@@ -40,7 +40,7 @@ impl FromRequestParts<Arc<App>> for Visit {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
-        if !parts.headers.contains_key(header::UPGRADE) {
+        if !wants_socket(&parts.headers) {
             return Ok(Self::Plain(Authenticated::from_request_parts(parts, app).await?.0));
         }
         let upgrade = WebSocketUpgrade::from_request_parts(parts, app).await;
@@ -53,6 +53,12 @@ impl FromRequestParts<Arc<App>> for Visit {
         let operation = operations::at(parts.method.as_str(), operation).map_or("", |row| row.id);
         Ok(Self::Socket(Box::new(Knock { upgrade, caller: caller(parts)?, operation, token, place })))
     }
+}
+
+/// Whether it is to become a WebSocket: what else a connection could become is passed over, as RFC 9110 has it.
+fn wants_socket(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("websocket"))
 }
 
 fn no_handshake(rejection: &WebSocketUpgradeRejection) -> HttpError {
