@@ -44,6 +44,7 @@ mod target;
 mod tasks;
 mod taskserv;
 mod token;
+mod top;
 mod usage;
 mod users;
 mod watch;
@@ -159,6 +160,8 @@ enum Command {
     State(state::Args),
     /// Show what happens, as it happens
     Events(events::Args),
+    /// Show all work live, on the whole terminal
+    Top(top::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
     /// Policies: who may do what
@@ -221,6 +224,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Workflow(args) => workflow::run(&args, global),
         Command::State(args) => state::run(&args, global),
         Command::Events(args) => events::run(args, global),
+        Command::Top(args) => top::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),

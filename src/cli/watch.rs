@@ -5,7 +5,7 @@
 //! the work is [`followed`]'s. Everything goes through [`task`] and [`batch`].
 
 mod follow;
-mod followed;
+pub(super) mod followed;
 pub(super) mod stream;
 
 use std::io::IsTerminal;
