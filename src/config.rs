@@ -50,6 +50,8 @@ pub struct Daemon {
     pub drain_action: DrainAction,
     /// How long a process may take to end by itself when asked to.
     pub grace_seconds: u64,
+    /// After how many completed operations of a batch a checkpoint is made; 0 makes none.
+    pub checkpoint_every: u32,
     /// Bytes that each stream of a task keeps.
     pub max_log_bytes: u64,
     /// Failed logins a minute, for an address and for a user name.
@@ -181,6 +183,7 @@ const KEYS: &[(&str, &str)] = &[
     ("drain_seconds", "30"),
     ("drain_action", "leave"),
     ("grace_seconds", "10"),
+    ("checkpoint_every", "5"),
     ("max_log_bytes", "67108864"),
     ("login_failures_per_minute", "5"),
     ("requests_per_minute", "6000"),
@@ -241,6 +244,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         drain_seconds: value(&origins, "drain_seconds")?,
         drain_action: value(&origins, "drain_action")?,
         grace_seconds: value(&origins, "grace_seconds")?,
+        checkpoint_every: value(&origins, "checkpoint_every")?,
         max_log_bytes: value(&origins, "max_log_bytes")?,
         login_failures_per_minute: value::<AtLeastOne>(&origins, "login_failures_per_minute")?.0,
         requests_per_minute: value::<AtLeastOne>(&origins, "requests_per_minute")?.0,

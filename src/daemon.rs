@@ -193,6 +193,7 @@ async fn serve(config: Daemon, reset: Reset) -> Result<(), DaemonError> {
         workspace: workspace.clone(),
         places: places.clone(),
         grace: Duration::from_secs(config.grace_seconds),
+        checkpoint_every: config.checkpoint_every,
     };
     let scheduler = Scheduler::start(scheduling, store.clone(), clock).await?;
     let limits = limits(&config);

@@ -18,6 +18,7 @@ use crate::model::status::{BatchStatus, OperationStatus};
 use crate::policy::{Infra, Resource};
 use crate::scheduler::{Cancel, Submission};
 use check::Checked;
+pub(super) use rights::{providers, runs_any_program};
 
 mod check;
 mod plan;

@@ -121,6 +121,7 @@ impl App {
             error: None,
             batch_id: None,
             operation_id: None,
+            rollback_id: None,
             attempt: 0,
             max_attempts: 1,
             exit_code: None,
@@ -264,7 +265,7 @@ impl App {
             runs_any_program: true,
         };
         match record.map(|record| record.kind) {
-            None => Ok(unknown),
+            None | Some(WorkKind::Rollback { .. }) => Ok(unknown),
             Some(WorkKind::Workflow { launch, .. }) => Ok(Again {
                 operation: verb(launch.args.get(1).map_or("", String::as_str)),
                 check_mode: launch.args.iter().any(|argument| argument == "--check"),

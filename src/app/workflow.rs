@@ -102,6 +102,7 @@ impl App {
             provider,
             batch_id: None,
             operation_id: None,
+            rollback_id: None,
             attempt: 0,
             max_attempts: 1,
             exit_code: None,

@@ -11,6 +11,7 @@ use super::connect::{self, ask, block_on};
 use super::error::CliError;
 use super::infra::settings_error;
 use super::printer::{Rows, age, counted, or_dash};
+use super::rollback;
 use super::watch::{self, FollowArgs, TimeoutArgs};
 use super::words::one_of;
 use super::{Global, Printer};
@@ -18,8 +19,10 @@ use crate::api::batch::{BatchPlan, BatchQuery, BatchRequest, BatchSummary, Batch
 use crate::api::envelope::Code;
 use crate::api::list::Page;
 use crate::api::read::Problem;
+use crate::api::rollback::RollbackRequest;
 use crate::client::{Client, ClientError};
 use crate::model::id::BatchId;
+use crate::model::name::Name;
 use crate::model::status::BatchStatus;
 use crate::model::time::Timestamp;
 use crate::provision::settings::{self, Document};
@@ -49,6 +52,8 @@ enum Verb {
     Cancel(CancelArgs),
     /// Go on with a batch from what failed
     Retry(RunOptions),
+    /// Undo what an ended batch did, or some of its operations with what depends on them
+    Rollback(RollbackArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,6 +124,18 @@ struct RunOptions {
     follow: FollowArgs,
 }
 
+#[derive(Debug, clap::Args)]
+struct RollbackArgs {
+    /// The batch's id
+    #[arg(value_name = "ID", add = complete::batches())]
+    id: BatchId,
+    /// Only this operation, and what depends on it; can be given more than once
+    #[arg(long, value_name = "OPERATION")]
+    operation: Vec<Name>,
+    #[command(flatten)]
+    how: rollback::How,
+}
+
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let printer = &Printer::new(global);
     match args.verb {
@@ -136,6 +153,12 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             block_on(watch::batch(&client, args.id, args.timeout.showing(), printer))
         }
         Verb::Cancel(args) => cancel(&args, global),
+        Verb::Rollback(args) => {
+            let named: Vec<String> = args.operation.iter().map(ToString::to_string).collect();
+            let operation_ids = Some(named).filter(|named| !named.is_empty());
+            let request = RollbackRequest { batch_id: Some(args.id), operation_ids, ..RollbackRequest::default() };
+            rollback::execute(&request, &args.how, global)
+        }
         Verb::Retry(args) => {
             let client = connect::client()?;
             block_on(async {

@@ -1,4 +1,4 @@
-//! Candidates for shell completion that only the daemon or the disk knows: ids of tasks and batches, names of policies, infras,
+//! Candidates for shell completion that only the daemon or the disk knows: ids of tasks, batches, checkpoints and rollbacks, names of policies, infras,
 //! servers, task services and clusters.
 //!
 //! A shell waits while this runs, so the daemon has 200 ms; whatever goes wrong, there are just no candidates. Which
@@ -51,6 +51,26 @@ pub(super) fn batches() -> ArgValueCandidates {
                 .iter()
                 .map(|batch| candidate(&batch.batch_id, &format!("{} {}", batch.name, batch.status)))
                 .collect())
+        })
+    })
+}
+
+/// Ids of recent checkpoints.
+pub(super) fn checkpoints() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let part = client.checkpoint_list(&Page::default()).await?;
+            Ok(part.items.iter().map(|checkpoint| candidate(&checkpoint.id, &checkpoint.name)).collect())
+        })
+    })
+}
+
+/// Ids of recent rollbacks.
+pub(super) fn rollbacks() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let part = client.rollback_list(&Page::default()).await?;
+            Ok(part.items.iter().map(|one| candidate(&one.rollback_id, one.status.as_str())).collect())
         })
     })
 }

@@ -14,6 +14,12 @@ pub struct Yes {
 }
 
 impl Yes {
+    /// Whether it was answered beforehand.
+    #[must_use]
+    pub fn is_given(self) -> bool {
+        self.yes
+    }
+
     /// Has somebody agree to `what`.
     ///
     /// # Errors

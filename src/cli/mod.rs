@@ -9,6 +9,7 @@
 
 mod audit;
 mod batch;
+mod checkpoint;
 mod cluster;
 mod code;
 mod complete;
@@ -34,6 +35,7 @@ mod processes;
 mod progress;
 pub mod qr;
 mod recognise;
+mod rollback;
 mod secret;
 mod selftest;
 mod serve;
@@ -156,6 +158,12 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// Checkpoints: positions in the log of completed work that can be gone back to
+    #[command(visible_alias = "checkpoints")]
+    Checkpoint(checkpoint::Args),
+    /// Rollbacks: undo what was completed, prove that it is gone, and decide about what is stuck
+    #[command(visible_alias = "rollbacks")]
+    Rollback(rollback::Args),
     /// State: how the daemon does, and what became of its work
     State(state::Args),
     /// Show what happens, as it happens
@@ -222,6 +230,8 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Roles(args) => users::roles_list(&args, global),
         Command::Tasks(args) => tasks::run(args, global),
         Command::Workflow(args) => workflow::run(&args, global),
+        Command::Checkpoint(args) => checkpoint::run(&args, global),
+        Command::Rollback(args) => rollback::run(args, global),
         Command::State(args) => state::run(&args, global),
         Command::Events(args) => events::run(args, global),
         Command::Top(args) => top::run(args, global),

@@ -16,9 +16,10 @@ use self::frame::{Frame, Row};
 pub(super) use self::frame::{Mood, bar};
 use super::Printer;
 use crate::api::batch::BatchView;
+use crate::api::rollback::RollbackView;
 use crate::api::task::Task;
 use crate::client::ClientError;
-use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
+use crate::model::status::{BatchStatus, OperationStatus, RollbackStatus, TaskStatus};
 use crate::model::time::Timestamp;
 
 /// How long a call may take before something is shown; together with drawing less than 100 ms.
@@ -136,6 +137,38 @@ impl View {
             completed_at: summary.completed_at,
         };
         self.show(operations.collect(), whole);
+    }
+
+    /// Shows a rollback as it stands: each step, and the whole below them.
+    pub(super) fn rollback(&mut self, rollback: &RollbackView) {
+        let summary = &rollback.summary;
+        let steps = rollback.steps.iter().map(|step| Row {
+            key: format!("{} {}/{}", step.action.as_str(), step.batch_id, step.operation_id),
+            name: format!("{} {}", step.action.as_str(), step.operation_id),
+            status: step.status.as_str(),
+            mood: mood(step.status),
+            progress: f64::from(u8::from(step.status == OperationStatus::Completed)),
+            step: None,
+            started_at: None,
+            completed_at: None,
+        });
+        let whole = Row {
+            key: String::new(),
+            name: "rollback".to_owned(),
+            status: summary.status.as_str(),
+            mood: match summary.status {
+                RollbackStatus::Pending => Mood::Waiting,
+                RollbackStatus::Running => Mood::Undoing,
+                RollbackStatus::Completed => Mood::Good,
+                RollbackStatus::Accepted => Mood::Undone,
+                RollbackStatus::Failed => Mood::Bad,
+            },
+            progress: f64::from(summary.operations_executed) / f64::from(summary.operations_total.max(1)),
+            step: None,
+            started_at: summary.started_at,
+            completed_at: summary.completed_at,
+        };
+        self.show(steps.collect(), whole);
     }
 
     fn show(&mut self, rows: Vec<Row>, whole: Row) {

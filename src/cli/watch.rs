@@ -2,10 +2,12 @@
 //! say.
 //!
 //! Fed by the [`stream`] of events, and by asking again and again where there is none ([`follow`]); what an event means for
-//! the work is [`followed`]'s. Everything goes through [`task`] and [`batch`].
+//! the work is [`followed`]'s. Everything goes through [`task`], [`batch`] and
+//! [`rollback`].
 
 mod follow;
 pub(super) mod followed;
+mod rollback;
 pub(super) mod stream;
 
 use std::io::IsTerminal;
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::follow::Watched;
+pub use self::rollback::rollback;
 use super::Printer;
 use super::batch::{headline, overview};
 use super::error::{CliError, Kind};
@@ -113,7 +116,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When it failed or was cancelled, waiting took too long, or the daemon is gone.
 pub async fn task(client: &Client, id: TaskId, limits: Limits, printer: &Printer) -> Result<ExitCode, CliError> {
-    let watched = Watched { noun: "task", id: id.to_string(), cancel: format!("prov tasks cancel {id}") };
+    let watched =
+        Watched { noun: "task", id: id.to_string(), hint: format!("cancel it with `prov tasks cancel {id}`") };
     let mut view = View::new(limits.progress, &watched.name(), printer);
     let ended = Box::pin(follow::until_ended(client, || client.task_get(id), limits, &mut view, View::task));
     let task = watched.attend(limits.timeout, ended).await?;
@@ -182,7 +186,7 @@ pub async fn to_the_end(
 }
 
 fn watched(id: BatchId) -> Watched {
-    Watched { noun: "batch", id: id.to_string(), cancel: format!("prov batch cancel {id}") }
+    Watched { noun: "batch", id: id.to_string(), hint: format!("cancel it with `prov batch cancel {id}`") }
 }
 
 /// What went wrong with a batch: the operation, its error, its last words, what was undone, what is left.

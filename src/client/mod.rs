@@ -11,6 +11,7 @@ mod log;
 mod mfa;
 mod policies;
 mod recognise;
+mod rollback;
 pub mod session;
 mod state;
 mod tokens;

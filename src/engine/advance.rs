@@ -13,7 +13,7 @@ pub fn advance(work: &mut Work, inputs: &mut Inputs<'_>) -> Vec<Event> {
             Phase::Forward => forward(work, inputs),
             Phase::Halted { unwind } => halted(work, unwind),
             Phase::Unwinding => unwinding(work, inputs),
-            Phase::Ended(_) => Vec::new(),
+            Phase::Reopened { .. } | Phase::Ended(_) => Vec::new(),
         };
         if next.is_empty() {
             return events;
@@ -31,7 +31,9 @@ fn forward(work: &Work, inputs: &mut Inputs<'_>) -> Vec<Event> {
     }
     let intents = intents(work, Direction::Do, inputs);
     if intents.is_empty() && work.active.is_empty() && work.delayed.is_empty() && work.pending == 0 {
-        return vec![Event::Ended { status: BatchStatus::Completed }];
+        let failed =
+            work.shape.is_rollback && !(0..work.operations.len()).all(|index| work.is_done(super::index(index)));
+        return vec![Event::Ended { status: if failed { BatchStatus::Failed } else { BatchStatus::Completed } }];
     }
     intents
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::TaskId;
+use crate::model::id::{TaskId, WorkId};
 use crate::model::status::BatchStatus;
 use crate::model::time::Timestamp;
 
@@ -108,6 +108,26 @@ pub enum Event {
     },
     /// Somebody asked to go on from what failed.
     Retried,
+    /// A rollback takes hold of this work, which has ended: until it ends again, the rollback alone has its operations
+    /// done and undone.
+    Reopened {
+        /// The rollback.
+        by: WorkId,
+        /// What it does with them: where it does both, undo.
+        direction: Direction,
+    },
+    /// Somebody decided that an operation stays as it is, and that what waits for it goes on.
+    Waived {
+        /// Which operation.
+        operation: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody decided that what is left stays as it is: it can't be gone on with any more.
+    Closed {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What work is told.
@@ -142,6 +162,18 @@ pub enum Command {
     },
     /// Go on from what failed.
     Retry,
+    /// Leave an operation of a rollback as it is, and go on.
+    Waive {
+        /// Which one.
+        operation: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Leave everything as it is.
+    Close {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// How an attempt ended.

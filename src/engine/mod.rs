@@ -19,6 +19,7 @@ pub mod event;
 pub mod graph;
 pub mod live;
 pub mod react;
+mod reopen;
 pub mod retry;
 pub mod shape;
 mod timers;

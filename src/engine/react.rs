@@ -4,6 +4,7 @@ use super::event::{Command, Direction, Event, Outcome};
 use super::work::{Phase, Stage, Work};
 use super::{retry, shape};
 use crate::model::batch::OnFailure;
+use crate::model::id::WorkId;
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::model::time::Timestamp;
 
@@ -22,6 +23,24 @@ pub enum NotNow {
     /// Everything is done.
     #[error("there is nothing to try again: every operation is done")]
     NothingFailed,
+    /// A rollback was to take hold of a batch that goes on.
+    #[error("batch {0} hasn't ended yet ({1}); wait for its end, or cancel it")]
+    AtWork(WorkId, BatchStatus),
+    /// A rollback has hold of it.
+    #[error("rollback {0} is at work on it")]
+    Held(WorkId),
+    /// What the rollback was to go on with was changed by something else.
+    #[error("batch {0} was changed since by something else than this rollback; ask for a new one")]
+    Changed(WorkId),
+    /// It isn't in the state that whoever planned the rollback saw.
+    #[error("batch {0} isn't as it was when the rollback was planned; look at the plan again")]
+    NotAsPlanned(WorkId),
+    /// Somebody accepted it as it is.
+    #[error("it was accepted as it is, and can't be gone on with; ask for a new rollback")]
+    Closed,
+    /// Only what is stuck can be left as it is.
+    #[error("that operation of the rollback hasn't failed")]
+    NotStuck,
 }
 
 /// What follows from a command: events, and the operations whose process is to be ended.
@@ -44,6 +63,8 @@ pub fn react(work: &Work, command: &Command) -> Result<Reaction, NotNow> {
         Command::Cancel { operation: None, rollback } => cancel(work, *rollback),
         Command::Cancel { operation: Some(operation), .. } => cancel_operation(work, *operation),
         Command::Retry => retry_all(work),
+        Command::Waive { operation, reason } => waive(work, *operation, reason),
+        Command::Close { reason } => close(work, reason),
     }
 }
 
@@ -158,7 +179,8 @@ pub(super) fn give_up(work: &Work, operation: u32) -> Event {
 fn cancel(work: &Work, rollback: bool) -> Result<Reaction, NotNow> {
     let unwind = match work.phase {
         Phase::Ended(status) => return Err(NotNow::Ended(status)),
-        Phase::Unwinding => return Err(NotNow::Unwinding),
+        Phase::Unwinding | Phase::Reopened { .. } => return Err(NotNow::Unwinding),
+        _ if work.shape.is_rollback => return Err(NotNow::Unwinding),
         Phase::Forward => rollback,
         Phase::Halted { unwind } => unwind || rollback,
     };
@@ -173,6 +195,9 @@ fn cancel(work: &Work, rollback: bool) -> Result<Reaction, NotNow> {
 fn cancel_operation(work: &Work, operation: u32) -> Result<Reaction, NotNow> {
     if let Phase::Ended(status) = work.phase {
         return Err(NotNow::Ended(status));
+    }
+    if work.shape.is_rollback {
+        return Err(NotNow::Unwinding);
     }
     let state = work.operation(operation);
     let request = Event::CancelRequested { operation: Some(operation), rollback: false };
@@ -192,12 +217,35 @@ fn cancel_operation(work: &Work, operation: u32) -> Result<Reaction, NotNow> {
 
 fn retry_all(work: &Work) -> Result<Reaction, NotNow> {
     let Phase::Ended(status) = work.phase else { return Err(NotNow::NotEnded(work.status())) };
-    if status == BatchStatus::Completed
-        && work.operations.iter().all(|state| state.status == OperationStatus::Completed)
+    if work.is_closed {
+        return Err(NotNow::Closed);
+    }
+    let is_undone = work.shape.is_rollback && status == BatchStatus::Completed;
+    if is_undone
+        || status == BatchStatus::Completed
+            && work.operations.iter().all(|state| state.status == OperationStatus::Completed)
     {
         return Err(NotNow::NothingFailed);
     }
     Ok(Reaction { events: vec![Event::Retried], signals: Vec::new() })
+}
+
+/// A stuck operation of a rollback stays as it is, with what should have proved it; what waits for them goes on.
+fn waive(work: &Work, operation: u32, reason: &str) -> Result<Reaction, NotNow> {
+    let retried = retry_all(work)?.events;
+    let proofs = (0u32..).zip(&work.shape.operations).filter(|(_, shape)| shape.proves == Some(operation));
+    let stuck = |index: &u32| work.is_stuck(*index);
+    let waived: Vec<u32> = [operation].into_iter().chain(proofs.map(|(index, _)| index)).filter(stuck).collect();
+    if waived.is_empty() {
+        return Err(NotNow::NotStuck);
+    }
+    let waived = waived.into_iter().map(|operation| Event::Waived { operation, reason: reason.to_owned() });
+    Ok(Reaction { events: waived.chain(retried).collect(), signals: Vec::new() })
+}
+
+fn close(work: &Work, reason: &str) -> Result<Reaction, NotNow> {
+    retry_all(work)?;
+    Ok(Reaction { events: vec![Event::Closed { reason: reason.to_owned() }], signals: Vec::new() })
 }
 
 /// Stands for randomness in the delay of one attempt.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::batch::{BatchSpec, DependencyKind, OnFailure, Payload, Retry};
+use crate::model::rollback::{RollbackSpec, RollbackStep};
 
 /// The unchanging part of a unit of work.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +12,8 @@ pub struct Shape {
     pub parallel_limit: u32,
     /// Whether a failure undoes what was done.
     pub rollback: bool,
+    /// Whether it is itself a rollback: it can't be ended on request, and has succeeded only if all of it has.
+    pub is_rollback: bool,
     /// The graph; operations are named by their index.
     pub operations: Vec<OperationShape>,
 }
@@ -30,6 +33,8 @@ pub struct OperationShape {
     pub retry: Retry,
     /// What undoing it means.
     pub compensation: Compensation,
+    /// The operation whose success it proves: when the proof fails, both are tried again.
+    pub proves: Option<u32>,
 }
 
 /// When an operation's compensation runs.
@@ -54,8 +59,9 @@ impl Shape {
             on_failure: OnFailure::Fail,
             retry: Retry::default(),
             compensation: Compensation::None,
+            proves: None,
         };
-        Self { parallel_limit: 1, rollback: false, operations: vec![operation] }
+        Self { parallel_limit: 1, rollback: false, is_rollback: false, operations: vec![operation] }
     }
 
     /// The shape of a batch whose graph is known to hold together (see [`super::graph::check`]); a dependency on an
@@ -78,16 +84,46 @@ impl Shape {
                 on_failure: operation.on_failure,
                 retry: operation.retry,
                 compensation: compensation(operation),
+                proves: None,
             }
         };
-        let mut operations: Vec<OperationShape> = batch.operations.iter().map(shape).collect();
-        for index in 0..operations.len() {
-            for (dependency, kind) in operations[index].dependencies.clone() {
-                operations[dependency as usize].dependents.push((super::index(index), kind));
-            }
+        Self {
+            parallel_limit: batch.parallel_limit.max(1),
+            rollback: batch.rollback_enabled,
+            is_rollback: false,
+            operations: linked(batch.operations.iter().map(shape).collect()),
         }
-        Self { parallel_limit: batch.parallel_limit.max(1), rollback: batch.rollback_enabled, operations }
     }
+
+    /// The shape of a rollback: what of it fails keeps up only what waits for it.
+    #[must_use]
+    pub fn of_rollback(rollback: &RollbackSpec) -> Self {
+        let shape = |step: &RollbackStep| OperationShape {
+            dependencies: step.dependencies.clone(),
+            dependents: Vec::new(),
+            timeout: Duration::from_secs(step.timeout_seconds),
+            on_failure: OnFailure::Continue,
+            retry: step.retry,
+            compensation: Compensation::None,
+            proves: step.proves,
+        };
+        Self {
+            parallel_limit: rollback.parallel_limit.max(1),
+            rollback: false,
+            is_rollback: true,
+            operations: linked(rollback.steps.iter().map(shape).collect()),
+        }
+    }
+}
+
+/// With what waits for each operation, as its dependencies say.
+fn linked(mut operations: Vec<OperationShape>) -> Vec<OperationShape> {
+    for index in 0..operations.len() {
+        for (dependency, kind) in operations[index].dependencies.clone() {
+            operations[dependency as usize].dependents.push((super::index(index), kind));
+        }
+    }
+    operations
 }
 
 fn compensation(operation: &crate::model::batch::Operation) -> Compensation {

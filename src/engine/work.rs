@@ -23,6 +23,13 @@ pub enum Phase {
     },
     /// Compensations run.
     Unwinding,
+    /// It had ended, and a rollback has its operations done and undone.
+    Reopened {
+        /// What is done with them.
+        direction: Direction,
+        /// How it had ended.
+        was: BatchStatus,
+    },
     /// Nothing happens unless somebody asks for it.
     Ended(BatchStatus),
 }
@@ -89,6 +96,8 @@ pub struct OperationState {
     pub undone: bool,
     /// Whether somebody asked for its end.
     pub stop_requested: bool,
+    /// Whether somebody decided that it stays as it is: what waits for it takes it for done.
+    pub waived: bool,
     /// Why it last failed.
     pub error: Option<String>,
     /// Why its compensation last failed.
@@ -116,6 +125,10 @@ pub struct Work {
     pub reason: Option<String>,
     /// Whether somebody asked for its end.
     pub cancel_requested: bool,
+    /// Whether somebody decided that what is left of it stays as it is.
+    pub is_closed: bool,
+    /// The rollback that took hold of it last, since when nothing else happened to it.
+    pub reopened_by: Option<WorkId>,
     /// Operations that can be intended now.
     pub(super) ready: BTreeSet<u32>,
     /// Operations that will have to be skipped.
@@ -145,6 +158,7 @@ impl Work {
             touched: false,
             undone: false,
             stop_requested: false,
+            waived: false,
             error: None,
             undo_error: None,
             unmet: 0,
@@ -157,6 +171,8 @@ impl Work {
             operations: vec![fresh; shape.operations.len()],
             reason: None,
             cancel_requested: false,
+            is_closed: false,
+            reopened_by: None,
             ready: BTreeSet::new(),
             doomed: BTreeSet::new(),
             active: BTreeSet::new(),
@@ -184,7 +200,8 @@ impl Work {
     pub fn status(&self) -> BatchStatus {
         match self.phase {
             Phase::Ended(status) => status,
-            Phase::Unwinding => BatchStatus::RollingBack,
+            Phase::Unwinding | Phase::Reopened { direction: Direction::Undo, .. } => BatchStatus::RollingBack,
+            Phase::Reopened { direction: Direction::Do, .. } => BatchStatus::Running,
             Phase::Forward | Phase::Halted { .. } if self.has_begun => BatchStatus::Running,
             Phase::Forward | Phase::Halted { .. } => BatchStatus::Pending,
         }
@@ -231,6 +248,9 @@ impl Work {
             }
             Event::Ended { status } => self.phase = Phase::Ended(*status),
             Event::Retried => self.retry(),
+            Event::Reopened { by, direction } => self.reopen(*by, *direction),
+            Event::Waived { operation, .. } => self.waive(*operation),
+            Event::Closed { .. } => self.is_closed = true,
         }
     }
 
@@ -252,13 +272,10 @@ impl Work {
         state.stage = Stage::Running { direction, deadline };
         match direction {
             Direction::Do => {
-                (state.started, state.touched) = (true, true);
+                (state.started, state.touched, state.undone) = (true, true, false);
+                let was = std::mem::replace(&mut state.status, OperationStatus::Running);
                 self.has_begun = true;
-                let state = self.operation_mut(index);
-                if state.status == OperationStatus::Pending {
-                    state.status = OperationStatus::Running;
-                    self.pending -= 1;
-                }
+                self.pending -= usize::from(was == OperationStatus::Pending);
             }
             Direction::Undo => state.status = OperationStatus::RollingBack,
         }
@@ -273,7 +290,9 @@ impl Work {
                 (state.undone, state.touched) = (true, false);
                 let was_done = state.done == OperationStatus::Completed;
                 state.status = if was_done { OperationStatus::RolledBack } else { state.done };
-                unwind::settled(self, index);
+                if self.phase == Phase::Unwinding {
+                    unwind::settled(self, index);
+                }
             }
         }
     }
@@ -290,7 +309,8 @@ impl Work {
         *self.operation_mut(index).error_of(direction) = Some(error.to_owned());
         if direction == Direction::Undo {
             self.rest(index);
-            self.operation_mut(index).status = OperationStatus::RollbackFailed;
+            let state = self.operation_mut(index);
+            (state.status, state.undone, state.touched) = (OperationStatus::RollbackFailed, false, true);
         } else {
             self.settle(index, OperationStatus::Failed);
         }
@@ -338,6 +358,9 @@ impl Work {
         let state = self.operation_mut(index);
         state.status = status;
         state.done = status;
+        if matches!(self.phase, Phase::Reopened { .. }) {
+            return;
+        }
         let shape = Arc::clone(&self.shape);
         for (dependent, kind) in &shape.operations[index as usize].dependents {
             let waiting = &mut self.operations[*dependent as usize];
@@ -368,6 +391,7 @@ impl Work {
         let shape = Arc::clone(&self.shape);
         let satisfied = |work: &Self, dependency: u32, kind: DependencyKind| match work.operation(dependency).status {
             OperationStatus::Completed => Some(true),
+            _ if work.operation(dependency).waived => Some(true),
             OperationStatus::Pending | OperationStatus::Running => Some(false),
             _ if kind == DependencyKind::Hard => None,
             _ => Some(true),
@@ -389,10 +413,13 @@ impl Work {
         let rolling_back = self.phase == Phase::Ended(BatchStatus::RollbackFailed);
         self.reason = None;
         self.cancel_requested = false;
-        for state in &mut self.operations {
+        self.reopened_by = None;
+        let disproved = self.disproved();
+        for (index, state) in self.operations.iter_mut().enumerate() {
             state.stop_requested = false;
             state.stage = Stage::Idle;
-            if rolling_back || state.status == OperationStatus::Completed {
+            let is_done = state.status == OperationStatus::Completed && !disproved.contains(&super::index(index));
+            if rolling_back || is_done || state.waived {
                 continue;
             }
             *state = OperationState {

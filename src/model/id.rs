@@ -71,7 +71,7 @@ id! {
     BatchId
 }
 id! {
-    /// One unit of durable work: a workflow's only task, or a batch. Equal to that task's or batch's id.
+    /// One unit of durable work: a workflow's only task, a batch, or a rollback. Equal to that one's id.
     WorkId
 }
 id! {
@@ -90,6 +90,14 @@ id! {
     /// One API token.
     ApiTokenId
 }
+id! {
+    /// One checkpoint.
+    CheckpointId
+}
+id! {
+    /// One rollback that somebody asked for; also a [`WorkId`].
+    RollbackId
+}
 
 impl From<TaskId> for WorkId {
     fn from(id: TaskId) -> Self {
@@ -99,6 +107,12 @@ impl From<TaskId> for WorkId {
 
 impl From<BatchId> for WorkId {
     fn from(id: BatchId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<RollbackId> for WorkId {
+    fn from(id: RollbackId) -> Self {
         Self(id.0)
     }
 }

@@ -15,6 +15,8 @@
 //! | taskserv | software that scripts install on servers |
 //! | cluster | servers and taskservs that work as one |
 //! | compensation | the command that undoes an operation |
+//! | checkpoint | a named position in the log of completed operations |
+//! | rollback | what undoes completed work because somebody asks for it |
 
 pub mod api_token;
 pub mod batch;
@@ -25,6 +27,7 @@ pub mod mfa;
 pub mod name;
 pub mod nearest;
 pub mod plan;
+pub mod rollback;
 pub(crate) mod schema;
 pub mod status;
 pub mod task;

@@ -90,6 +90,22 @@ words! {
 }
 
 words! {
+    /// Where a rollback is that somebody asked for.
+    RollbackStatus {
+        /// Accepted, nothing started.
+        Pending,
+        /// Some step has started.
+        Running,
+        /// Everything is as it was asked for, and that is proved.
+        Completed,
+        /// Some step failed; the rollback says what is left.
+        Failed,
+        /// Some step failed, and somebody accepted that.
+        Accepted,
+    }
+}
+
+words! {
     /// Where an operation of a batch is.
     OperationStatus {
         /// Waits for its dependencies or for a slot.

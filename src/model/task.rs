@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::id::{BatchId, TaskId};
+use super::id::{BatchId, RollbackId, TaskId};
 use super::name::Name;
 use super::status::TaskStatus;
 use super::time::Timestamp;
@@ -46,6 +46,9 @@ pub struct Task {
     pub batch_id: Option<BatchId>,
     /// The operation of that batch.
     pub operation_id: Option<Name>,
+    /// The rollback whose step it is, for one that somebody asked for.
+    #[serde(default)]
+    pub rollback_id: Option<RollbackId>,
     /// The attempt that runs or ran last; 0 before the first.
     pub attempt: u32,
     /// Attempts it may have.
@@ -101,6 +104,9 @@ pub const KINDS: &[&str] = &[
     "create_cluster",
     "delete_cluster",
     "reinstall_cluster",
+    "prove_servers",
+    "prove_taskserv",
+    "prove_cluster",
     CHECK,
     COMMAND,
 ];

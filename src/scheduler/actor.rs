@@ -77,9 +77,11 @@ impl Actor {
     fn take(&mut self, request: Request) {
         let now = self.clock.now();
         match request {
-            Request::Submit(submission, reply) => self.driver.submit(*submission, reply, now),
+            Request::Submit(submission, reply) => self.driver.submit(*submission, self.store.reads(), reply, now),
             Request::Cancel { wanted, also, reply } => self.driver.cancel(wanted, also, reply, now),
-            Request::Retry { work, also, reply } => self.driver.retry(work, also, self.store.reads(), reply, now),
+            Request::TakeUp { work, how, also, reply } => {
+                self.driver.take_up_again(work, &how, also, self.store.reads(), reply, now);
+            }
             Request::Drain { cancel, reply } => self.driver.drain(cancel, reply, now),
         }
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::engine::Direction;
 use crate::model::batch::{BatchSpec, Operation, Payload};
 use crate::model::id::BatchId;
+use crate::model::rollback::RollbackStep;
 use crate::model::task::Launch;
 
 /// What runs the work of the execution plane.
@@ -79,6 +80,26 @@ pub fn line(program: &Program, batch: &BatchSpec, operation: &Operation, directi
     Some(CommandLine::of(program, noun, verb, args))
 }
 
+/// The command that asks an operation's provider whether anything of it is left (`Undo`), or all of it there (`Do`): its own
+/// command in check mode. `None` where nothing but the command's own word says so.
+#[must_use]
+pub fn proof_line(
+    program: &Program,
+    batch: &BatchSpec,
+    operation: &Operation,
+    direction: Direction,
+) -> Option<CommandLine> {
+    let is_own = operation.rollback.is_some() || matches!(operation.payload, Payload::Command { .. });
+    let mut line = line(program, batch, operation, direction).filter(|_| !is_own)?;
+    line.name = format!("prove_{}", line.words.first().map_or("", String::as_str));
+    line.args.pop();
+    line.args.extend(["--check", "--detailed-exitcode", "-o", "name"].map(str::to_owned));
+    Some(line)
+}
+
+/// The exit status of a check that found something to change.
+pub const CHANGES: i32 = 3;
+
 /// A command of the user's own.
 fn own(name: &str, command: &str, args: &[String]) -> CommandLine {
     CommandLine { name: name.to_owned(), program: command.to_owned(), words: Vec::new(), args: args.to_vec() }
@@ -93,7 +114,30 @@ pub fn launch(
     operation: &Operation,
     direction: Direction,
 ) -> Option<Launch> {
-    let mut launch = line(program, batch, operation, direction)?.launch();
+    Some(started(&line(program, batch, operation, direction)?, id, batch, operation))
+}
+
+/// What is started for a step of a rollback, as [`launch`] for a batch's own operations.
+#[must_use]
+pub fn launch_step(program: &Program, batch: &BatchSpec, step: &RollbackStep) -> Option<Launch> {
+    let operation = batch.operations.get(step.operation as usize)?;
+    Some(started(&step_line(program, batch, step)?, step.batch, batch, operation))
+}
+
+/// The command of a step of a rollback.
+#[must_use]
+pub fn step_line(program: &Program, batch: &BatchSpec, step: &RollbackStep) -> Option<CommandLine> {
+    let operation = batch.operations.get(step.operation as usize)?;
+    let direction = if step.action.undoes() { Direction::Undo } else { Direction::Do };
+    if step.action.is_proof() {
+        proof_line(program, batch, operation, direction)
+    } else {
+        line(program, batch, operation, direction)
+    }
+}
+
+fn started(line: &CommandLine, id: BatchId, batch: &BatchSpec, operation: &Operation) -> Launch {
+    let mut launch = line.launch();
     if let Payload::Command { env, cwd, .. } = &operation.payload {
         launch.env = env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         launch.cwd.clone_from(cwd);
@@ -104,5 +148,5 @@ pub fn launch(
     document["batch_id"] = json!(id);
     document["infra"] = json!(batch.infra);
     launch.stdin = document.to_string();
-    Some(launch)
+    launch
 }

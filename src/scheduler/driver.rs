@@ -9,17 +9,18 @@ use std::collections::{HashMap, HashSet};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::guests::Guests;
 use super::outbox::{Group, Reply, Stalled};
 use super::report::{Happening, Told};
-use super::rows::{LiveRows, NewTask};
-use super::{Cancel, Config, Rows, ScheduleError, Submission, command, recover};
+use super::rows::LiveRows;
+use super::{Cancel, Config, Rows, ScheduleError, Submission, recover};
 use crate::engine::react::{NotNow, react};
-use crate::engine::{Attempt, Command, Direction, Engine, Event, Inputs, Outcome, Step, retry};
+use crate::engine::{Attempt, Command, Engine, Event, Inputs, Outcome, Step};
 use crate::exec::wire::Request;
 use crate::exec::{Key, Spawn, logs};
 use crate::model::id::{TaskId, WorkId};
 use crate::model::time::Timestamp;
-use crate::store::record::{LiveRecord, LoggedEvent, WorkKind, WorkRecord};
+use crate::store::record::{LiveRecord, LoggedEvent, WorkRecord};
 use crate::store::{Backend, Change, Precondition, Transaction};
 
 pub use super::outbox::Ticket;
@@ -44,6 +45,8 @@ pub struct Driver {
     pub(super) engine: Engine,
     pub(super) works: HashMap<WorkId, WorkRecord>,
     pub(super) rows: LiveRows,
+    /// Batches that rollbacks have hold of.
+    pub(super) guests: Guests,
     /// Attempts that the supervisor was asked to start and has not reported the end of.
     pub(super) launched: HashMap<Key, Attempt>,
     /// The connection to the supervisor that was last heard of.
@@ -96,13 +99,14 @@ impl Driver {
         [self.engine.next_timer(), self.paused_until, self.next_flush()].into_iter().flatten().min()
     }
 
-    /// New work is a commit of its own, because it can be refused on its own.
-    pub fn submit(&mut self, submission: Submission, reply: Reply, now: Timestamp) {
-        if let Err(reason) = self.accepts() {
+    /// New work is a commit of its own, because it can be refused on its own; `reads` is where the batches of a rollback are
+    /// found.
+    pub fn submit(&mut self, submission: Submission, reads: &dyn Backend, reply: Reply, now: Timestamp) {
+        let Submission { id, work, rows, remember, also } = submission;
+        if let Err(reason) = self.accepts().and_then(|()| self.invite(id, &work, reads)) {
             let _ = reply.send(Err(reason));
             return;
         }
-        let Submission { id, work, rows, remember, also } = submission;
         let shape = recover::shape(&work);
         let only_task = matches!(rows, Rows::Workflow(_)).then_some(TaskId(id.0));
         let mut new_task = || only_task.unwrap_or_else(|| TaskId((self.ids)()));
@@ -117,10 +121,11 @@ impl Driver {
         match rows {
             Rows::Workflow(task) => self.rows.add_task(*task),
             Rows::Batch(batch, operations) => self.rows.add_batch(*batch, operations),
+            Rows::Rollback(rollback) => self.rows.add_rollback(*rollback),
         }
         self.works.insert(id, work);
-        self.show(id, &step.events, now);
-        changes.extend(step.events.iter().map(|event| logged(id, now, event)));
+        changes.extend(self.reopen(id, now));
+        changes.extend(self.record(id, &step.events, now));
         changes.extend(self.rows.take_changes());
         let ticket = Ticket::Submission { id, events: step.events, reply };
         self.effects.push(Effect::Commit(ticket, Transaction { preconditions, changes }));
@@ -129,8 +134,11 @@ impl Driver {
     /// Asks for the end of work, or of one of its operations; `also` is written with that.
     pub fn cancel(&mut self, wanted: Cancel, also: Vec<Change>, reply: Reply, now: Timestamp) {
         let Cancel { work, operation, rollback } = wanted;
-        let stalled = self.stalled.as_ref().map(|stalled| ScheduleError::Unavailable(stalled.why.clone()));
-        let told = stalled.map_or_else(|| self.tell(work, &Command::Cancel { operation, rollback }, now), Err);
+        let refused = match &self.stalled {
+            Some(stalled) => Some(ScheduleError::Unavailable(stalled.why.clone())),
+            None => self.guests.host(work).map(|host| NotNow::Held(host).into()),
+        };
+        let told = refused.map_or_else(|| self.tell(work, &Command::Cancel { operation, rollback }, now), Err);
         match told {
             Ok(()) => self.answer_with(also, reply),
             Err(reason) => _ = reply.send(Err(reason)),
@@ -143,27 +151,73 @@ impl Driver {
         self.group.after.replies.push(reply);
     }
 
-    /// Goes on with ended work from what failed; `reads` is where it is found, and `also` is written with that.
-    pub fn retry(&mut self, work: WorkId, also: Vec<Change>, reads: &dyn Backend, reply: Reply, now: Timestamp) {
-        match self.take_up_again(work, reads, now) {
+    /// Takes ended work up again; `reads` is where it is found, `how` says what becomes of it, and `also` is written with
+    /// that.
+    pub fn take_up_again(
+        &mut self,
+        work: WorkId,
+        how: &Command,
+        also: Vec<Change>,
+        reads: &dyn Backend,
+        reply: Reply,
+        now: Timestamp,
+    ) {
+        match self.try_again(work, how, reads, now) {
             Ok(()) => self.answer_with(also, reply),
             Err(reason) => _ = reply.send(Err(reason)),
         }
     }
 
-    fn take_up_again(&mut self, work: WorkId, reads: &dyn Backend, now: Timestamp) -> Result<(), ScheduleError> {
+    fn try_again(
+        &mut self,
+        work: WorkId,
+        how: &Command,
+        reads: &dyn Backend,
+        now: Timestamp,
+    ) -> Result<(), ScheduleError> {
         self.accepts()?;
-        if self.engine.work(work).is_none() {
-            // Work leaves the memory only once its end is on disk, so the store knows it as it is.
-            let loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
-            react(&loaded.replayed(work), &Command::Retry)?;
-            self.restore(work, loaded);
+        if let Some(host) = self.guests.host(work) {
+            return Err(NotNow::Held(host).into());
         }
-        let step = self.handle(work, &Command::Retry, now);
+        let goes_on = !matches!(how, Command::Close { .. });
+        if let Some(live) = self.engine.work(work) {
+            react(live, how)?;
+        } else {
+            self.bring_back(work, how, goes_on, reads)?;
+        }
+        if goes_on {
+            let reopened = self.reopen(work, now);
+            self.group.changes.extend(reopened);
+        }
+        let step = self.handle(work, how, now);
         let step = step.map_err(|reason| reason.map_or(ScheduleError::Unknown(work), ScheduleError::NotNow))?;
-        // Before what follows: it may end again at once.
-        self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));
+        if goes_on {
+            // Before what follows: it may end again at once.
+            self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));
+        } else {
+            self.group.after.retire.insert(work);
+        }
         self.note(work, step, now);
+        Ok(())
+    }
+
+    /// Takes ended work back into memory, to go on with it or to close it. Work leaves the memory only once its end is on
+    /// disk, so the store knows it as it is.
+    fn bring_back(
+        &mut self,
+        work: WorkId,
+        how: &Command,
+        goes_on: bool,
+        reads: &dyn Backend,
+    ) -> Result<(), ScheduleError> {
+        let mut loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
+        react(&loaded.replayed(work), how)?;
+        if goes_on {
+            self.may_hold(&loaded, work)?;
+        } else {
+            loaded.guests.clear();
+        }
+        self.restore(work, loaded);
         Ok(())
     }
 
@@ -181,8 +235,12 @@ impl Driver {
     /// Takes work into memory as the store has it.
     pub(super) fn restore(&mut self, work: WorkId, loaded: recover::Loaded) {
         self.engine.restore(work, recover::shape(&loaded.work), loaded.events.iter().map(|logged| &logged.event));
-        self.rows.restore(loaded.batch, loaded.tasks);
-        self.works.insert(work, loaded.work);
+        self.works.insert(work, loaded.work.clone());
+        let mut loaded = loaded;
+        for (id, guest) in std::mem::take(&mut loaded.guests) {
+            self.hold(work, id, guest);
+        }
+        self.rows.restore(loaded);
     }
 
     /// Tells live work something.
@@ -237,6 +295,7 @@ impl Driver {
             Happening::Refused { key, transient: true, error, .. } => self.pause(key, &error, now),
             Happening::Refused { key, at, error, .. } => self.over(key, at, Outcome::Failure(error), now),
             Happening::Exited { key, at, outcome, code, output, ended } => {
+                let outcome = self.proved(key, outcome, code, output.as_deref());
                 if self.launched.contains_key(&key)
                     && let Some(row) = self.rows.task_mut(key.task)
                 {
@@ -282,9 +341,9 @@ impl Driver {
 
     /// Queues what happened to be written and then acted on.
     pub(super) fn note(&mut self, work: WorkId, step: Step, at: Timestamp) {
-        self.show(work, &step.events, at);
+        let log = self.record(work, &step.events, at);
+        self.group.changes.extend(log);
         for event in step.events {
-            self.group.changes.push(logged(work, at, &event));
             if matches!(event, Event::Ended { .. }) {
                 self.group.changes.push(Change::RemoveLive(work));
                 self.group.after.retire.insert(work);
@@ -292,44 +351,6 @@ impl Driver {
             self.group.after.events.push((work, event));
         }
         self.group.after.signals.extend(step.signals);
-    }
-
-    /// Shows events in the records, making the records of new tasks.
-    fn show(&mut self, id: WorkId, events: &[Event], at: Timestamp) {
-        for event in events {
-            if let Event::Intended { task, .. } = event
-                && !self.rows.tasks.contains_key(task)
-                && let Some(row) = self.new_row(id, event, at)
-            {
-                self.rows.add_task(row);
-            }
-            if let Some(work) = self.engine.work(id) {
-                self.rows.show(work, event, at);
-            }
-        }
-    }
-
-    fn new_row(&self, id: WorkId, event: &Event, at: Timestamp) -> Option<crate::model::task::Task> {
-        let Event::Intended { operation: index, direction, task, .. } = event else { return None };
-        let WorkKind::Batch { spec } = &self.works.get(&id)?.kind else { return None };
-        let (work, batch) = (self.engine.work(id)?, self.rows.batch(id)?);
-        let operation = &spec.operations[*index as usize];
-        let dependencies = work.shape.operations[*index as usize].dependencies.iter();
-        let row = NewTask {
-            id: *task,
-            batch: batch.id,
-            operation,
-            line: command::line(&self.config.program, spec, operation, *direction)?,
-            dependencies: dependencies.filter_map(|(dependency, _)| work.operation(*dependency).task).collect(),
-            max_attempts: match direction {
-                Direction::Do => operation.retry.max_attempts,
-                Direction::Undo => retry::undo(&operation.retry).max_attempts,
-            },
-            infra: spec.infra.clone(),
-            submitted_by: batch.submitted_by.clone(),
-            at,
-        };
-        Some(row.row())
     }
 
     /// What the clock brings.
@@ -369,7 +390,7 @@ impl Driver {
 
     fn spawn(&mut self, attempt: Attempt, now: Timestamp) {
         let key = key_of(&attempt);
-        let Some(launch) = recover::launch(&self.config, self.works.get(&attempt.work), &attempt) else {
+        let Some(launch) = recover::launch(&self.config, &self.works, &attempt) else {
             let error = "its description is gone from the store".to_owned();
             self.over(key, now, Outcome::Failure(error), now);
             return;
@@ -397,6 +418,7 @@ impl Driver {
         if self.engine.work(work).is_none() {
             self.rows.retire(work);
             self.works.remove(&work);
+            self.let_go(work);
         }
     }
 
@@ -410,6 +432,7 @@ impl Driver {
             }
         }
         self.works.remove(&id);
+        self.let_go(id);
     }
 }
 
@@ -417,6 +440,6 @@ pub(super) fn key_of(attempt: &Attempt) -> Key {
     Key { task: attempt.task, attempt: attempt.attempt }
 }
 
-fn logged(work: WorkId, at: Timestamp, event: &Event) -> Change {
+pub(super) fn logged(work: WorkId, at: Timestamp, event: &Event) -> Change {
     Change::Append(LoggedEvent { work, at, event: event.clone() })
 }

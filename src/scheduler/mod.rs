@@ -10,17 +10,22 @@
 mod actor;
 pub mod command;
 pub mod driver;
+mod guests;
 mod outbox;
 pub mod recover;
 pub mod report;
+mod rollback_row;
 mod rows;
+mod showing;
 mod submission;
+pub mod undo_plan;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::engine::Command;
 use crate::engine::react::NotNow;
 use crate::exec::{Clock, ExecError, Executor, Places};
 use crate::model::id::WorkId;
@@ -41,6 +46,8 @@ pub struct Config {
     pub places: Places,
     /// How long a process may take to end by itself when asked to.
     pub grace: Duration,
+    /// After how many completed operations of a batch a checkpoint is made; 0 makes none.
+    pub checkpoint_every: u32,
 }
 
 /// Why the scheduler did not do something.
@@ -97,7 +104,7 @@ pub struct Cancel {
 pub(crate) enum Request {
     Submit(Box<Submission>, oneshot::Sender<Result<(), ScheduleError>>),
     Cancel { wanted: Cancel, also: Vec<Change>, reply: oneshot::Sender<Result<(), ScheduleError>> },
-    Retry { work: WorkId, also: Vec<Change>, reply: oneshot::Sender<Result<(), ScheduleError>> },
+    TakeUp { work: WorkId, how: Command, also: Vec<Change>, reply: oneshot::Sender<Result<(), ScheduleError>> },
     Drain { cancel: bool, reply: oneshot::Sender<()> },
 }
 
@@ -147,7 +154,30 @@ impl Scheduler {
     /// # Errors
     /// When it hasn't ended, or nothing of it failed; then nothing is written.
     pub async fn retry(&self, work: WorkId, also: Vec<Change>) -> Result<(), ScheduleError> {
-        self.ask(|reply| Request::Retry { work, also, reply }).await
+        self.ask(|reply| Request::TakeUp { work, how: Command::Retry, also, reply }).await
+    }
+
+    /// Goes on with a rollback that is stuck, and leaves an operation as it is; that is on disk when this returns, and
+    /// `also` with it.
+    ///
+    /// # Errors
+    /// When it hasn't ended, or that operation isn't stuck; then nothing is written.
+    pub async fn waive(
+        &self,
+        work: WorkId,
+        operation: u32,
+        reason: String,
+        also: Vec<Change>,
+    ) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::TakeUp { work, how: Command::Waive { operation, reason }, also, reply }).await
+    }
+
+    /// Leaves a rollback that is stuck as it is, for good; that is on disk when this returns, and `also` with it.
+    ///
+    /// # Errors
+    /// When it hasn't ended, or isn't stuck; then nothing is written.
+    pub async fn close(&self, work: WorkId, reason: String, also: Vec<Change>) -> Result<(), ScheduleError> {
+        self.ask(|reply| Request::TakeUp { work, how: Command::Close { reason }, also, reply }).await
     }
 
     /// Starts nothing more, and returns once nothing runs and the supervisor, which was let go, is gone. With `cancel`, what runs is

@@ -1,6 +1,6 @@
 //! Taking work up again: from the store what was decided, from the supervisor what became of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +9,19 @@ use uuid::Uuid;
 
 use super::actor::Actor;
 use super::driver::{Driver, key_of};
+use super::guests::Guests;
 use super::outbox::Group;
 use super::report::{self, Happening, Told};
 use super::rows::LiveRows;
 use super::{Config, StartError, command};
-use crate::engine::{Attempt, Engine, Inputs, Outcome, Shape, Work};
+use crate::engine::{Attempt, Engine, Event, Inputs, Outcome, Shape, Work};
 use crate::exec::{Clock, Executor, Key};
-use crate::model::id::{BatchId, TaskId, WorkId};
+use crate::model::id::{BatchId, RollbackId, TaskId, WorkId};
 use crate::model::task::{Launch, Task};
 use crate::model::time::Timestamp;
-use crate::store::record::{BatchRecord, LiveRecord, LoggedEvent, OperationRecord, WorkKind, WorkRecord};
+use crate::store::record::{
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, RollbackRecord, WorkKind, WorkRecord,
+};
 use crate::store::{Backend, Change, Store, StoreError, Transaction};
 
 /// The name of the boot count among the store's facts.
@@ -29,8 +32,11 @@ pub struct Loaded {
     pub(super) work: WorkRecord,
     pub(super) events: Vec<LoggedEvent>,
     pub(super) batch: Option<(BatchRecord, Vec<OperationRecord>)>,
+    pub(super) rollback: Option<RollbackRecord>,
     /// Those of its tasks that have not ended.
     pub(super) tasks: Vec<Task>,
+    /// The batches of a rollback.
+    pub(super) guests: Vec<(WorkId, Loaded)>,
 }
 
 impl Loaded {
@@ -55,8 +61,8 @@ pub struct Before {
 /// Reads one unit of work.
 pub(super) fn load(reads: &dyn Backend, id: WorkId) -> Result<Option<Loaded>, StoreError> {
     let Some(work) = reads.work(id)? else { return Ok(None) };
-    let events = reads.events(id)?.into_iter().map(|(_, event)| event).collect();
-    let mut tasks = Vec::new();
+    let events: Vec<LoggedEvent> = reads.events(id)?.into_iter().map(|(_, event)| event).collect();
+    let (mut tasks, mut guests, mut rollback) = (Vec::new(), Vec::new(), None);
     let batch = match &work.kind {
         WorkKind::Workflow { .. } => {
             tasks.extend(reads.task(TaskId(id.0))?);
@@ -69,9 +75,28 @@ pub(super) fn load(reads: &dyn Backend, id: WorkId) -> Result<Option<Loaded>, St
             }
             reads.batch(BatchId(id.0))?.map(|batch| (batch, operations))
         }
+        WorkKind::Rollback { spec } => {
+            for guest in spec.batches().into_iter().map(WorkId::from) {
+                guests.extend(load(reads, guest)?.map(|loaded| (guest, loaded)));
+            }
+            for task in intended(&events) {
+                tasks.extend(reads.task(task)?);
+            }
+            rollback = reads.rollback(RollbackId(id.0))?;
+            None
+        }
     };
     tasks.retain(|task| !task.status.is_terminal());
-    Ok(Some(Loaded { work, events, batch, tasks }))
+    Ok(Some(Loaded { work, events, batch, rollback, tasks, guests }))
+}
+
+/// The tasks that a log names.
+fn intended(events: &[LoggedEvent]) -> BTreeSet<TaskId> {
+    let task = |logged: &LoggedEvent| match logged.event {
+        Event::Intended { task, .. } => Some(task),
+        _ => None,
+    };
+    events.iter().filter_map(task).collect()
 }
 
 /// The engine's view of a unit of work.
@@ -80,16 +105,22 @@ pub fn shape(work: &WorkRecord) -> Arc<Shape> {
     Arc::new(match &work.kind {
         WorkKind::Workflow { timeout_seconds, .. } => Shape::single(Duration::from_secs(*timeout_seconds)),
         WorkKind::Batch { spec } => Shape::of(spec),
+        WorkKind::Rollback { spec } => Shape::of_rollback(spec),
     })
 }
 
 /// What is started for an attempt.
-pub(super) fn launch(config: &Config, work: Option<&WorkRecord>, attempt: &Attempt) -> Option<Launch> {
-    match &work?.kind {
+pub(super) fn launch(config: &Config, works: &HashMap<WorkId, WorkRecord>, attempt: &Attempt) -> Option<Launch> {
+    match &works.get(&attempt.work)?.kind {
         WorkKind::Workflow { launch, .. } => Some(launch.clone()),
         WorkKind::Batch { spec } => {
             let operation = spec.operations.get(attempt.operation as usize)?;
             command::launch(&config.program, BatchId(attempt.work.0), spec, operation, attempt.direction)
+        }
+        WorkKind::Rollback { spec } => {
+            let step = spec.steps.get(attempt.operation as usize)?;
+            let WorkKind::Batch { spec } = &works.get(&WorkId::from(step.batch))?.kind else { return None };
+            command::launch_step(&config.program, spec, step)
         }
     }
 }
@@ -153,6 +184,7 @@ impl Driver {
             epoch,
             works: HashMap::new(),
             rows: LiveRows::default(),
+            guests: Guests::default(),
             launched: HashMap::new(),
             connection: 0,
             group: Group::default(),

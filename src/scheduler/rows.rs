@@ -2,23 +2,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::recover::Loaded;
 use crate::api::batch::LeftBehind;
 use crate::engine::{Direction, Event, Work};
-use crate::model::id::{BatchId, TaskId, WorkId};
+use crate::model::id::{BatchId, RollbackId, TaskId, WorkId};
 use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::store::Change;
-use crate::store::record::{BatchRecord, OperationRecord};
+use crate::store::record::{BatchRecord, OperationRecord, RollbackRecord};
 
 /// The records of live work, and which of them differ from the store's.
 #[derive(Debug, Default)]
 pub(super) struct LiveRows {
     pub(super) tasks: HashMap<TaskId, Task>,
     batches: HashMap<WorkId, (BatchRecord, Vec<OperationRecord>)>,
+    rollbacks: HashMap<WorkId, RollbackRecord>,
     dirty_tasks: BTreeSet<TaskId>,
     dirty_batches: BTreeSet<WorkId>,
     dirty_operations: BTreeSet<(WorkId, u32)>,
+    dirty_rollbacks: BTreeSet<WorkId>,
 }
 
 impl LiveRows {
@@ -34,10 +37,28 @@ impl LiveRows {
         self.batches.insert(id, (batch, operations));
     }
 
+    pub(super) fn add_rollback(&mut self, rollback: RollbackRecord) {
+        let id = WorkId::from(rollback.id);
+        self.dirty_rollbacks.insert(id);
+        self.rollbacks.insert(id, rollback);
+    }
+
     /// Records that are as the store has them.
-    pub(super) fn restore(&mut self, batch: Option<(BatchRecord, Vec<OperationRecord>)>, tasks: Vec<Task>) {
-        self.tasks.extend(tasks.into_iter().map(|task| (task.id, task)));
-        self.batches.extend(batch.map(|(batch, operations)| (WorkId::from(batch.id), (batch, operations))));
+    pub(super) fn restore(&mut self, loaded: Loaded) {
+        self.tasks.extend(loaded.tasks.into_iter().map(|task| (task.id, task)));
+        self.batches.extend(loaded.batch.map(|(batch, operations)| (WorkId::from(batch.id), (batch, operations))));
+        self.rollbacks.extend(loaded.rollback.map(|rollback| (WorkId::from(rollback.id), rollback)));
+    }
+
+    pub(super) fn rollback_mut(&mut self, work: WorkId) -> Option<&mut RollbackRecord> {
+        self.dirty_rollbacks.insert(work);
+        self.rollbacks.get_mut(&work)
+    }
+
+    /// The user who asked for a work that is shown as a batch or as a rollback.
+    pub(super) fn submitter(&self, work: WorkId) -> Option<&str> {
+        let batch = self.batch(work).map(|batch| batch.submitted_by.as_str());
+        batch.or_else(|| self.rollbacks.get(&work).map(|rollback| rollback.submitted_by.as_str()))
     }
 
     pub(super) fn task_mut(&mut self, id: TaskId) -> Option<&mut Task> {
@@ -57,7 +78,12 @@ impl LiveRows {
                     row.attempt = *attempt;
                 }
                 self.operation(work, *operation, |row| match direction {
-                    Direction::Do => (row.task, row.attempt) = (Some(*task), *attempt),
+                    Direction::Do => {
+                        if row.task != Some(*task) {
+                            (row.started_at, row.completed_at, row.error) = (None, None, None);
+                        }
+                        (row.task, row.attempt) = (Some(*task), *attempt);
+                    }
                     Direction::Undo => row.undo_task = Some(*task),
                 });
             }
@@ -87,7 +113,8 @@ impl LiveRows {
             Event::Ended { status } => self.work_ended(work, *status, at),
             Event::Retried => self.retried(work),
             Event::Halted { .. } | Event::Unwinding => self.whole(work, |_| {}),
-            Event::Accepted | Event::CancelRequested { .. } => {}
+            Event::Reopened { .. } => self.whole(work, |row| row.left.clear()),
+            Event::Accepted | Event::CancelRequested { .. } | Event::Waived { .. } | Event::Closed { .. } => {}
         }
     }
 
@@ -218,7 +245,10 @@ impl LiveRows {
 
     /// Whether anything differs from the store's records.
     pub(super) fn is_changed(&self) -> bool {
-        !(self.dirty_tasks.is_empty() && self.dirty_operations.is_empty() && self.dirty_batches.is_empty())
+        !(self.dirty_tasks.is_empty()
+            && self.dirty_operations.is_empty()
+            && self.dirty_batches.is_empty()
+            && self.dirty_rollbacks.is_empty())
     }
 
     /// Takes what differs from the store's records, to be written, and lets go of ended tasks.
@@ -242,6 +272,11 @@ impl LiveRows {
                 changes.push(Change::PutBatch(Box::new(batch.clone())));
             }
         }
+        for work in std::mem::take(&mut self.dirty_rollbacks) {
+            if let Some(rollback) = self.rollbacks.get(&work) {
+                changes.push(Change::PutRollback(Box::new(rollback.clone())));
+            }
+        }
         changes
     }
 
@@ -251,9 +286,10 @@ impl LiveRows {
         self.dirty_tasks.remove(&task);
     }
 
-    /// Forgets a batch whose end is written.
+    /// Forgets work whose end is written.
     pub(super) fn retire(&mut self, work: WorkId) {
         self.batches.remove(&work);
+        self.rollbacks.remove(&work);
         self.tasks.remove(&TaskId(work.0));
     }
 }
@@ -291,6 +327,7 @@ pub(super) struct NewTask<'a> {
     pub(super) dependencies: Vec<TaskId>,
     pub(super) max_attempts: u32,
     pub(super) infra: crate::model::name::Name,
+    pub(super) rollback: Option<RollbackId>,
     pub(super) submitted_by: String,
     pub(super) at: Timestamp,
 }
@@ -314,6 +351,7 @@ impl NewTask<'_> {
             provider: self.operation.provider.clone(),
             batch_id: Some(self.batch),
             operation_id: Some(self.operation.id.clone()),
+            rollback_id: self.rollback,
             attempt: 0,
             max_attempts: self.max_attempts,
             exit_code: None,

@@ -1,12 +1,15 @@
 //! New work as it is handed over, with the records by which it is shown at first.
 
+use std::collections::BTreeMap;
+
 use crate::model::batch::{BatchSpec, Operation};
-use crate::model::id::{BatchId, WorkId};
-use crate::model::status::{BatchStatus, OperationStatus};
+use crate::model::id::{BatchId, RollbackId, WorkId};
+use crate::model::rollback::RollbackSpec;
+use crate::model::status::{BatchStatus, OperationStatus, RollbackStatus};
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::store::Change;
-use crate::store::record::{BatchRecord, OperationRecord, Remembered, WorkKind, WorkRecord};
+use crate::store::record::{BatchRecord, OperationRecord, Remembered, RollbackRecord, WorkKind, WorkRecord};
 
 /// New work, as it is to be accepted.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub enum Rows {
     Workflow(Box<Task>),
     /// As a batch with its operations.
     Batch(Box<BatchRecord>, Vec<OperationRecord>),
+    /// As a rollback.
+    Rollback(Box<RollbackRecord>),
 }
 
 impl Submission {
@@ -62,6 +67,44 @@ impl Submission {
             id: WorkId::from(id),
             work: WorkRecord { kind: WorkKind::Batch { spec }, submitted_by, created_at: at },
             rows: Rows::Batch(Box::new(batch), operations),
+            remember: None,
+            also: Vec::new(),
+        }
+    }
+
+    /// A rollback as it was planned, with remarks made on it.
+    #[must_use]
+    pub fn rollback(
+        id: RollbackId,
+        spec: RollbackSpec,
+        warnings: Vec<String>,
+        submitted_by: &str,
+        at: Timestamp,
+    ) -> Self {
+        let submitted_by = submitted_by.to_owned();
+        let record = RollbackRecord {
+            id,
+            scope: spec.scope.clone(),
+            status: RollbackStatus::Pending,
+            batches: spec.batches(),
+            infras: spec.infras(),
+            total: crate::engine::index(spec.steps.iter().filter(|step| !step.action.is_proof()).count()),
+            executed: 0,
+            failed: 0,
+            created_at: at,
+            started_at: None,
+            completed_at: None,
+            error: None,
+            left: Vec::new(),
+            waived: BTreeMap::new(),
+            accepted: None,
+            warnings,
+            submitted_by: submitted_by.clone(),
+        };
+        Self {
+            id: WorkId::from(id),
+            work: WorkRecord { kind: WorkKind::Rollback { spec }, submitted_by, created_at: at },
+            rows: Rows::Rollback(Box::new(record)),
             remember: None,
             also: Vec::new(),
         }

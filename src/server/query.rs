@@ -270,7 +270,7 @@ mod tests {
             "batch_list" => known::<BatchQuery>(),
             "event_stream" => known::<EventQuery>(),
             "session_list" | "token_list" => known::<OwnerQuery>(),
-            "user_list" => known::<Page>(),
+            "user_list" | "checkpoint_list" | "rollback_list" => known::<Page>(),
             "policy_list" => known::<PolicyQuery>(),
             "audit_list" => known::<AuditQuery>(),
             "audit_export" => known::<ExportQuery>(),

@@ -4,16 +4,17 @@ use std::ops::Range;
 
 use super::change::{Refused, Transaction};
 use super::record::{
-    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
-    WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
+    Tally, UserRecord, WorkRecord,
 };
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
 use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{ApiTokenId, BatchId, CheckpointId, PolicyId, RollbackId, SessionId, TaskId, UserId, WorkId};
 use crate::model::name::Name;
+use crate::model::rollback::Checkpoint as RollbackCheckpoint;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -99,6 +100,14 @@ pub trait Backend: Send + Sync + 'static {
         status: Option<BatchStatus>,
         page: Page,
     ) -> Result<Listed<BatchRecord>, StoreError>;
+    /// One rollback.
+    fn rollback(&self, id: RollbackId) -> Result<Option<RollbackRecord>, StoreError>;
+    /// Rollbacks, newest first.
+    fn rollbacks(&self, page: Page) -> Result<Listed<RollbackRecord>, StoreError>;
+    /// One checkpoint of the log.
+    fn checkpoint(&self, id: CheckpointId) -> Result<Option<RollbackCheckpoint>, StoreError>;
+    /// Checkpoints of the log, newest first.
+    fn checkpoints(&self, page: Page) -> Result<Listed<RollbackCheckpoint>, StoreError>;
     /// How much there is, from counters.
     fn counts(&self) -> Result<Counts, StoreError>;
     /// What ended in these hours, by [`hour`](super::statistics::hour).

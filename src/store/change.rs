@@ -1,11 +1,13 @@
 //! Transactions: what is written, and what it relies on.
 
 use super::record::{
-    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, UserRecord, WorkRecord,
+    BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, UserRecord,
+    WorkRecord,
 };
 use crate::audit::Event;
 use crate::model::api_token::ApiToken;
 use crate::model::id::{ApiTokenId, PolicyId, SessionId, UserId, WorkId};
+use crate::model::rollback::Checkpoint;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -44,6 +46,10 @@ pub enum Change {
     PutBatch(Box<BatchRecord>),
     /// An operation as it now stands.
     PutOperation(Box<OperationRecord>),
+    /// A rollback as it now stands.
+    PutRollback(Box<RollbackRecord>),
+    /// A checkpoint after all that was appended until now; its place is given by the store.
+    PutCheckpoint(Box<Checkpoint>),
     /// What an idempotency key stands for.
     Remember(String, Remembered),
     /// An idempotency key that was remembered at this time has had its day.

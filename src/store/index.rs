@@ -1,6 +1,6 @@
 //! Secondary indexes: one table of keys, a prefix a condition, with a count for each prefix.
 //!
-//! A key is `prefix + id`, a prefix is the resource (`t` tasks, `b` batches), the condition (`*` all, `s` status, `n`
+//! A key is `prefix + id`, a prefix is the resource (`t` tasks, `b` batches, `r` rollbacks, `c` checkpoints), the condition (`*` all, `s` status, `n`
 //! name, `i` infra, `b` batch), the value's length and the value; ids are version 7, so keys under one prefix stand in
 //! the order of time.
 //!
@@ -69,6 +69,16 @@ pub(super) fn of_batch(batch: &BatchRecord) -> Vec<Prefix> {
 /// The prefix of the batches in a status, or of all.
 pub(super) fn of_batch_status(status: Option<BatchStatus>) -> Prefix {
     status.map_or_else(|| prefix(b'b', b'*', b""), |status| prefix(b'b', b's', status.as_str().as_bytes()))
+}
+
+/// The prefix of all rollbacks.
+pub(super) fn of_rollbacks() -> Prefix {
+    prefix(b'r', b'*', b"")
+}
+
+/// The prefix of all checkpoints.
+pub(super) fn of_checkpoints() -> Prefix {
+    prefix(b'c', b'*', b"")
 }
 
 /// The id of an entry of the audit trail: its time and its sequence.

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::api::batch::LeftBehind;
 use crate::engine::Event;
 use crate::model::batch::BatchSpec;
-use crate::model::id::{BatchId, PolicyId, TaskId, WorkId};
+use crate::model::id::{BatchId, PolicyId, RollbackId, TaskId, WorkId};
 use crate::model::lockout::Lockout;
 use crate::model::mfa::Mfa;
 use crate::model::name::Name;
-use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
+use crate::model::rollback::{LeftOver, RollbackScope, RollbackSpec};
+use crate::model::status::{BatchStatus, OperationStatus, RollbackStatus, TaskStatus};
 use crate::model::task::Launch;
 use crate::model::time::Timestamp;
 use crate::model::user::{Role, User};
@@ -42,6 +43,11 @@ pub enum WorkKind {
     Batch {
         /// As it was accepted.
         spec: BatchSpec,
+    },
+    /// What undoes operations of batches that have ended.
+    Rollback {
+        /// As it was accepted.
+        spec: RollbackSpec,
     },
 }
 
@@ -132,6 +138,45 @@ pub struct OperationRecord {
     pub completed_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// A rollback as it stands; its steps are in its [`WorkRecord`], and what became of them in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollbackRecord {
+    /// Its id.
+    pub id: RollbackId,
+    /// What was asked for.
+    pub scope: RollbackScope,
+    /// Where it is.
+    pub status: RollbackStatus,
+    /// The batches whose operations it undoes or runs again.
+    pub batches: Vec<BatchId>,
+    /// Their infras.
+    pub infras: Vec<Name>,
+    /// Operations to undo or to run again.
+    pub total: u32,
+    /// Those that were.
+    pub executed: u32,
+    /// Those of which that failed.
+    pub failed: u32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first step started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What isn't as it was asked for.
+    pub left: Vec<LeftOver>,
+    /// Steps that somebody decided to leave as they are, with the reason.
+    pub waived: BTreeMap<u32, String>,
+    /// Why somebody accepted what is left.
+    pub accepted: Option<String>,
+    /// Remarks made when it was accepted.
+    pub warnings: Vec<String>,
+    /// The user who asked for it.
+    pub submitted_by: String,
 }
 
 /// What ended tasks are counted by, beside the hour.
@@ -305,6 +350,9 @@ mod tests {
             Event::Unwinding,
             Event::Ended { status: BatchStatus::RollbackFailed },
             Event::Retried,
+            Event::Reopened { by: WorkId(uuid::Uuid::from_u128(2)), direction },
+            Event::Waived { operation, reason: "why".to_owned() },
+            Event::Closed { reason: "why".to_owned() },
         ];
         for event in events {
             let logged = LoggedEvent { work: WorkId(uuid::Uuid::from_u128(1)), at, event };

@@ -12,8 +12,8 @@ use file::{File, Reading};
 use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
 use super::record::{
-    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
-    WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
+    Tally, UserRecord, WorkRecord,
 };
 use super::{index, tables};
 use crate::api::audit::{AuditFilter, AuditListed, AuditPage};
@@ -21,8 +21,9 @@ use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{self, Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{ApiTokenId, BatchId, CheckpointId, PolicyId, RollbackId, SessionId, TaskId, UserId, WorkId};
 use crate::model::name::Name;
+use crate::model::rollback;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -187,6 +188,8 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
         tables::TASKS,
         tables::BATCHES,
         tables::OPERATIONS,
+        tables::ROLLBACKS,
+        tables::CHECKPOINTS,
         tables::REMEMBERED,
         tables::USERS,
         tables::USERNAMES,
@@ -296,6 +299,22 @@ impl Backend for RedbBackend {
 
     fn batches(&self, status: Option<BatchStatus>, page: Page) -> Result<Listed<BatchRecord>, StoreError> {
         page::page(&*self.begin()?, tables::BATCHES, "batch", &[index::of_batch_status(status)], None, page)
+    }
+
+    fn rollback(&self, id: RollbackId) -> Result<Option<RollbackRecord>, StoreError> {
+        page::of_its_own(self.one(tables::ROLLBACKS, "rollback", &id.bytes())?, "rollback", id.bytes())
+    }
+
+    fn rollbacks(&self, page: Page) -> Result<Listed<RollbackRecord>, StoreError> {
+        page::page(&*self.begin()?, tables::ROLLBACKS, "rollback", &[index::of_rollbacks()], None, page)
+    }
+
+    fn checkpoint(&self, id: CheckpointId) -> Result<Option<rollback::Checkpoint>, StoreError> {
+        page::of_its_own(self.one(tables::CHECKPOINTS, "checkpoint", &id.bytes())?, "checkpoint", id.bytes())
+    }
+
+    fn checkpoints(&self, page: Page) -> Result<Listed<rollback::Checkpoint>, StoreError> {
+        page::page(&*self.begin()?, tables::CHECKPOINTS, "checkpoint", &[index::of_checkpoints()], None, page)
     }
 
     fn task_infras(&self) -> Result<Vec<Name>, StoreError> {

@@ -24,6 +24,10 @@ pub(super) const TASKS: Bytes = TableDefinition::new("tasks_v1");
 pub(super) const BATCHES: Bytes = TableDefinition::new("batches_v1");
 /// batch id + index (u32, big-endian) → `OperationRecord`
 pub(super) const OPERATIONS: Bytes = TableDefinition::new("operations_v1");
+/// rollback id → `RollbackRecord`
+pub(super) const ROLLBACKS: Bytes = TableDefinition::new("rollbacks_v1");
+/// checkpoint id → `Checkpoint`
+pub(super) const CHECKPOINTS: Bytes = TableDefinition::new("checkpoints_v1");
 /// see `index.rs`
 pub(super) const INDEX: Keys = TableDefinition::new("index_v1");
 /// an index's prefix → how many keys it has

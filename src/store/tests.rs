@@ -39,6 +39,7 @@ fn task(id: u8, status: TaskStatus, name: u8, infra: Option<u8>, batch: Option<u
         provider: None,
         batch_id: batch.map(|batch| BatchId(Uuid::from_u128(batch.into()))),
         operation_id: None,
+        rollback_id: None,
         attempt: 0,
         max_attempts: 1,
         exit_code: None,

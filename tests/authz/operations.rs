@@ -28,6 +28,21 @@ const EXPECTED: &[(&str, &str)] = &[
     ("batch_get", "yyhyy"),
     ("batch_cancel", "yyhnn"),
     ("batch_retry", "yyhnn"),
+    ("checkpoint_create", "yynnn"),
+    ("checkpoint_list", "yynnn"),
+    ("checkpoint_get", "yynnn"),
+    ("rollback_execute", "yynnn"),
+    ("rollback_restore", "yynnn"),
+    ("rollback_list", "yynnn"),
+    // There is none.
+    ("rollback_get", "hhnnn"),
+    ("rollback_retry", "hhnnn"),
+    ("rollback_skip", "hhnnn"),
+    ("rollback_accept", "hhnnn"),
+    ("rollback_statistics", "yynnn"),
+    ("infra_list", "yyynn"),
+    ("infra_get", "yyhhh"),
+    ("infra_servers", "yyhhh"),
     ("event_stream", "yyyyy"),
     ("workflow_progress", "yyhyy"),
     ("workflow_snapshots", "yyhyy"),
@@ -85,7 +100,7 @@ const EXPECTED_OF_API_TOKENS: &[(&str, &str)] = &[
 
 const CEDAR: &str = "permit (principal in Role::\"Admin\", action, resource);";
 
-fn body(id: &str, role: &str) -> Value {
+fn body(id: &str, role: &str, named: &Named) -> Value {
     let batch = json!({ "name": "b", "infra": "production", "operations": [
         { "id": "o", "type": "taskserv_batch", "provider": "local", "taskservs": ["tiny-http"] },
     ] });
@@ -94,6 +109,10 @@ fn body(id: &str, role: &str) -> Value {
         "workflow_taskserv_create" => json!({ "infra": "production", "taskserv": "tiny-http" }),
         "workflow_cluster_create" => json!({ "infra": "production", "cluster_type": "etcd" }),
         "batch_execute" | "batch_validate" => batch,
+        "checkpoint_create" => json!({ "name": "now" }),
+        "rollback_execute" => json!({ "checkpoint_id": named.checkpoint }),
+        "rollback_skip" => json!({ "batch_id": named.batch, "operation_id": "o", "reason": "so it is" }),
+        "rollback_accept" => json!({ "reason": "so it is" }),
         "user_create" => json!({
             "username": format!("made-by-{}", role.to_lowercase()),
             "password": "nine kittens in a gale",
@@ -113,10 +132,15 @@ fn body(id: &str, role: &str) -> Value {
     }
 }
 
+/// An id of nothing.
+const NOBODYS: &str = "01926f3e-4c6b-7a1e-9d3f-5b8a2c4d6e7f";
+
 /// What the paths name.
+#[derive(Default)]
 struct Named {
     task: String,
     batch: String,
+    checkpoint: String,
     /// The session and the API token of somebody who asks for nothing.
     session: String,
     token: String,
@@ -128,6 +152,9 @@ fn url(house: &House, row: &Row, named: &Named) -> String {
         "session_delete" => &named.session,
         "token_delete" => &named.token,
         id if id.starts_with("task_") || id == "workflow_progress" => &named.task,
+        id if id.starts_with("infra_") => "production",
+        "checkpoint_get" | "rollback_restore" => &named.checkpoint,
+        id if id.starts_with("rollback_") => NOBODYS,
         id if id.starts_with("batch_") || id == "workflow_snapshots" => &named.batch,
         "policy_delete" | "user_delete" => "spare",
         id if id.starts_with("user_") => "viewer",
@@ -149,7 +176,8 @@ fn outcome(status: u16) -> char {
 
 /// What somebody of each role is let in to, with which tokens.
 async fn walk(house: &House, tokens: &BTreeMap<&str, String>, expected: impl Fn(&str) -> Option<&'static str>) {
-    let batch = house.post("Admin", "/batch/execute", &body("batch_execute", "Admin")).await;
+    let batch = house.post("Admin", "/batch/execute", &body("batch_execute", "Admin", &Named::default())).await;
+    let checkpoint = house.post("Admin", "/rollback/checkpoints", &json!({ "name": "then" })).await;
     let word = |data: &Value, field: &str| data[field].as_str().unwrap().to_owned();
     let batch = word(batch.data(), "batch_id");
     let spare = json!({ "name": "spare", "content": CEDAR });
@@ -161,7 +189,8 @@ async fn walk(house: &House, tokens: &BTreeMap<&str, String>, expected: impl Fn(
     let seen = house.daemon.control(&login, Method::GET, "/auth/verify", Value::Null).await;
     let token = house.daemon.control(&login, Method::POST, "/auth/tokens", json!({ "name": "theirs" })).await;
     let (session, token) = (word(seen.data(), "session_id"), word(token.data(), "id"));
-    let named = Named { task: house.task("Admin", "production").await, batch, session, token };
+    let (task, checkpoint) = (house.task("Admin", "production").await, word(checkpoint.data(), "id"));
+    let named = Named { task, batch, checkpoint, session, token };
     let mut rows: Vec<&Row> = TABLE.iter().filter(|row| row.access != Access::Public).collect();
     // Whoever has logged out is nobody.
     rows.sort_by_key(|row| row.id == "auth_logout");
@@ -171,7 +200,7 @@ async fn walk(house: &House, tokens: &BTreeMap<&str, String>, expected: impl Fn(
         let send = async |role: &str, token: Option<&str>| {
             let mut request = house.daemon.http.request(method.clone(), &url);
             if method != Method::GET && method != Method::DELETE {
-                request = request.json(&body(row.id, role));
+                request = request.json(&body(row.id, role, &named));
             }
             let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
             outcome(request.send().await.unwrap().status().as_u16())

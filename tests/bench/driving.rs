@@ -15,6 +15,7 @@ use prov::scheduler::driver::{Driver, Effect};
 use prov::scheduler::recover::Before;
 use prov::scheduler::report::{Happening, Told};
 use prov::scheduler::{Config, Submission};
+use prov::store::Store;
 use uuid::Uuid;
 
 use super::measure::timed;
@@ -35,9 +36,10 @@ pub fn through(request: &BatchRequest) -> Duration {
     let id = BatchId(Uuid::from_u128(u128::MAX));
     let submission = Submission::batch(id, request.spec.clone(), Vec::new(), "bench", NOW);
     let (reply, _answer) = tokio::sync::oneshot::channel();
+    let store = Store::in_memory().expect("an empty store");
     let mut running: VecDeque<Key> = VecDeque::new();
     let ((), took) = timed(|| {
-        driver.submit(submission, reply, NOW);
+        driver.submit(submission, store.reads(), reply, NOW);
         loop {
             driver.settle(NOW);
             let effects = driver.take_effects();
@@ -65,5 +67,6 @@ pub fn through(request: &BatchRequest) -> Duration {
 fn config(max_parallel: usize) -> Config {
     let places = Places { directory: PathBuf::from("/nowhere"), logs: PathBuf::from("/nowhere"), log_limit: 0 };
     let program = Program { path: PathBuf::from("/bin/true") };
-    Config { max_parallel, program, workspace: PathBuf::from("/"), places, grace: Duration::from_secs(1) }
+    let (workspace, grace) = (PathBuf::from("/"), Duration::from_secs(1));
+    Config { max_parallel, program, workspace, places, grace, checkpoint_every: 5 }
 }

@@ -96,6 +96,7 @@ fn task(n: usize) -> Task {
         provider: None,
         batch_id: n.is_multiple_of(2).then(|| BatchId(uuid(n / 1000, 0))),
         operation_id: None,
+        rollback_id: None,
         attempt: 1,
         max_attempts: 1,
         exit_code: Some(i32::from(failed)),

@@ -7,11 +7,12 @@ use prov::engine::work::Stage;
 use prov::engine::{Compensation, Direction, Event, Phase, Shape, Work};
 use prov::exec::Key;
 use prov::model::batch::DependencyKind;
-use prov::model::id::{BatchId, WorkId};
+use prov::model::id::{BatchId, RollbackId, WorkId};
 use prov::model::status::{BatchStatus, OperationStatus, TaskStatus};
 use prov::store::record::WorkKind;
 use prov::store::{Change, Transaction};
 
+use super::rollbacks::Rollbacks;
 use super::store::Tables;
 
 /// Whether something holds, or what is broken.
@@ -23,6 +24,8 @@ pub struct What {
     pub batch: BatchId,
     pub operation: u32,
     pub direction: Direction,
+    /// It only asks whether that was done.
+    pub is_proof: bool,
 }
 
 /// Everything observed.
@@ -30,6 +33,7 @@ pub struct What {
 pub struct Ledger {
     max_parallel: usize,
     batches: BTreeMap<BatchId, Observed>,
+    rollbacks: Rollbacks,
     /// Every attempt that ever began.
     begun: BTreeSet<Key>,
 }
@@ -42,6 +46,10 @@ pub struct Observed {
     work: Work,
     facts: Vec<Fact>,
     asked: Asked,
+    /// Whether a rollback ever had hold of it.
+    reopened: bool,
+    /// Operations that somebody decided to leave as they are.
+    pub(super) waived: BTreeSet<u32>,
 }
 
 /// How often the log has something asked of a batch.
@@ -62,13 +70,13 @@ struct Fact {
     running: Option<Direction>,
 }
 
-fn hold(holds: bool, broken: impl FnOnce() -> String) -> Check {
+pub(super) fn hold(holds: bool, broken: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(broken()) }
 }
 
 impl Ledger {
     pub fn new(max_parallel: usize) -> Self {
-        Self { max_parallel, batches: BTreeMap::new(), begun: BTreeSet::new() }
+        Self { max_parallel, batches: BTreeMap::new(), rollbacks: Rollbacks::default(), begun: BTreeSet::new() }
     }
 
     /// The batch as the log has it, if it was accepted.
@@ -87,13 +95,28 @@ impl Ledger {
         for change in &transaction.changes {
             match change {
                 Change::PutWork(id, record) => {
-                    let WorkKind::Batch { spec } = &record.kind else { return Err(format!("{id} is no batch")) };
+                    let spec = match &record.kind {
+                        WorkKind::Batch { spec } => spec,
+                        WorkKind::Rollback { spec } => {
+                            self.rollbacks.accepted(*id, spec);
+                            continue;
+                        }
+                        WorkKind::Workflow { .. } => return Err(format!("{id} is a workflow")),
+                    };
                     let shape = Arc::new(Shape::of(spec));
                     let facts = vec![Fact::default(); shape.operations.len()];
                     let work = Work::new(*id, Arc::clone(&shape));
-                    let observed = Observed { shape, work, facts, asked: Asked::default() };
+                    let (asked, waived) = (Asked::default(), BTreeSet::new());
+                    let observed = Observed { shape, work, facts, asked, reopened: false, waived };
                     let before = self.batches.insert(BatchId(id.0), observed);
                     hold(before.is_none(), || format!("{id} was accepted twice"))?;
+                }
+                Change::Append(logged) if self.rollbacks.knows(logged.work) => {
+                    if let Some((batch, operation)) = self.rollbacks.append(logged.work, &logged.event)?
+                        && let Some(observed) = self.batches.get_mut(&batch)
+                    {
+                        observed.waived.insert(operation);
+                    }
                 }
                 Change::Append(logged) => {
                     let batch = BatchId(logged.work.0);
@@ -104,24 +127,56 @@ impl Ledger {
                 _ => {}
             }
         }
-        touched.iter().try_for_each(|batch| self.batches[batch].is_shown(*batch, tables))
+        touched.iter().try_for_each(|batch| self.batches[batch].is_shown(*batch, tables))?;
+        self.rollbacks.are_shown(tables)
+    }
+
+    /// A rollback as the log has it, if it was accepted.
+    pub fn rollback(&self, id: RollbackId) -> Option<&Work> {
+        self.rollbacks.work(id)
+    }
+
+    /// Nothing more will happen to the rollback by itself.
+    pub fn rollback_has_ended(&self, id: RollbackId, tables: &Tables) -> Check {
+        let left = self.rollbacks.has_ended(id, tables)?;
+        let stays = |(batch, operation): &(BatchId, u32)| {
+            let observed = &self.batches[batch];
+            observed.is_left(*operation) && observed.work.reopened_by == Some(WorkId::from(id))
+        };
+        match left.iter().find(|step| stays(step)) {
+            Some((batch, operation)) => Err(format!("rollback {id} is Completed, and {operation} of {batch} is left")),
+            None => Ok(()),
+        }
     }
 
     /// A process begins.
     pub fn begins(&mut self, what: What, key: Key) -> Check {
         hold(self.begun.insert(key), || format!("{key} of {what:?} was begun twice"))?;
+        if what.is_proof {
+            self.rollbacks.asks(key)?;
+            return self.is_within_limit();
+        }
         let observed =
             self.batches.get_mut(&what.batch).ok_or_else(|| format!("{what:?} begins and was never accepted"))?;
         observed.begins(what, key)?;
         let limit = observed.shape.parallel_limit as usize;
         let running = observed.running();
-        hold(running <= limit, || format!("{running} of the batch run, {limit} may"))?;
-        let running: usize = self.batches.values().map(Observed::running).sum();
+        let is_held = matches!(observed.work.phase, Phase::Reopened { .. });
+        hold(running <= limit || is_held, || format!("{running} of the batch run, {limit} may"))?;
+        self.is_within_limit()
+    }
+
+    fn is_within_limit(&self) -> Check {
+        let running: usize = self.batches.values().map(Observed::running).sum::<usize>() + self.rollbacks.asking();
         hold(running <= self.max_parallel, || format!("{running} run, {} may", self.max_parallel))
     }
 
     /// A process ends.
-    pub fn ends(&mut self, what: What, success: bool) -> Check {
+    pub fn ends(&mut self, what: What, key: Key, success: bool) -> Check {
+        if what.is_proof {
+            self.rollbacks.answered(key);
+            return Ok(());
+        }
         let observed = self.batches.get_mut(&what.batch).ok_or("a process ends whose batch is unknown")?;
         let fact = &mut observed.facts[what.operation as usize];
         fact.running = None;
@@ -153,7 +208,8 @@ impl Observed {
     /// Applies what was logged; some events can't follow some states.
     fn append(&mut self, event: &Event) -> Check {
         let ended = matches!(self.work.phase, Phase::Ended(_));
-        hold(ended == matches!(event, Event::Retried), || format!("{event:?} in phase {:?}", self.work.phase))?;
+        let takes_up = matches!(event, Event::Retried | Event::Reopened { .. });
+        hold(ended == takes_up, || format!("{event:?} in phase {:?}", self.work.phase))?;
         if let Event::Intended { operation, direction, attempt, .. } = event {
             let retry = self.shape.operations[*operation as usize].retry.max_attempts;
             let most = if *direction == Direction::Do { retry } else { retry.max(3) };
@@ -161,14 +217,31 @@ impl Observed {
         }
         match event {
             Event::Intended { operation, direction: Direction::Do, .. } => {
+                if matches!(self.work.phase, Phase::Reopened { .. }) {
+                    let fact = &mut self.facts[*operation as usize];
+                    *fact = Fact { touched: fact.touched, ..Fact::default() };
+                }
                 let done = self.facts[*operation as usize].done;
-                hold(self.work.phase == Phase::Forward && !done, || {
+                let is_forward = matches!(self.work.phase, Phase::Forward | Phase::Reopened { .. });
+                hold(is_forward && !done, || format!("{event:?} in phase {:?}", self.work.phase))?;
+            }
+            Event::Intended { operation, direction: Direction::Undo, .. } => {
+                let is_held = matches!(self.work.phase, Phase::Reopened { .. });
+                hold(is_held || self.work.phase == Phase::Unwinding, || {
                     format!("{event:?} in phase {:?}", self.work.phase)
                 })?;
+                self.facts[*operation as usize].undone &= !is_held;
             }
-            Event::Intended { direction: Direction::Undo, .. } => {
-                hold(self.work.phase == Phase::Unwinding, || format!("{event:?} in phase {:?}", self.work.phase))?;
+            // Its proof says so, whatever its process said.
+            Event::Failed { operation, direction, .. } if matches!(self.work.phase, Phase::Reopened { .. }) => {
+                let fact = &mut self.facts[*operation as usize];
+                match direction {
+                    Direction::Do => fact.done = false,
+                    Direction::Undo => fact.undone = false,
+                }
+                fact.touched = true;
             }
+            Event::Reopened { .. } => self.reopened = true,
             Event::CancelRequested { operation: None, .. } => self.asked.cancels += 1,
             Event::Retried => {
                 self.asked.retries += 1;
@@ -223,7 +296,8 @@ impl Observed {
         hold(!doing, || format!("{what:?} begins while operations of the batch run"))?;
         hold(self.is_left(what.operation), || format!("{what:?} begins and there is nothing to undo"))?;
         for (dependent, _) in &self.shape.operations[what.operation as usize].dependents {
-            hold(!self.is_left(*dependent), || format!("{what:?} begins before {dependent}, which depends on it"))?;
+            let is_settled = !self.is_left(*dependent) || self.waived.contains(dependent);
+            hold(is_settled, || format!("{what:?} begins before {dependent}, which depends on it"))?;
         }
         Ok(())
     }
@@ -246,7 +320,10 @@ impl Observed {
         hold(batch.status == status, || format!("the batch is {status} and shown as {}", batch.status))?;
         hold(batch.cancel_requested == self.work.cancel_requested, || "a cancel is not shown as it is".to_owned())?;
         let live = tables.live.contains_key(&WorkId(id.0));
-        hold(live != matches!(self.work.phase, Phase::Ended(_)), || format!("{status}, and live is {live}"))?;
+        let is_held = matches!(self.work.phase, Phase::Reopened { .. });
+        hold(live != (is_held || matches!(self.work.phase, Phase::Ended(_))), || {
+            format!("{status}, and live is {live}")
+        })?;
         let completed = self.work.operations.iter().filter(|state| state.status == OperationStatus::Completed).count();
         hold(batch.completed as usize == completed, || format!("{completed} done, {} shown", batch.completed))?;
         for (index, state) in (0u32..).zip(&self.work.operations) {
@@ -273,7 +350,7 @@ impl Observed {
                 OperationStatus::Pending | OperationStatus::Running | OperationStatus::RollingBack => false,
             };
             hold(told, || format!("operation {index} is {} and in truth {fact:?}", state.status))?;
-            hold(unwound || !fact.undone, || format!("the batch is {status} and {index} was undone"))?;
+            hold(unwound || self.reopened || !fact.undone, || format!("the batch is {status} and {index} was undone"))?;
             let is_left = self.is_left(index);
             hold(status != BatchStatus::RolledBack || !is_left, || format!("{status}, and {index} was not undone"))?;
             let half = fact.touched && !fact.done;
@@ -287,7 +364,9 @@ impl Observed {
         let any_left = (0u32..).zip(&self.facts).any(|(index, _)| self.is_left(index));
         match status {
             BatchStatus::Cancelled => hold(self.work.cancel_requested, || "Cancelled and nobody asked".to_owned()),
-            BatchStatus::Completed => hold(!self.work.cancel_requested, || "cancelled, and Completed".to_owned()),
+            BatchStatus::Completed => {
+                hold(self.reopened || !self.work.cancel_requested, || "cancelled, and Completed".to_owned())
+            }
             BatchStatus::RollbackFailed => hold(any_left, || "RollbackFailed, and nothing is left".to_owned()),
             _ => Ok(()),
         }
@@ -299,8 +378,11 @@ impl Observed {
             let Some(id) = id else { continue };
             let task = tables.tasks.get(&id).ok_or("a task is not shown")?;
             hold(task.status.is_terminal(), || format!("the task of operation {index} is {} at the end", task.status))?;
+            // A rollback leaves behind what was undone before it was done again, and what was disproved.
             let shown = task.status == TaskStatus::Completed;
-            hold(shown == succeeded, || format!("the task of {index} is {} and in truth {fact:?}", task.status))?;
+            hold(shown == succeeded || self.reopened, || {
+                format!("the task of {index} is {} and in truth {fact:?}", task.status)
+            })?;
         }
         Ok(())
     }

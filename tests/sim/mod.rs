@@ -4,12 +4,13 @@
 //! Nothing here runs a process or touches a disk. [`world`] is the shell around the daemon's driver: it may lose what was
 //! not written, deliver late, twice or never, and forget the driver at any moment. [`processes`] stands for the
 //! supervisor, [`store`] for the disk. [`ledger`] watches what really happens and compares it with what is recorded; it
-//! holds the invariants. [`mutants`] lists what it was shown to catch.
+//! holds the invariants, with [`rollbacks`]. [`mutants`] lists what it was shown to catch.
 
 mod ledger;
 mod mutants;
 mod plan;
 mod processes;
+mod rollbacks;
 mod store;
 mod world;
 

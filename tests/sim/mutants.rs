@@ -72,8 +72,56 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         breaks: "work that is tried again is lost with the daemon",
         file: "scheduler/driver.rs",
-        from: "        self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));\n        self.note",
-        to: "        self.note",
+        from: "self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));",
+        to: "",
+    },
+    Mutant {
+        breaks: "what a rollback undid can't be told from its batch",
+        file: "scheduler/showing.rs",
+        from: "log.extend(self.record_of_guests(followed, at));",
+        to: "drop(followed);",
+    },
+    Mutant {
+        breaks: "two rollbacks undo the same operations at once",
+        file: "scheduler/guests.rs",
+        from: "            if let Some(host) = self.guests.host(*id) {\n                return Err(NotNow::Held(host).into());\n            }\n",
+        to: "",
+    },
+    Mutant {
+        breaks: "a rollback takes hold of a batch that goes on",
+        file: "scheduler/guests.rs",
+        from: "return Err(NotNow::AtWork(*id, live.status()).into());",
+        to: "",
+    },
+    Mutant {
+        breaks: "a batch is tried again while a rollback undoes it",
+        file: "scheduler/driver.rs",
+        from: "        if let Some(host) = self.guests.host(work) {\n            return Err(NotNow::Held(host).into());\n        }\n",
+        to: "",
+    },
+    Mutant {
+        breaks: "a rollback undoes what somebody did anew meanwhile",
+        file: "scheduler/guests.rs",
+        from: "if work.reopened_by == Some(host) { Ok(()) } else { Err(NotNow::Changed(id)) }",
+        to: "Ok(())",
+    },
+    Mutant {
+        breaks: "a rollback ends well although something of it failed",
+        file: "engine/advance.rs",
+        from: "if failed { BatchStatus::Failed }",
+        to: "if failed { BatchStatus::Completed }",
+    },
+    Mutant {
+        breaks: "what a proof found is not done once more",
+        file: "engine/work.rs",
+        from: "&& !disproved.contains(&super::index(index))",
+        to: "",
+    },
+    Mutant {
+        breaks: "what waits for an operation that stays as it is never goes on",
+        file: "engine/work.rs",
+        from: "            _ if work.operation(dependency).waived => Some(true),\n",
+        to: "",
     },
     Mutant {
         breaks: "requests to a supervisor that is gone are heard by the next",

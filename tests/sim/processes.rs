@@ -26,6 +26,8 @@ pub struct Supervisor {
 const AHEAD: Duration = Duration::from_hours(1);
 /// How long an operation may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// The exit status of a check that found something to change.
+const CHANGES: i32 = 3;
 
 #[derive(Debug)]
 struct Process {
@@ -43,7 +45,8 @@ impl Supervisor {
             Request::End { key, .. } => {
                 if let Some(process) = self.running.get_mut(&key) {
                     process.ending = true;
-                    if process.what.direction == Direction::Undo && now < process.since.plus(TIMEOUT) {
+                    let is_rolled_back = process.what.direction == Direction::Undo && !process.what.is_proof;
+                    if is_rolled_back && now < process.since.plus(TIMEOUT) {
                         return Err(format!("the compensation {:?} is ended before its time is up", process.what));
                     }
                 }
@@ -98,8 +101,9 @@ impl Supervisor {
             (_, true) => Outcome::Success,
             (_, false) => Outcome::Failure("exit status 1".to_owned()),
         };
-        ledger.ends(process.what, outcome == Outcome::Success)?;
-        let exited = Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 };
+        ledger.ends(process.what, key, outcome == Outcome::Success)?;
+        let (code, output) = (Some(CHANGES).filter(|_| process.what.is_proof), None);
+        let exited = Happening::Exited { key, at: now, outcome, code, output, ended: 0 };
         self.results.insert(key, vec![Happening::Started { key, at: process.since }, exited.clone()]);
         Ok(vec![exited])
     }
@@ -107,7 +111,7 @@ impl Supervisor {
     /// It is killed with all that runs; the next one tells what is known.
     pub fn die(&mut self, now: Timestamp, ledger: &mut Ledger) -> Check {
         for (key, process) in std::mem::take(&mut self.running) {
-            ledger.ends(process.what, false)?;
+            ledger.ends(process.what, key, false)?;
             let outcome = Outcome::Lost("the supervisor was killed".to_owned());
             let lost = Happening::Exited { key, at: now, outcome, code: None, output: None, ended: 0 };
             self.results.insert(key, vec![Happening::Started { key, at: process.since }, lost]);
@@ -140,5 +144,6 @@ fn what(spawn: &Spawn) -> What {
     let batch: BatchId = variable("PROV_BATCH_ID").unwrap().parse().unwrap();
     let operation = variable("PROV_OPERATION_ID").unwrap().trim_start_matches('o').parse().unwrap();
     let undoes = spawn.program == UNDO || spawn.args.iter().any(|arg| arg == "delete");
-    What { batch, operation, direction: if undoes { Direction::Undo } else { Direction::Do } }
+    let is_proof = spawn.args.iter().any(|arg| arg == "--check");
+    What { batch, operation, direction: if undoes { Direction::Undo } else { Direction::Do }, is_proof }
 }

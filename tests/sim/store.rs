@@ -9,15 +9,16 @@ use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
 use prov::audit::{Checkpoint, Head, Sealed};
 use prov::model::api_token::ApiToken;
-use prov::model::id::{ApiTokenId, BatchId, PolicyId, SessionId, TaskId, UserId, WorkId};
+use prov::model::id::{ApiTokenId, BatchId, CheckpointId, PolicyId, RollbackId, SessionId, TaskId, UserId, WorkId};
 use prov::model::name::Name;
+use prov::model::rollback;
 use prov::model::status::BatchStatus;
 use prov::model::task::Task;
 use prov::model::time::Timestamp;
 use prov::model::user::Session;
 use prov::store::record::{
-    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, Rollup, Tally, UserRecord,
-    WorkRecord,
+    BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
+    Tally, UserRecord, WorkRecord,
 };
 use prov::store::{AuditPlace, Backend, Change, Precondition, Refused, StoreError, Transaction};
 
@@ -30,6 +31,8 @@ pub struct Tables {
     pub tasks: BTreeMap<TaskId, Task>,
     pub batches: BTreeMap<BatchId, BatchRecord>,
     pub operations: BTreeMap<(BatchId, u32), OperationRecord>,
+    pub rollbacks: BTreeMap<RollbackId, RollbackRecord>,
+    pub checkpoints: usize,
     pub remembered: BTreeMap<String, Remembered>,
 }
 
@@ -70,6 +73,8 @@ impl Tables {
             Change::PutTask(task) => _ = self.tasks.insert(task.id, *task),
             Change::PutBatch(batch) => _ = self.batches.insert(batch.id, *batch),
             Change::PutOperation(row) => _ = self.operations.insert((row.batch, row.index), *row),
+            Change::PutRollback(row) => _ = self.rollbacks.insert(row.id, *row),
+            Change::PutCheckpoint(_) => self.checkpoints += 1,
             Change::Remember(key, remembered) => _ = self.remembered.insert(key, remembered),
             other => panic!("the scheduler writes {other:?}, which the simulation doesn't know"),
         }
@@ -113,6 +118,22 @@ impl Backend for FakeStore {
     fn operations(&self, batch: BatchId) -> Result<Vec<OperationRecord>, StoreError> {
         Ok(self
             .look(|tables| tables.operations.range((batch, 0)..=(batch, u32::MAX)).map(|row| row.1.clone()).collect()))
+    }
+
+    fn rollback(&self, id: RollbackId) -> Result<Option<RollbackRecord>, StoreError> {
+        Ok(self.look(|tables| tables.rollbacks.get(&id).cloned()))
+    }
+
+    fn rollbacks(&self, _: Page) -> Result<Listed<RollbackRecord>, StoreError> {
+        Ok(Listed { items: Vec::new(), total: 0, next_after: None })
+    }
+
+    fn checkpoint(&self, _: CheckpointId) -> Result<Option<rollback::Checkpoint>, StoreError> {
+        Ok(None)
+    }
+
+    fn checkpoints(&self, _: Page) -> Result<Listed<rollback::Checkpoint>, StoreError> {
+        Ok(Listed { items: Vec::new(), total: 0, next_after: None })
     }
 
     fn remembered(&self, key: &str) -> Result<Option<Remembered>, StoreError> {

@@ -1,6 +1,6 @@
 //! A world without time: the daemon's shell around the driver, a store that is a map, processes that are entries.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use uuid::Uuid;
 
-use prov::engine::Phase;
+use prov::engine::{Command, Phase};
 use prov::exec::Places;
 use prov::exec::wire::Request;
 use prov::model::batch::BatchSpec;
-use prov::model::id::{BatchId, WorkId};
+use prov::model::id::{BatchId, RollbackId, WorkId};
+use prov::model::rollback::{RollbackScope, RollbackSpec};
 use prov::model::status::{BatchStatus, OperationStatus};
 use prov::model::time::Timestamp;
 use prov::scheduler::Cancel;
@@ -20,6 +21,7 @@ use prov::scheduler::command::Program;
 use prov::scheduler::driver::{Driver, Effect, Ticket};
 use prov::scheduler::recover::Before;
 use prov::scheduler::report::Told;
+use prov::scheduler::undo_plan::{self, Wanted};
 use prov::scheduler::{Config, ScheduleError, Submission, recover};
 use prov::store::record::Remembered;
 use prov::store::{CommitError, Transaction};
@@ -52,6 +54,7 @@ pub struct World {
     reports: VecDeque<Told>,
     pub ledger: Ledger,
     batches: Vec<Submitted>,
+    rollbacks: Vec<RollbackId>,
     asked: Vec<(Asked, oneshot::Receiver<Result<(), ScheduleError>>)>,
     draining: Option<oneshot::Receiver<()>>,
     /// Everything is heard twice.
@@ -82,13 +85,15 @@ enum Asked {
     Cancel(usize),
     CancelOperation,
     Retry(usize),
+    RollBack(RollbackId),
+    Verb,
 }
 
 impl Asked {
     fn batch(self) -> Option<usize> {
         match self {
             Self::Submit(index) | Self::Cancel(index) | Self::Retry(index) => Some(index),
-            Self::CancelOperation => None,
+            Self::CancelOperation | Self::RollBack(_) | Self::Verb => None,
         }
     }
 }
@@ -99,7 +104,8 @@ impl World {
         let places = Places { directory: nowhere.clone(), logs: nowhere.clone(), log_limit: 0 };
         let program = Program { path: "prov".into() };
         let grace = Duration::from_secs(5);
-        let config = Config { max_parallel: plan.max_parallel, program, workspace: nowhere, places, grace };
+        let max_parallel = plan.max_parallel;
+        let config = Config { max_parallel, program, workspace: nowhere, places, grace, checkpoint_every: 2 };
         let (ids, now) = (Arc::new(AtomicU64::new(1)), Timestamp(1_000_000));
         let before = Before { epoch: 1, live: Vec::new(), supervisor: Supervisor::default().greet(1, now) };
         let driver = Driver::take_up(config.clone(), before, new_ids(&ids), now);
@@ -124,6 +130,7 @@ impl World {
             reports: VecDeque::new(),
             ledger: Ledger::new(plan.max_parallel),
             batches: plan.batches.iter().map(wanted).collect(),
+            rollbacks: Vec::new(),
             asked: Vec::new(),
             draining: None,
             hears_twice: false,
@@ -222,13 +229,18 @@ impl World {
     }
 
     fn answered(&mut self, asked: Asked) -> Check {
+        if let Asked::RollBack(id) = asked {
+            let is_recorded = self.ledger.rollback(id).is_some();
+            self.rollbacks.push(id);
+            return if is_recorded { Ok(()) } else { Err(format!("{asked:?} was acknowledged and is not on disk")) };
+        }
         let Some(index) = asked.batch() else { return Ok(()) };
         let batch = &mut self.batches[index];
         match asked {
             Asked::Submit(_) => batch.accepted = true,
             Asked::Cancel(_) => batch.acknowledged.cancels += 1,
             Asked::Retry(_) => batch.acknowledged.retries += 1,
-            Asked::CancelOperation => {}
+            Asked::CancelOperation | Asked::RollBack(_) | Asked::Verb => {}
         }
         let id = batch.sent.ok_or("an answer to a batch that was never sent")?;
         let (told, recorded) = (batch.acknowledged, self.ledger.asked(id));
@@ -364,13 +376,73 @@ impl World {
                 self.tell(|| "the daemon drains".to_owned());
                 return;
             }
+            5 | 6 => match self.roll_back(pick) {
+                Some(submission) => {
+                    let id = RollbackId(submission.id.0);
+                    self.driver.submit(submission, &self.store, reply, self.now);
+                    Asked::RollBack(id)
+                }
+                None => return,
+            },
+            7 if !self.rollbacks.is_empty() => {
+                let id = self.rollbacks[pick / 8 % self.rollbacks.len()];
+                let how = self.verb(id, pick / 8);
+                self.driver.take_up_again(id.into(), &how, Vec::new(), &self.store, reply, self.now);
+                Asked::Verb
+            }
             _ => {
-                self.driver.retry(id, Vec::new(), &self.store, reply, self.now);
+                self.driver.take_up_again(id, &Command::Retry, Vec::new(), &self.store, reply, self.now);
                 Asked::Retry(index)
             }
         };
         self.tell(|| format!("somebody asks: {asked:?}"));
         self.asked.push((asked, answer));
+    }
+
+    /// A rollback of what has ended: of all that is there, or of one operation with what depends on it; or what was undone
+    /// once more.
+    fn roll_back(&mut self, pick: usize) -> Option<Submission> {
+        let mut wanted = Vec::new();
+        for batch in &self.batches {
+            let Some(id) = batch.sent else { continue };
+            let Some(work) = self.ledger.work(id) else { continue };
+            let places = |keep: &dyn Fn(u32) -> bool| {
+                let all = 0..u32::try_from(work.operations.len()).unwrap();
+                all.filter(|index| keep(*index)).map(|index| (index, u64::from(index))).collect()
+            };
+            let (mut undo, mut redo) = (BTreeMap::new(), BTreeMap::new());
+            match pick / 128 % 3 {
+                0 => undo = places(&|index| work.needs_undo(index)),
+                1 => {
+                    let first = u32::try_from(pick / 512 % work.operations.len()).unwrap();
+                    let chosen = with_dependents(work, first);
+                    undo = places(&|index| chosen.contains(&index) && work.needs_undo(index));
+                }
+                _ => redo = places(&|index| work.operation(index).status == OperationStatus::RolledBack),
+            }
+            wanted.push(Wanted { id, spec: batch.spec.clone(), undo, redo });
+            if pick.is_multiple_of(2) {
+                break;
+            }
+        }
+        let steps = undo_plan::steps(&self.config.program, &wanted);
+        let (id, scope) = (RollbackId(new_id(&self.ids)), RollbackScope::Operations { operation_ids: Vec::new() });
+        let spec = RollbackSpec { scope, parallel_limit: 3, steps };
+        (!spec.steps.is_empty()).then(|| Submission::rollback(id, spec, Vec::new(), "somebody", self.now))
+    }
+
+    /// What somebody decides about a rollback.
+    fn verb(&self, id: RollbackId, pick: usize) -> Command {
+        let stuck = self
+            .ledger
+            .rollback(id)
+            .and_then(|work| (0..).take(work.operations.len()).find(|index| work.is_stuck(*index)));
+        let reason = "it is so".to_owned();
+        match (pick % 4, stuck) {
+            (0, _) => Command::Close { reason },
+            (1, Some(operation)) => Command::Waive { operation, reason },
+            _ => Command::Retry,
+        }
     }
 
     /// Sends a batch, unless it is on its way or was accepted: the same key makes it one batch however often it is sent.
@@ -388,7 +460,8 @@ impl World {
         self.tell(|| format!("batch {index} is submitted as {id}"));
         self.batches[index].sent = Some(id);
         let (reply, answer) = oneshot::channel();
-        self.driver.submit(submission(&self.batches[index].spec, id, key, self.now), reply, self.now);
+        let submission = submission(&self.batches[index].spec, id, key, self.now);
+        self.driver.submit(submission, &self.store, reply, self.now);
         self.asked.push((Asked::Submit(index), answer));
     }
 
@@ -461,6 +534,9 @@ impl World {
             let id = batch.sent.ok_or("a batch was never sent")?;
             self.store.look(|tables| self.ledger.has_ended(id, tables))?;
         }
+        for id in &self.rollbacks {
+            self.store.look(|tables| self.ledger.rollback_has_ended(*id, tables))?;
+        }
         match self.supervisor.unforgotten() {
             0 => Ok(()),
             results => Err(format!("the supervisor keeps {results} results that nobody will ask for")),
@@ -480,7 +556,7 @@ impl World {
                     continue;
                 }
                 let (reply, answer) = oneshot::channel();
-                self.driver.retry(WorkId::from(id), Vec::new(), &self.store, reply, self.now);
+                self.driver.take_up_again(id.into(), &Command::Retry, Vec::new(), &self.store, reply, self.now);
                 self.asked.push((Asked::Retry(index), answer));
             }
             self.settle_for_good()?;
@@ -496,6 +572,16 @@ impl World {
             }
         }
     }
+}
+
+/// An operation, and all that depends on it.
+fn with_dependents(work: &prov::engine::Work, first: u32) -> BTreeSet<u32> {
+    let (mut found, mut left) = (BTreeSet::from([first]), vec![first]);
+    while let Some(index) = left.pop() {
+        let dependents = work.shape.operations[index as usize].dependents.iter().map(|(dependent, _)| *dependent);
+        left.extend(dependents.filter(|dependent| found.insert(*dependent)));
+    }
+    found
 }
 
 /// A request in short.

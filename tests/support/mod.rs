@@ -202,6 +202,11 @@ impl Daemon {
         self.ended_at(&format!("/tasks/{id}"), &["Pending", "Running"]).await
     }
 
+    /// The rollback once it has ended.
+    pub async fn rollback_ended(&self, id: &str) -> Value {
+        self.ended_at(&format!("/rollback/executions/{id}"), &["Pending", "Running"]).await
+    }
+
     async fn ended_at(&self, path: &str, live: &[&str]) -> Value {
         until("it has ended", || async {
             let data = self.get(path).await.data().clone();

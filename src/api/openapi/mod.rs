@@ -11,6 +11,7 @@ mod failures;
 mod operation;
 mod orchestrator;
 mod parameters;
+mod rollback;
 mod schemas;
 pub mod shapes;
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl App {
         let record = store.read(move |reads| reads.work(WorkId::from(id))).await?;
         let spec = record.and_then(|record| match record.kind {
             WorkKind::Batch { spec } => Some(spec),
-            WorkKind::Workflow { .. } => None,
+            WorkKind::Workflow { .. } | WorkKind::Rollback { .. } => None,
         });
         let providers = spec.as_ref().map(providers);
         let question = Question { operation: Some("create"), providers: providers.as_deref(), ..seen.question() };
@@ -67,13 +67,13 @@ impl App {
 }
 
 /// The providers that a batch names.
-fn providers(spec: &BatchSpec) -> Vec<&str> {
+pub(in crate::app) fn providers(spec: &BatchSpec) -> Vec<&str> {
     let named = spec.operations.iter().filter_map(|operation| operation.provider.as_ref());
     named.map(Name::as_str).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Whether a batch runs programs that its sender chose: to do something, or to undo it.
-fn runs_any_program(spec: &BatchSpec) -> bool {
+pub(in crate::app) fn runs_any_program(spec: &BatchSpec) -> bool {
     let chosen = |payload: &Payload| matches!(payload, Payload::Command { .. });
     spec.operations.iter().any(|operation| chosen(&operation.payload) || operation.rollback.is_some())
 }

@@ -53,6 +53,8 @@ enum What {
     },
     /// With the ids of its operations.
     Batch(Vec<Name>),
+    /// What it does to operations is told of their batches.
+    Rollback,
 }
 
 impl Projector {
@@ -121,6 +123,11 @@ impl Played {
                 let ids = spec.operations.iter().map(|operation| operation.id.clone());
                 (What::Batch(ids.collect()), Some(spec.infra.clone()))
             }
+            // Of several infras none can stand for all: it is told to whoever may read what belongs to none.
+            WorkKind::Rollback { spec } => match &spec.infras()[..] {
+                [infra] => (What::Rollback, Some(infra.clone())),
+                _ => (What::Rollback, None),
+            },
         };
         let metadata = Metadata { infra, submitted_by: record.submitted_by.clone() };
         let work = Work::new(id, shape(&record));
@@ -156,7 +163,7 @@ impl Played {
 
     fn name(&self, index: u32) -> Option<&Name> {
         match &self.what {
-            What::Workflow { .. } => None,
+            What::Workflow { .. } | What::Rollback => None,
             What::Batch(ids) => ids.get(index as usize),
         }
     }
@@ -164,6 +171,9 @@ impl Played {
     /// What a fact means for the task that shows it.
     fn task(&mut self, fact: &engine::Event) -> Option<Event> {
         use engine::Event::{Accepted, Failed, Intended, Skipped, Started, Stopped, Succeeded};
+        if matches!(self.what, What::Rollback) {
+            return None;
+        }
         let of = |index: &u32, direction: Direction| self.work.operation(*index).task_of(direction);
         let (task, status) = match fact {
             Accepted if matches!(self.what, What::Workflow { .. }) => (TaskId(self.work.id.0), TaskStatus::Pending),
@@ -184,7 +194,7 @@ impl Played {
         let error = if let Failed { error, .. } = fact { Some(error.clone()) } else { None };
         let (name, batch_id) = match &self.what {
             What::Workflow { name } => (Some(name.clone()), None),
-            What::Batch(_) => (None, Some(BatchId(self.work.id.0))),
+            What::Batch(_) | What::Rollback => (None, Some(BatchId(self.work.id.0))),
         };
         let operation_id = operation_of(fact).and_then(|index| self.name(index)).cloned();
         Some(Event::TaskStatusChanged { task_id: task, name, status, previous_status, batch_id, operation_id, error })
@@ -221,8 +231,8 @@ impl Played {
 /// The operation that a fact is about.
 fn operation_of(fact: &engine::Event) -> Option<u32> {
     use engine::Event::{
-        Accepted, AttemptFailed, CancelRequested, Ended, Failed, Halted, Intended, Retried, Skipped, Started, Stopped,
-        Succeeded, Unwinding, Withdrawn,
+        Accepted, AttemptFailed, CancelRequested, Closed, Ended, Failed, Halted, Intended, Reopened, Retried, Skipped,
+        Started, Stopped, Succeeded, Unwinding, Waived, Withdrawn,
     };
     match fact {
         Intended { operation, .. }
@@ -232,7 +242,15 @@ fn operation_of(fact: &engine::Event) -> Option<u32> {
         | Failed { operation, .. }
         | Stopped { operation }
         | Withdrawn { operation }
-        | Skipped { operation } => Some(*operation),
-        Accepted | CancelRequested { .. } | Halted { .. } | Unwinding | Ended { .. } | Retried => None,
+        | Skipped { operation }
+        | Waived { operation, .. } => Some(*operation),
+        Accepted
+        | CancelRequested { .. }
+        | Halted { .. }
+        | Unwinding
+        | Ended { .. }
+        | Retried
+        | Reopened { .. }
+        | Closed { .. } => None,
     }
 }

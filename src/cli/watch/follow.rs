@@ -40,8 +40,8 @@ pub(super) struct Watched {
     pub(super) noun: &'static str,
     /// Its id.
     pub(super) id: String,
-    /// What ends it.
-    pub(super) cancel: String,
+    /// What whoever stops following can do.
+    pub(super) hint: String,
 }
 
 impl Watched {
@@ -67,7 +67,7 @@ impl Watched {
                 None => std::future::pending().await,
             }
         };
-        let stop = format!("cancel it with `{}`", self.cancel);
+        let stop = self.hint.clone();
         tokio::select! {
             biased;
             done = work => done,

@@ -3,6 +3,8 @@
 mod batch;
 mod events;
 mod health;
+mod infra;
+mod rollback;
 mod state;
 mod tasks;
 mod workflows;
@@ -36,6 +38,19 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/batch/operations", get(batch::batch_list))
         .route("/batch/operations/{id}", get(batch::batch_get))
         .route("/batch/operations/{id}/cancel", post(batch::batch_cancel))
+        .route("/rollback/checkpoints", get(rollback::checkpoint_list).post(rollback::checkpoint_create))
+        .route("/rollback/checkpoints/{id}", get(rollback::checkpoint_get))
+        .route("/rollback/execute", post(rollback::rollback_execute))
+        .route("/rollback/restore/{id}", post(rollback::rollback_restore))
+        .route("/rollback/executions", get(rollback::rollback_list))
+        .route("/rollback/executions/{id}", get(rollback::rollback_get))
+        .route("/rollback/executions/{id}/retry", post(rollback::rollback_retry))
+        .route("/rollback/executions/{id}/skip", post(rollback::rollback_skip))
+        .route("/rollback/executions/{id}/accept", post(rollback::rollback_accept))
+        .route("/rollback/statistics", get(rollback::rollback_statistics))
+        .route("/infra", get(infra::infra_list))
+        .route("/infra/{id}", get(infra::infra_get))
+        .route("/infra/{id}/servers", get(infra::infra_servers))
         .route("/events", get(events::event_stream))
         .route("/state/workflows/{id}/progress", get(state::workflow_progress))
         .route("/state/workflows/{id}/snapshots", get(state::workflow_snapshots))

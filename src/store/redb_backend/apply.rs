@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::lazy::Lazy;
 use super::{HEADER_BYTES, RECORD_VERSION, decode, failed, policies};
 use crate::audit::{self, Chain, Checkpoint, Event, Head, Sealed};
+use crate::model::rollback;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
@@ -87,6 +88,8 @@ struct Tables<'t> {
     tasks: BytesTable<'t>,
     batches: BytesTable<'t>,
     operations: BytesTable<'t>,
+    rollbacks: BytesTable<'t>,
+    checkpoints: BytesTable<'t>,
     index: KeysTable<'t>,
     counts: Lazy<'t, &'static [u8], u64>,
     counted: HashMap<Prefix, i64>,
@@ -121,6 +124,8 @@ impl<'t> Tables<'t> {
             tasks: bytes(tables::TASKS),
             batches: bytes(tables::BATCHES),
             operations: bytes(tables::OPERATIONS),
+            rollbacks: bytes(tables::ROLLBACKS),
+            checkpoints: bytes(tables::CHECKPOINTS),
             index: keys(tables::INDEX),
             counts: Lazy::new(write, tables::COUNTS),
             counted: HashMap::new(),
@@ -189,6 +194,14 @@ impl<'t> Tables<'t> {
                 let key = [&operation.batch.bytes()[..], &operation.index.to_be_bytes()[..]].concat();
                 put(self.operations.get()?, &key, &**operation, &mut self.buffer)
             }
+            Change::PutRollback(rollback) => {
+                let id = rollback.id.bytes();
+                if self.rollbacks.get()?.get(&id[..]).map_err(failed("read"))?.is_none() {
+                    self.reindex(&[], &[index::of_rollbacks()], id)?;
+                }
+                put(self.rollbacks.get()?, &id, &**rollback, &mut self.buffer)
+            }
+            Change::PutCheckpoint(checkpoint) => self.put_checkpoint(checkpoint),
             Change::Remember(key, remembered) => {
                 let at = [&remembered.at.0.to_be_bytes()[..], key.as_bytes()].concat();
                 self.remembered_at.get()?.insert(&at[..], ()).map_err(failed("write"))?;
@@ -276,12 +289,27 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// A checkpoint stands after the last event there is; it is made once.
+    fn put_checkpoint(&mut self, checkpoint: &rollback::Checkpoint) -> Result<(), StoreError> {
+        let id = checkpoint.id.bytes();
+        let placed = rollback::Checkpoint { place: self.upcoming()? - 1, ..checkpoint.clone() };
+        self.reindex(&[], &[index::of_checkpoints()], id)?;
+        put(self.checkpoints.get()?, &id, &placed, &mut self.buffer)
+    }
+
     /// The next place in the order of all events.
-    fn sequence(&mut self) -> Result<u64, StoreError> {
+    fn upcoming(&mut self) -> Result<u64, StoreError> {
         let next = match self.next_sequence {
             Some(next) => next,
             None => self.sequence.get()?.last().map_err(failed("read"))?.map_or(1, |(last, _)| last.value() + 1),
         };
+        self.next_sequence = Some(next);
+        Ok(next)
+    }
+
+    /// The next place in the order of all events, which is taken.
+    fn sequence(&mut self) -> Result<u64, StoreError> {
+        let next = self.upcoming()?;
         self.next_sequence = Some(next + 1);
         Ok(next)
     }

@@ -9,10 +9,11 @@ use uuid::Uuid;
 use super::{Bytes, decode, failed, hex};
 use crate::api::list::{Listed, Page};
 use crate::model::name::Name;
+use crate::model::rollback::Checkpoint;
 use crate::model::task::Task;
 use crate::store::backend::StoreError;
 use crate::store::index::{self, Prefix};
-use crate::store::record::BatchRecord;
+use crate::store::record::{BatchRecord, RollbackRecord};
 use crate::store::tables;
 
 type Id = [u8; 16];
@@ -29,6 +30,18 @@ impl Listable for Task {
 }
 
 impl Listable for BatchRecord {
+    fn id(&self) -> Id {
+        self.id.bytes()
+    }
+}
+
+impl Listable for RollbackRecord {
+    fn id(&self) -> Id {
+        self.id.bytes()
+    }
+}
+
+impl Listable for Checkpoint {
     fn id(&self) -> Id {
         self.id.bytes()
     }

@@ -69,6 +69,7 @@ fn task(id: u128, attempt: u32, operation: &str, status: TaskStatus) -> Task {
         provider: None,
         batch_id: None,
         operation_id: Some(name(operation)),
+        rollback_id: None,
         attempt,
         max_attempts: 1,
         exit_code: Some(if is_done { 0 } else { 3 }),
