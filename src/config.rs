@@ -13,9 +13,9 @@
 //! Anything else in it is refused: a setting that nobody reads must not look like one that holds.
 
 mod encryption;
-mod webhooks;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;

@@ -63,7 +63,7 @@ pub struct LogQuery {
     /// Go on until the task has ended.
     #[serde(default)]
     pub follow: bool,
-    /// Pass over so many bytes of the stream, which must be one: where an answer that broke off is taken up again.
+    /// Pass over so many bytes of each stream: where an answer of one that broke off is taken up again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = u64::MAX))]
     pub offset: Option<u64>,

@@ -84,7 +84,9 @@ impl App {
             return Err(Error::Conflict(format!("task {id} has already ended ({})", task.status)));
         }
         if let Some(rollback) = task.rollback_id {
-            return Err(Error::Conflict(format!("task {id} is a step of rollback {rollback}, which can't be cancelled")));
+            return Err(Error::Conflict(format!(
+                "task {id} is a step of rollback {rollback}, which can't be cancelled"
+            )));
         }
         let (work, operation) = match task.batch_id {
             None => (WorkId::from(id), None),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connect::{self, block_on, failure};
 use super::error::{CliError, Kind};
-use super::printer::{Format, Reader};
+use super::printer::{self, Format, Reader};
 use super::{Global, Printer, style};
 use crate::api::event::{Event, EventQuery, Frame, Topics};
 use crate::api::state::{ComponentHealth, Health};
@@ -52,14 +52,12 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
 
 async fn tail(client: &Client, query: EventQuery, printer: &Printer) -> Result<ExitCode, CliError> {
     let mut events = client.events(query);
-    let mut was_there = false;
     loop {
-        let frame = next(&mut events, was_there, printer).await?;
-        was_there = true;
+        let frame = next(&mut events, printer).await?;
         let line = if printer.format().is_structured() {
             serde_json::to_string(&frame).unwrap_or_default()
         } else {
-            line(&frame)
+            line(&frame, printer.format())
         };
         if printer.write(format!("{line}\n").as_bytes())? == Reader::Gone {
             return Ok(ExitCode::SUCCESS);
@@ -68,17 +66,20 @@ async fn tail(client: &Client, query: EventQuery, printer: &Printer) -> Result<E
 }
 
 /// The next frame. A daemon that is away for a while is waited for, but one that was never there is not.
-async fn next(events: &mut Events<'_>, was_there: bool, printer: &Printer) -> Result<Frame, CliError> {
-    let mut away: Option<Instant> = None;
+async fn next(events: &mut Events<'_>, printer: &Printer) -> Result<Frame, CliError> {
+    let (mut connections, mut away): (u64, Option<Instant>) = (0, None);
     loop {
         match events.next().await {
             Ok(frame) => return Ok(frame),
-            Err(error) if error.is_away() && (was_there || away.is_some()) => {
-                let since = away.get_or_insert_with(|| {
+            Err(error) if error.is_away() && events.connections() > 0 => {
+                // Whether the daemon is away, or only this connection is gone, the next one tells.
+                if events.connections() != connections {
+                    (connections, away) = (events.connections(), None);
+                } else if away.is_none() {
+                    away = Some(Instant::now());
                     printer.remark("the daemon is away; waiting for it");
-                    Instant::now()
-                });
-                if since.elapsed() > PATIENCE {
+                }
+                if away.is_some_and(|since| since.elapsed() > PATIENCE) {
                     return Err(failure(&error));
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -88,36 +89,55 @@ async fn next(events: &mut Events<'_>, was_there: bool, printer: &Printer) -> Re
     }
 }
 
-/// A frame for people: when, what, how it is now, and why.
-fn line(frame: &Frame) -> String {
-    let (what, status, more) = match &frame.event {
+/// A frame for people: when, how it is now, of what, and why.
+fn line(frame: &Frame, format: Format) -> String {
+    let (id, status, what, more) = match &frame.event {
         Event::TaskStatusChanged { task_id, name, operation_id, status, error, .. } => {
             let name = operation_id.as_ref().map(ToString::to_string).or_else(|| name.clone()).unwrap_or_default();
-            (format!("task {task_id} {name}"), status.to_string(), error.clone())
+            (task_id.to_string(), status.as_str(), format!("task {name}"), error.clone())
         }
         Event::BatchOperationUpdate { batch_id, operation_id, status, error, .. } => {
-            (format!("batch {batch_id} operation {operation_id}"), status.to_string(), error.clone())
+            (batch_id.to_string(), status.as_str(), format!("operation {operation_id}"), error.clone())
         }
         Event::WorkflowProgressUpdate { workflow_id, status, completed_steps, total_steps, error, .. } => {
             let done = format!("{completed_steps} of {total_steps} done");
-            let more = error.as_ref().map_or_else(|| done.clone(), |error| format!("{done}; {error}"));
-            (format!("work {workflow_id}"), status.to_string(), Some(more))
+            (workflow_id.to_string(), status.as_str(), done, error.clone())
         }
         Event::SystemHealthUpdate { health, .. } => {
             let ill = |(name, part): (&String, &ComponentHealth)| Some(format!("{name}: {}", part.reason.as_ref()?));
             let ill: Vec<String> =
                 health.components.iter().filter(|(_, part)| part.status > Health::Healthy).filter_map(ill).collect();
-            (
-                "the daemon".to_owned(),
-                health.overall_status.as_str().to_owned(),
-                (!ill.is_empty()).then(|| ill.join("; ")),
-            )
+            let ill = (!ill.is_empty()).then(|| ill.join("; "));
+            ("-".to_owned(), health.overall_status.as_str(), "the daemon".to_owned(), ill)
         }
     };
     let time = frame.timestamp.to_string();
-    let clock = time.get(11..23).unwrap_or(&time);
-    let more = more.map(|more| format!("  {}", more.replace('\n', " "))).unwrap_or_default();
-    let shown = format!("{status:<12}");
-    let status = style::coloured(&status, &shown);
-    format!("{clock}  {status}  {what}{more}")
+    // A terminal has no room for what only programs compare.
+    let clock = time.get(11..if format == Format::Table { 19 } else { 23 }).unwrap_or(&time);
+    let more = more.map(|more| format!(": {more}")).unwrap_or_default();
+    let shown = printer::one_line(&format!("{clock}  {status:<14}  {id}  {what}{more}"), format);
+    shown.replacen(status, &style::coloured(status, status), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_says_when_how_what_and_why_and_nothing_else() {
+        let frame = json!({
+            "sequence": 4, "timestamp": "2026-11-27T16:00:01.250Z", "event_type": "BatchOperationUpdate",
+            "data": {
+                "batch_id": "00000000-0000-0000-0000-000000000001", "operation_id": "web", "status": "Failed",
+                "previous_status": "Running", "task_id": null, "attempt": 1, "error": "exit status 3:\nno \u{1b}[31mroom",
+            },
+            "metadata": { "infra": "lab", "submitted_by": "admin" },
+        });
+        let frame: Frame = serde_json::from_value(frame).unwrap();
+        let id = "00000000-0000-0000-0000-000000000001";
+        let why = "operation web: exit status 3: no  [31mroom";
+        assert_eq!(line(&frame, Format::Table), format!("16:00:01  Failed          {id}  {why}"));
+        assert_eq!(line(&frame, Format::Wide), format!("16:00:01.250  Failed          {id}  {why}"));
+    }
 }

@@ -47,6 +47,7 @@ mod target;
 mod tasks;
 mod taskserv;
 mod token;
+mod top;
 mod usage;
 mod users;
 mod watch;
@@ -174,6 +175,8 @@ enum Command {
     Webhooks(webhooks::Args),
     /// Show the daemon's own log, and how much it logs
     Logs(logs::Args),
+    /// Show all work live, on the whole terminal
+    Top(top::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
     /// Policies: who may do what
@@ -240,6 +243,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Events(args) => events::run(args, global),
         Command::Webhooks(args) => webhooks::run(args, global),
         Command::Logs(args) => logs::run(args, global),
+        Command::Top(args) => top::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),

@@ -80,6 +80,12 @@ impl Printer {
         Self { format: global.output, quiet: global.is_quiet() }
     }
 
+    /// The same without remarks.
+    #[must_use]
+    pub fn quietly(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
     /// The format asked for.
     #[must_use]
     pub fn format(&self) -> Format {
@@ -298,8 +304,18 @@ fn chars(text: &str) -> usize {
     measure_text_width(text)
 }
 
+/// Text on one line, cut to the terminal where there is one and not everything is asked for.
+#[must_use]
+pub fn one_line(text: &str, format: Format) -> String {
+    match width().filter(|_| format == Format::Table) {
+        Some(width) => cut(&clean(text), usize::from(width)),
+        None => clean(text),
+    }
+}
+
 /// A cell on one line, without control characters: names and errors come from outside.
-fn clean(cell: &str) -> String {
+#[must_use]
+pub fn clean(cell: &str) -> String {
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     cell.trim().chars().map(shown).collect()
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::frame::{Frame, Mood, Row};
+use self::frame::{Frame, Row};
+pub(super) use self::frame::{Mood, bar};
 use super::Printer;
 use crate::api::batch::BatchView;
 use crate::api::rollback::RollbackView;
@@ -99,18 +100,11 @@ impl View {
 
     /// Shows a task as it stands.
     pub(super) fn task(&mut self, task: &Task) {
-        let mood = match task.status {
-            TaskStatus::Pending => Mood::Waiting,
-            TaskStatus::Running => Mood::Going,
-            TaskStatus::Completed => Mood::Good,
-            TaskStatus::Cancelled => Mood::Undone,
-            TaskStatus::Failed => Mood::Bad,
-        };
         let row = Row {
             key: String::new(),
             name: task.name.clone(),
             status: task.status.as_str(),
-            mood,
+            mood: mood_of_task(task.status),
             progress: task.progress,
             step: task.step.clone(),
             started_at: task.started_at,
@@ -274,7 +268,19 @@ impl Count {
     }
 }
 
-fn mood(status: OperationStatus) -> Mood {
+/// What a task's status means for whoever looks on.
+pub(super) fn mood_of_task(status: TaskStatus) -> Mood {
+    match status {
+        TaskStatus::Pending => Mood::Waiting,
+        TaskStatus::Running => Mood::Going,
+        TaskStatus::Completed => Mood::Good,
+        TaskStatus::Cancelled => Mood::Undone,
+        TaskStatus::Failed => Mood::Bad,
+    }
+}
+
+/// What an operation's status means for whoever looks on.
+pub(super) fn mood(status: OperationStatus) -> Mood {
     match status {
         OperationStatus::Pending | OperationStatus::Skipped => Mood::Waiting,
         OperationStatus::Running => Mood::Going,
@@ -285,7 +291,8 @@ fn mood(status: OperationStatus) -> Mood {
     }
 }
 
-fn mood_of_batch(status: BatchStatus) -> Mood {
+/// What a batch's status means for whoever looks on.
+pub(super) fn mood_of_batch(status: BatchStatus) -> Mood {
     match status {
         BatchStatus::Pending => Mood::Waiting,
         BatchStatus::Running => Mood::Going,

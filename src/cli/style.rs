@@ -32,6 +32,11 @@ pub(super) fn on_stderr() -> bool {
     wanted().unwrap_or_else(|| std::io::stderr().is_terminal())
 }
 
+/// Whether what goes to standard output may be coloured.
+pub(super) fn on_stdout() -> bool {
+    wanted().unwrap_or_else(|| std::io::stdout().is_terminal())
+}
+
 /// A cell of a table, coloured where it is a word of state; `shown` is how it stands there, cut or padded.
 pub(super) fn coloured(word: &str, shown: &str) -> String {
     let style = Style::new();

@@ -1,6 +1,6 @@
 //! `prov tasks …`.
 
-mod logs;
+pub(super) mod logs;
 
 use std::process::ExitCode;
 

@@ -2,11 +2,11 @@
 //! say.
 //!
 //! Fed by the [`stream`] of events, and by asking again and again where there is none ([`follow`]); what an event means for
-//! the work is [`followed`]'s. Everything goes through [`task`],
-//! [`batch`] and [`rollback`].
+//! the work is [`followed`]'s. Everything goes through [`task`], [`batch`] and
+//! [`rollback`].
 
 mod follow;
-mod followed;
+pub(super) mod followed;
 mod rollback;
 pub(super) mod stream;
 

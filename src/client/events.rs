@@ -17,13 +17,14 @@ pub struct Events<'c> {
     query: EventQuery,
     body: Option<Body>,
     parser: Parser,
+    connections: u64,
 }
 
 impl Client {
     /// `GET /events`, from when [`Events::next`] is first called.
     #[must_use]
     pub fn events(&self, query: EventQuery) -> Events<'_> {
-        Events { client: self, query, body: None, parser: Parser::default() }
+        Events { client: self, query, body: None, parser: Parser::default(), connections: 0 }
     }
 
     async fn event_stream(&self, query: &EventQuery) -> Result<Body, ClientError> {
@@ -46,6 +47,12 @@ pub enum Heard {
 }
 
 impl Events<'_> {
+    /// How often the daemon began to send it.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
     /// The next frame; waits for it.
     ///
     /// # Errors
@@ -84,6 +91,7 @@ impl Events<'_> {
             if self.body.is_none() {
                 self.parser = Parser::default();
                 self.body = Some(self.client.event_stream(&self.query).await?);
+                self.connections += 1;
             }
             let Some(body) = &mut self.body else { continue };
             match body.next().await {

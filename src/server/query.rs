@@ -239,16 +239,12 @@ impl Readable for PolicyQuery {
 
 impl Readable for LogQuery {
     fn read(query: &mut Fields) -> Self {
-        let read = Self {
+        Self {
             stream: query.take::<Stream>("stream").map(|stream| stream.0).unwrap_or_default(),
             tail: query.number("tail", 0, 1_000_000),
             follow: query.take("follow").unwrap_or(false),
             offset: query.take("offset"),
-        };
-        if read.offset.is_some() && read.stream == LogStream::All {
-            query.problems.push("?offset".to_owned(), "is a place in one stream: name it with `stream`");
         }
-        read
     }
 }
 

@@ -17,17 +17,31 @@ pub(super) struct Terminal {
 
 /// What runs a command on a terminal.
 pub(super) fn on_one(user: &User, args: &[&str]) -> Command {
-    let words = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
+    script(user, &[&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" "))
+}
+
+/// What runs a line of a shell on a terminal.
+fn script(user: &User, words: &str) -> Command {
     let prov = user.command(&[]);
     let mut script = Command::new("script");
-    script.args(["-qec", &words, "/dev/null"]).current_dir(user.home.path()).env_clear().env("TERM", "xterm");
+    script.args(["-qec", words, "/dev/null"]).current_dir(user.home.path()).env_clear().env("TERM", "xterm");
     script.envs(prov.get_envs().filter_map(|(name, value)| Some((name, value?))));
     script
 }
 
 impl Terminal {
     pub(super) fn of(user: &User, args: &[&str]) -> Self {
-        let mut child = on_one(user, args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start(on_one(user, args))
+    }
+
+    /// On one that has a size.
+    pub(super) fn sized(user: &User, args: &[&str], (rows, columns): (u16, u16)) -> Self {
+        let prov = [&[env!("CARGO_BIN_EXE_prov")], args].concat().join(" ");
+        Self::start(script(user, &format!("stty rows {rows} cols {columns}; {prov}")))
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (keyboard, screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Self { child, keyboard, screen, shown: String::new(), seen: 0 }
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
+use super::terminal::Terminal;
 use super::{User, ran};
 use crate::support::proxy::{Fate, Proxy};
 use crate::support::{run, script};
@@ -206,5 +207,53 @@ fn a_log_is_followed_through_a_restart_of_the_daemon() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let part = ran(command(&user, &proxy, &["tasks", "logs", &id, "--stream", "stdout", "--offset", "4"]), "");
     assert!(part.out().starts_with("2\n3\n") && part.out().ends_with("1000\nend\nopen"), "{part:?}");
-    ran(command(&user, &proxy, &["tasks", "logs", &id, "--offset", "4"]), "").fails(2);
+}
+
+#[test]
+fn events_come_once_each_over_connections_that_break() {
+    let user = User::logged_in();
+    let file = user.file("chain.json", &chain(&user).to_string());
+    std::fs::write(user.path("go"), "").unwrap();
+    let id = user.prov(&["batch", "run", &file, "--wait", "-o", "name"]).out().trim().to_owned();
+    let told = |proxy: &Proxy| {
+        let mut events = command(&user, proxy, &["events", "--since", "0", "--work", &id, "-o", "jsonl"]);
+        let mut child = events.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut frames = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let frame: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let is_last = frame["data"]["workflow_id"] == id.as_str() && frame["data"]["status"] == "Completed";
+            frames.push(frame);
+            if is_last {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        frames
+    };
+    let whole = told(&Proxy::before(user.daemon().orchestrator(), |_| Fate::Pass));
+    assert!(whole.len() > 60, "{}", whole.len());
+    let mut roll = dice(3);
+    let cut = Proxy::before(user.daemon().orchestrator(), move |line| {
+        if is_events(line) { Fate::Cut(700 + roll(6000)) } else { Fate::Pass }
+    });
+    assert_eq!(told(&cut), whole);
+    assert!(cut.calls().len() > 3, "{:?}", cut.calls());
+}
+
+#[test]
+fn top_shows_what_happens_and_gives_the_terminal_back() {
+    let user = User::logged_in();
+    user.prov(&["top"]).fails(2);
+    let file = user.file("chain.json", &chain(&user).to_string());
+    user.prov(&["batch", "run", &file, "--detach"]).out();
+    let mut terminal = Terminal::sized(&user, &["top"], (24, 100));
+    terminal.shows("\u{1b}[?1049h");
+    terminal.shows("chain");
+    terminal.shows("Running");
+    std::fs::write(user.path("go"), "").unwrap();
+    terminal.shows("Completed");
+    terminal.types("q");
+    terminal.shows("\u{1b}[?1049l");
+    assert_eq!(terminal.ends().0, 0);
 }

@@ -64,8 +64,8 @@ fn tasks() -> Vec<Operation> {
         bare::<Text>("task_logs", "text/plain", "Reads the log of a task")
             .noting(
                 "While `follow` is on, the answer goes on until the task has ended. The header `X-Log-Offset` says where in \
-                 its stream the text begins: an answer that breaks off is taken up again with that number and the bytes that \
-                 came as `offset`.",
+                 its stream the text begins: an answer of one stream that breaks off is taken up again with an `offset` of \
+                 that number and the bytes that came.",
             )
             .of::<TaskId>(id)
             .query::<LogQuery>(),

@@ -40,7 +40,7 @@ pub(super) struct Row {
 
 /// What a status means for whoever looks on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(in crate::cli) enum Mood {
     /// Not begun.
     Waiting,
     /// Runs.
@@ -66,7 +66,8 @@ impl Mood {
         }
     }
 
-    fn is_moving(self) -> bool {
+    /// Whether it changes by itself.
+    pub(in crate::cli) fn is_moving(self) -> bool {
         self.rank() == 0
     }
 
@@ -166,7 +167,8 @@ impl Columns {
     fn line(&self, row: &Row, after: &str, now: Timestamp) -> String {
         let name = truncate_str(&row.name, self.name, "…");
         let name = pad_str(&name, self.name, Alignment::Left, None);
-        let bar = if self.bar == 0 { String::new() } else { format!(" {}", bar(row, self.bar, now)) };
+        let bar =
+            if self.bar == 0 { String::new() } else { format!(" {}", bar(row.mood, row.progress, self.bar, now)) };
         let status = row.mood.style().apply_to(format!("{:STATUS$}", row.status));
         let took = row.started_at.map(|start| precise(row.completed_at.unwrap_or(now).since(start)));
         format!("{name}{bar} {status} {:<TIME$} {after}", took.unwrap_or_default()).trim_end().to_owned()
@@ -174,12 +176,12 @@ impl Columns {
 }
 
 /// A bar of `width` columns. Work that runs and says nothing of how far it is has a mark that wanders.
-fn bar(row: &Row, width: usize, now: Timestamp) -> String {
-    if row.mood.is_moving() && row.progress <= 0.0 {
+pub(in crate::cli) fn bar(mood: Mood, progress: f64, width: usize, now: Timestamp) -> String {
+    if mood.is_moving() && progress <= 0.0 {
         let at = usize::try_from(now.0 / 250).unwrap_or(0) % width;
         return (0..width).map(|column| if column == at { '█' } else { '·' }).collect();
     }
-    let progress = if row.mood == Mood::Good { 1.0 } else { row.progress.clamp(0.0, 1.0) };
+    let progress = if mood == Mood::Good { 1.0 } else { progress.clamp(0.0, 1.0) };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     // A terminal has few columns, and the progress is from 0 to 1.
     let done = (progress * width as f64).round() as usize;
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn work_that_does_not_say_how_far_it_is_has_a_wandering_mark() {
-        let shown = bar(&row("a", Mood::Going, 0.0), 8, Timestamp(500));
+        let shown = bar(Mood::Going, 0.0, 8, Timestamp(500));
         assert_eq!(shown, "··█·····");
     }
 }

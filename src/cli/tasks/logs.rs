@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Only the last so many lines of each stream
     #[arg(long, value_name = "N")]
     tail: Option<usize>,
-    /// Pass over so many bytes of the stream, which must be named
+    /// Pass over so many bytes of each stream
     #[arg(long, value_name = "BYTES", conflicts_with = "tail")]
     offset: Option<u64>,
     /// Go on until the task has ended
@@ -48,28 +48,37 @@ pub(super) struct Args {
 }
 
 pub(super) async fn show(client: &Client, args: &Args, printer: &Printer) -> Result<ExitCode, CliError> {
-    let usage = |message: &str, hint: &str| Err(CliError::new(Kind::Usage, message).hint(hint.to_owned()));
     if !printer.format().is_for_people() {
-        return usage("a log is text and comes in no other format", "leave --output away");
+        let error = CliError::new(Kind::Usage, "a log is text and comes in no other format");
+        return Err(error.hint("leave --output away".to_owned()));
     }
     let streams: &[LogStream] = match args.stream.as_str() {
         "stdout" => &[LogStream::Stdout],
         "stderr" => &[LogStream::Stderr],
         _ => &[LogStream::Stdout, LogStream::Stderr],
     };
-    if args.offset.is_some() && streams.len() > 1 {
-        return usage("an offset is a place in one stream", "add --stream stdout or --stream stderr");
-    }
     let query = |stream| LogQuery { stream, tail: args.tail, follow: args.follow, offset: args.offset };
+    let queries = streams.iter().map(|stream| query(*stream)).collect();
     tokio::select! {
         biased;
-        shown = Box::pin(print(client, args.id, streams.iter().map(|stream| query(*stream)).collect(), printer)) => shown,
+        read = Box::pin(read(client, args.id, queries, printer, |text| printer.write(&text))) => {
+            read.map(|()| ExitCode::SUCCESS)
+        }
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
     }
 }
 
-/// Prints streams: as they come while they grow, else one after the other.
-async fn print(client: &Client, task: TaskId, queries: Vec<LogQuery>, printer: &Printer) -> Result<ExitCode, CliError> {
+/// Reads streams, as they come while they grow, else one after the other, until they have ended or nobody wants more.
+///
+/// # Errors
+/// When the daemon is away for long, or refuses.
+pub(in crate::cli) async fn read(
+    client: &Client,
+    task: TaskId,
+    queries: Vec<LogQuery>,
+    printer: &Printer,
+    mut sink: impl FnMut(Vec<u8>) -> Result<Reader, CliError>,
+) -> Result<(), CliError> {
     let mut merge = Merge::default();
     let (sender, mut parts) = channel(WAITING);
     let read = async move {
@@ -94,7 +103,7 @@ async fn print(client: &Client, task: TaskId, queries: Vec<LogQuery>, printer: &
                 Ok(None) => return Ok(Reader::There),
                 Err(_) => merge.idle(),
             };
-            if !text.is_empty() && printer.write(&text)? == Reader::Gone {
+            if !text.is_empty() && sink(text)? == Reader::Gone {
                 return Ok(Reader::Gone);
             }
         }
@@ -109,7 +118,7 @@ async fn print(client: &Client, task: TaskId, queries: Vec<LogQuery>, printer: &
             done?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// What comes of a stream.

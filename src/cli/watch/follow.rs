@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Limits;
 use super::followed::{Effect, Followed, Running};
 use super::stream::{self, News};
+use crate::api::envelope::Code;
 use crate::cli::connect::failure;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::progress::View;
@@ -107,7 +108,7 @@ where
         loop {
             if wait(&mut work, &mut news, &mut pace, limits, view, &show).await == Next::Read {
                 let read = read(&ask, &mut was_there, view).await?;
-                pace = pace.after(read.running() == work.running());
+                pace = pace.after(read == work);
                 work = read;
                 show(view, &work);
                 if work.has_ended() {
@@ -219,6 +220,10 @@ where
                     return Err(failure(&error));
                 }
                 view.away();
+            }
+            // Others of the same user ask as well: a little later it is this one's turn.
+            Err(ClientError::Answered(refused)) if refused.code == Code::RateLimited && *was_there => {
+                tokio::time::sleep(ASK_LATE).await;
             }
             Err(error) => return Err(failure(&error)),
         }

@@ -3,7 +3,7 @@
 //! The stream is asked for before the work is read, so frames may tell of what the reading has shown already. Those are known
 //! by the status that they come from, and passed over. How work ended is not taken from a frame: it is read.
 
-use crate::api::batch::{BatchView, OperationView};
+use crate::api::batch::{BatchSummary, BatchView, OperationView};
 use crate::api::event::{Event, Frame};
 use crate::api::task::Task;
 use crate::model::id::WorkId;
@@ -11,7 +11,7 @@ use crate::model::status::{BatchStatus, OperationStatus, TaskStatus};
 
 /// What a frame did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(in crate::cli) enum Effect {
     /// Nothing that shows.
     Nothing,
     /// The work is another now.
@@ -21,7 +21,7 @@ pub(super) enum Effect {
 }
 
 /// Work that can be followed.
-pub(super) trait Followed {
+pub(in crate::cli) trait Followed: PartialEq {
     /// What the stream calls it.
     fn work(&self) -> WorkId;
     /// Whether it has ended.
@@ -34,7 +34,7 @@ pub(super) trait Followed {
 
 /// What runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Running {
+pub(in crate::cli) enum Running {
     /// Nothing.
     Nothing,
     /// Something that doesn't say how far it is.
@@ -109,32 +109,37 @@ impl Followed for BatchView {
     }
 
     fn apply(&mut self, frame: &Frame) -> Effect {
-        if frame.event.work() != Some(self.work()) {
-            return Effect::Nothing;
-        }
-        if let Event::BatchOperationUpdate { operation_id, previous_status, .. } = &frame.event {
+        if let Event::BatchOperationUpdate { operation_id, previous_status, .. } = &frame.event
+            && frame.event.work() == Some(self.work())
+        {
             let mut operations = self.operations.iter_mut();
             let found = operations.find(|one| one.id == *operation_id && one.status == *previous_status);
             return found.map_or(Effect::Nothing, |operation| advance(operation, frame));
         }
-        if let Event::WorkflowProgressUpdate { status, progress, completed_steps, error, .. } = &frame.event
-            && rank(*status) >= rank(self.summary.status)
-        {
-            if status.is_terminal() {
-                return Effect::Ended;
-            }
-            let summary = &mut self.summary;
-            summary.status = *status;
-            summary.progress = *progress;
-            summary.operations_completed = *completed_steps;
-            summary.error.clone_from(error);
-            if *status == BatchStatus::Running {
-                summary.started_at = summary.started_at.or(Some(frame.timestamp));
-            }
-            return Effect::Changed;
-        }
-        Effect::Nothing
+        whole(&mut self.summary, frame)
     }
+}
+
+/// Takes in what happened to a batch as a whole.
+pub(in crate::cli) fn whole(summary: &mut BatchSummary, frame: &Frame) -> Effect {
+    let Event::WorkflowProgressUpdate { workflow_id, status, progress, completed_steps, error, .. } = &frame.event
+    else {
+        return Effect::Nothing;
+    };
+    if *workflow_id != WorkId::from(summary.batch_id) || rank(*status) < rank(summary.status) {
+        return Effect::Nothing;
+    }
+    if status.is_terminal() {
+        return Effect::Ended;
+    }
+    summary.status = *status;
+    summary.progress = *progress;
+    summary.operations_completed = *completed_steps;
+    summary.error.clone_from(error);
+    if *status == BatchStatus::Running {
+        summary.started_at = summary.started_at.or(Some(frame.timestamp));
+    }
+    Effect::Changed
 }
 
 fn advance(operation: &mut OperationView, frame: &Frame) -> Effect {
