@@ -9,6 +9,7 @@ pub mod auth;
 pub mod batch;
 pub mod envelope;
 pub mod event;
+pub mod infra;
 pub mod json;
 pub mod list;
 pub mod mfa;

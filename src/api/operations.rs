@@ -107,6 +107,9 @@ pub const TABLE: &[Row] = &[
     row("rollback_skip", Orchestrator, "POST", "/rollback/executions/{id}/skip", Action("rollback_execute")),
     row("rollback_accept", Orchestrator, "POST", "/rollback/executions/{id}/accept", Action("rollback_execute")),
     row("rollback_statistics", Orchestrator, "GET", "/rollback/statistics", Action("checkpoint_read")),
+    row("infra_list", Orchestrator, "GET", "/infra", Action("infra_read")),
+    row("infra_get", Orchestrator, "GET", "/infra/{id}", Action("infra_read")),
+    row("infra_servers", Orchestrator, "GET", "/infra/{id}/servers", Action("infra_read")),
     row("event_stream", Orchestrator, "GET", "/events", Action("event_read")).with_query().answering(Media::Events),
     row("workflow_progress", Orchestrator, "GET", "/state/workflows/{id}/progress", Action("state_read")),
     row("workflow_snapshots", Orchestrator, "GET", "/state/workflows/{id}/snapshots", Action("state_read"))

@@ -17,6 +17,7 @@ mod events;
 mod guard;
 mod idempotency;
 mod in_force;
+mod infra;
 mod infras;
 mod keys;
 mod limit;
@@ -25,6 +26,7 @@ mod logs;
 mod memo;
 mod mfa;
 mod owned;
+mod plane;
 mod policy;
 mod proof;
 mod refusals;
@@ -113,7 +115,12 @@ pub(crate) struct Resources {
     pub(crate) logs: PathBuf,
     pub(crate) workspace: PathBuf,
     pub(crate) data_dir: PathBuf,
+    /// Who asks the execution plane waits for a turn.
+    pub(crate) plane: Semaphore,
 }
+
+/// Processes of the execution plane that are asked at once.
+const PLANE_AT_ONCE: usize = 4;
 
 /// What an [`App`] is made of.
 pub struct Parts {
@@ -214,6 +221,7 @@ impl App {
                 logs: parts.logs,
                 workspace: parts.workspace,
                 data_dir: parts.data_dir,
+                plane: Semaphore::new(PLANE_AT_ONCE),
             }),
             clock: parts.clock,
             policies: Arc::new(parts.policies),

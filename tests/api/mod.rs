@@ -12,6 +12,7 @@ mod disk;
 mod envelope;
 mod events;
 mod graphs;
+mod infra;
 mod keys;
 mod limits;
 mod mfa;

@@ -40,6 +40,9 @@ const EXPECTED: &[(&str, &str)] = &[
     ("rollback_skip", "hhnnn"),
     ("rollback_accept", "hhnnn"),
     ("rollback_statistics", "yynnn"),
+    ("infra_list", "yyynn"),
+    ("infra_get", "yyhhh"),
+    ("infra_servers", "yyhhh"),
     ("event_stream", "yyyyy"),
     ("workflow_progress", "yyhyy"),
     ("workflow_snapshots", "yyhyy"),
@@ -161,6 +164,7 @@ fn url(house: &House, row: &Row, named: &Named) -> String {
         "session_delete" => &named.session,
         "token_delete" => &named.token,
         id if id.starts_with("task_") || id == "workflow_progress" => &named.task,
+        id if id.starts_with("infra_") => "production",
         "checkpoint_get" | "rollback_restore" => &named.checkpoint,
         id if id.starts_with("rollback_") => NOBODYS,
         id if id.starts_with("batch_") || id == "workflow_snapshots" => &named.batch,
@@ -197,9 +201,9 @@ async fn walk(house: &House, tokens: &BTreeMap<&str, String>, expected: impl Fn(
     let seen = house.daemon.control(&login, Method::GET, "/auth/verify", Value::Null).await;
     let token = house.daemon.control(&login, Method::POST, "/auth/tokens", json!({ "name": "theirs" })).await;
     let (session, token) = (word(seen.data(), "session_id"), word(token.data(), "id"));
-    let webhook = house.post("Admin", "/webhooks", &json!({ "url": "https://localhost/hook" })).await;
-    let webhook = word(webhook.data(), "id");
     let (task, checkpoint) = (house.task("Admin", "production").await, word(checkpoint.data(), "id"));
+    let webhook = house.post("Admin", "/webhooks", &body("webhook_create", "Admin", &Named::default())).await;
+    let webhook = word(webhook.data(), "id");
     let named = Named { task, batch, checkpoint, session, token, webhook };
     let mut rows: Vec<&Row> = TABLE.iter().filter(|row| row.access != Access::Public).collect();
     // Whoever has logged out is nobody, and a webhook that is deleted is gone.

@@ -3,6 +3,7 @@
 mod batch;
 mod events;
 mod health;
+mod infra;
 mod rollback;
 mod state;
 mod tasks;
@@ -48,6 +49,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rollback/executions/{id}/skip", post(rollback::rollback_skip))
         .route("/rollback/executions/{id}/accept", post(rollback::rollback_accept))
         .route("/rollback/statistics", get(rollback::rollback_statistics))
+        .route("/infra", get(infra::infra_list))
+        .route("/infra/{id}", get(infra::infra_get))
+        .route("/infra/{id}/servers", get(infra::infra_servers))
         .route("/events", get(events::event_stream))
         .route("/state/workflows/{id}/progress", get(state::workflow_progress))
         .route("/state/workflows/{id}/snapshots", get(state::workflow_snapshots))

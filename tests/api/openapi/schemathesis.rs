@@ -26,7 +26,7 @@ const HARMFUL: &[&str] = &[
 ];
 
 /// What a schema can't say of a good request: a graph without cycles, text that is a policy, a password that is no common
-/// one, a signature, a URL that may be reached, a span of time that begins before it ends.
+/// one, a signature, a URL that may be reached, a span of time that begins before it ends, a place in one of two streams.
 const MORE_THAN_A_SHAPE: &[&str] = &[
     "auth_password",
     "audit_verify",
@@ -37,6 +37,7 @@ const MORE_THAN_A_SHAPE: &[&str] = &[
     "policy_update",
     "policy_validate",
     "statistics",
+    "task_logs",
     "user_create",
     "user_update",
     "webhook_create",
