@@ -15,6 +15,7 @@
 mod encryption;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -28,6 +29,7 @@ use etcetera::BaseStrategy;
 use crate::model::nearest::unknown;
 use crate::model::user::Role;
 pub use encryption::{Certificate, Encryption};
+pub use webhooks::Webhooks;
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -84,6 +86,8 @@ pub struct Daemon {
     pub insecure: bool,
     /// What connections are encrypted with, where they are.
     pub encryption: Option<Encryption>,
+    /// Where webhooks may go, and for how long they are tried.
+    pub webhooks: Webhooks,
 }
 
 /// Roles, parted by commas.
@@ -213,10 +217,14 @@ const KEYS: &[(&str, &str)] = &[
     ("tls_key", ""),
     ("tls_client_authorities", ""),
     ("tls_self_signed", "false"),
+    ("webhook_allow", ""),
+    ("webhook_retry_initial_ms", "5000"),
+    ("webhook_retry_max_seconds", "3600"),
+    ("webhook_retry_for_seconds", "86400"),
 ];
 
 /// The keys that a file may give a list.
-const LISTS: &[&str] = &["require_mfa"];
+const LISTS: &[&str] = &["require_mfa", "webhook_allow"];
 
 /// The table of a file.
 const TABLE: &str = "daemon";
@@ -275,6 +283,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         require_mfa: value(&origins, "require_mfa")?,
         insecure: value(&origins, "insecure")?,
         encryption: encryption::of(&origins)?,
+        webhooks: webhooks::of(&origins)?,
     };
     Ok((config, origins))
 }

@@ -17,11 +17,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError, Reach, StreamLimits};
+use crate::app::{
+    self, App, BootstrapError, Keys, Limits, Parts, Phase, PolicyStartError, Reach, StreamLimits, Webhooks,
+};
 use crate::audit;
 use crate::auth::audit_key::{self, AuditKeyError};
 use crate::auth::key_files::KeyError;
-use crate::config::{Daemon, DrainAction};
+use crate::config::{self, Daemon, DrainAction};
 use crate::exec::{Clock, Places};
 use crate::logging::Logging;
 use crate::scheduler::command::Program;
@@ -30,6 +32,7 @@ use crate::server::listen::{self, Connections, ListenError};
 use crate::server::tls::{Tls, TlsError};
 use crate::server::{control_center, orchestrator};
 use crate::store::{Store, StoreError};
+use crate::webhook::{Reachable, Schedule, SendError};
 
 /// The store's memory.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -91,6 +94,9 @@ pub enum DaemonError {
     /// Work from before can't be taken up.
     #[error("can't start the scheduler")]
     Start(#[from] StartError),
+    /// Nothing can be sent to webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] SendError),
     /// The runtime or a signal handler can't be had.
     #[error("can't start the daemon")]
     Runtime(#[source] io::Error),
@@ -217,10 +223,14 @@ async fn serve(config: Daemon, reset: Reset, logging: Logging) -> Result<(), Dae
         policies,
         logging,
         reach: if config.control_listen.ip().is_loopback() { Reach::Host } else { Reach::Anywhere },
+        webhooks: webhooks(&config)?,
     };
     let app = Arc::new(App::new(parts));
     tokio::spawn(tidy(Arc::clone(&app)));
     tokio::spawn(Arc::clone(&app).watch_health());
+    if let Err(error) = app.webhooks_begin().await {
+        tracing::error!(%error, "can't read the webhooks; nothing is sent to them");
+    }
 
     let (stop, stopping) = watch::channel(false);
     let connections = Connections::new(descriptors::for_connections());
@@ -248,6 +258,7 @@ async fn serve(config: Daemon, reset: Reset, logging: Logging) -> Result<(), Dae
     }
     app.enter(Phase::Ending);
     let _ = stop.send(true);
+    app.webhooks_end().await;
     for server in serving {
         let _ = server.await;
     }
@@ -331,6 +342,12 @@ fn program(config: &Daemon) -> Result<Program, DaemonError> {
 
 fn places(config: &Daemon, data_dir: &Path) -> Places {
     Places { directory: data_dir.join("supervisor"), logs: data_dir.join("logs"), log_limit: config.max_log_bytes }
+}
+
+fn webhooks(config: &Daemon) -> Result<Webhooks, SendError> {
+    let config::Webhooks { allow, retry_initial, retry_max, retry_for } = config.webhooks.clone();
+    let schedule = Schedule { initial: retry_initial, longest: retry_max, give_up: retry_for };
+    Webhooks::new(Reachable { allowed: allow }, schedule)
 }
 
 fn limits(config: &Daemon) -> Limits {

@@ -19,3 +19,4 @@ pub mod provision;
 pub mod scheduler;
 pub mod server;
 pub mod store;
+pub mod webhook;

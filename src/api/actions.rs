@@ -95,7 +95,7 @@ actions! {
     "state_read" StateRead [Task Batch Infra System] "Sees progress, figures and health."
     "event_read" EventRead [Infra System] "Follows events."
     "infra_read" InfraRead [Infra System] "Sees infras, their settings and servers."
-    "webhook_manage" WebhookManage [System] "Sees, makes and deletes webhooks."
+    "webhook_manage" WebhookManage [System User] "Sees, makes, changes and deletes webhooks: one's own (System), and those of a user (User)."
     "user_read" UserRead [User System] "Sees users."
     "user_manage" UserManage [User System] "Makes, changes, unlocks and deletes users."
     "policy_read" PolicyRead [Policy System] "Sees, validates and evaluates policies."

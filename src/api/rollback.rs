@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::read::{Object, Problem, Problems, boolean, label, parsed, text};
+use super::read::{LABEL, Object, Problem, Problems, boolean, label, parsed, text};
 use crate::model::id::{BatchId, CheckpointId, RollbackId, TaskId};
 use crate::model::name::Name;
 use crate::model::rollback::{LeftOver, OperationRef, RollbackAction, RollbackScope};
@@ -19,7 +19,7 @@ const TEXT_CHARS: usize = 1000;
 #[schemars(rename = "NewCheckpoint")]
 pub struct CheckpointRequest {
     /// What people call it.
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(regex(pattern = LABEL), length(min = 1, max = 256))]
     pub name: String,
     /// What it is for.
     #[serde(default)]
@@ -44,10 +44,10 @@ impl CheckpointRequest {
     }
 }
 
-/// Body of `POST /rollback/execute`: one of `checkpoint_id`, `batch_id` and `operation_ids`; operations of `batch_id` can be
-/// named by their ids in it alone.
+/// Body of `POST /rollback/execute`: one of `checkpoint_id`, `batch_id` and `operation_ids`. Beside a `batch_id` the operations
+/// are named by their ids in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Rollback")]
+#[schemars(rename = "Rollback", extend("oneOf" = one_of()))]
 pub struct RollbackRequest {
     /// What was completed since is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct RollbackRequest {
     /// All that it did is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
-    /// They are undone, and what depends on them: `BATCH_ID/OPERATION_ID`.
+    /// They are undone, and what depends on them: `BATCH_ID/OPERATION_ID`, or `OPERATION_ID` beside a `batch_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub operation_ids: Option<Vec<String>>,
@@ -65,6 +65,37 @@ pub struct RollbackRequest {
     /// Computes the plan, and changes nothing.
     #[serde(default)]
     pub check_mode: bool,
+}
+
+/// What of a [`RollbackRequest`] goes together.
+fn one_of() -> Value {
+    let absent = json!({ "type": "null" });
+    let operation = json!({ "type": "string", "pattern": Name::PATTERN });
+    let of_batch = json!({ "type": "string", "pattern": OperationRef::PATTERN });
+    json!([
+        {
+            "required": ["checkpoint_id"],
+            "properties": { "checkpoint_id": { "type": "string" }, "batch_id": absent, "operation_ids": absent },
+        },
+        {
+            "required": ["batch_id"],
+            "properties": {
+                "batch_id": { "type": "string" },
+                "operation_ids": { "type": ["array", "null"], "items": operation },
+                "checkpoint_id": absent,
+                "infra": absent,
+            },
+        },
+        {
+            "required": ["operation_ids"],
+            "properties": {
+                "operation_ids": { "type": "array", "items": of_batch },
+                "checkpoint_id": absent,
+                "batch_id": absent,
+                "infra": absent,
+            },
+        },
+    ])
 }
 
 /// What is to be rolled back.
@@ -126,23 +157,21 @@ impl RollbackOrder {
     }
 }
 
-/// The operations named; one without a batch is of the batch that is named beside.
+/// The operations named; beside a batch they are its own.
 fn operations(object: &Object<'_>, batch: Option<BatchId>) -> Vec<OperationRef> {
     let named = object.list("operation_ids", text);
     if named.is_empty() {
         object.fault("operation_ids", "names no operation");
     }
     let read = |(index, given): (usize, String)| {
-        let whole = match batch {
-            Some(batch) if !given.contains('/') => format!("{batch}/{given}"),
-            _ => given,
-        };
-        let read = whole.parse::<OperationRef>();
-        let read = read.map_err(|error| object.fault_at(&format!("operation_ids/{index}"), error.to_string())).ok()?;
-        if batch.is_some_and(|batch| batch != read.batch_id) {
-            object.fault_at(&format!("operation_ids/{index}"), "is not an operation of `batch_id`");
+        let fault = |message: String| object.fault_at(&format!("operation_ids/{index}"), message);
+        match batch {
+            Some(batch_id) => {
+                let operation_id = Name::new(given).map_err(|error| fault(error.to_string())).ok()?;
+                Some(OperationRef { batch_id, operation_id })
+            }
+            None => given.parse::<OperationRef>().map_err(fault).ok(),
         }
-        Some(read)
     };
     named.into_iter().enumerate().filter_map(read).collect()
 }
@@ -168,7 +197,7 @@ pub struct SkipRequest {
     /// The operation that is left as it is.
     pub operation_id: Name,
     /// Why.
-    #[schemars(length(min = 1, max = 1000))]
+    #[schemars(regex(pattern = r"\S"), length(min = 1, max = 1000))]
     pub reason: String,
 }
 
@@ -195,7 +224,7 @@ impl SkipRequest {
 #[schemars(rename = "AcceptRollback")]
 pub struct AcceptRequest {
     /// Why what is left may stay.
-    #[schemars(length(min = 1, max = 1000))]
+    #[schemars(regex(pattern = r"\S"), length(min = 1, max = 1000))]
     pub reason: String,
 }
 
@@ -398,7 +427,6 @@ pub struct RollbackStatistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     const ID: &str = "01926f3e-4c6b-7a1e-9d3f-5b8a2c4d6e7f";
 

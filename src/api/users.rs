@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::read::{Object, Problem, Problems, UUID, boolean, parsed, text};
@@ -66,6 +66,12 @@ impl fmt::Display for UserKey {
             Self::Id(id) => id.fmt(f),
             Self::Name(name) => f.write_str(name),
         }
+    }
+}
+
+impl Serialize for UserKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

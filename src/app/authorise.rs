@@ -146,6 +146,13 @@ impl App {
         }
     }
 
+    /// Somebody on whose behalf the daemon acts of its own accord, with less than all of their roles, as whoever asked it to
+    /// from this address.
+    pub(super) fn asker_for(&self, standing: Standing, owner: Arc<Standing>, address: IpAddr) -> Asker {
+        let (set, time) = (self.policies.get(), self.clock.now());
+        Asker { set, standing: Arc::new(standing), owner: Some(owner), mfa: false, address, time }
+    }
+
     /// The right to carry out the operation called `id` in the table of operations on something.
     ///
     /// # Errors

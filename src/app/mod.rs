@@ -18,6 +18,7 @@ mod events;
 mod guard;
 mod idempotency;
 mod in_force;
+mod infra;
 mod infras;
 mod keys;
 mod limit;
@@ -26,6 +27,7 @@ mod logs;
 mod memo;
 mod mfa;
 mod owned;
+mod plane;
 mod policy;
 mod proof;
 mod refusals;
@@ -39,6 +41,7 @@ mod tokens;
 mod trail;
 mod users;
 mod visible;
+mod webhooks;
 mod workflow;
 
 use std::path::PathBuf;
@@ -62,6 +65,7 @@ pub use limit::{Limits, Quota};
 pub use policy::{PolicyStartError, policies};
 pub use requests::Requests;
 pub use seats::{Seat, SeatKind, StreamLimits};
+pub use webhooks::Webhooks;
 
 use crate::api::batch::{BatchPlan, BatchView};
 use crate::audit::{Key, Keyring};
@@ -95,6 +99,7 @@ pub struct App {
     seats: seats::Seats,
     counters: limit::Counters,
     refusals: refusals::Refusals,
+    webhooks: Webhooks,
     requests: Requests,
     host: Arc<Host>,
     started: Instant,
@@ -117,7 +122,12 @@ pub(crate) struct Resources {
     pub(crate) logs: PathBuf,
     pub(crate) workspace: PathBuf,
     pub(crate) data_dir: PathBuf,
+    /// Who asks the execution plane waits for a turn.
+    pub(crate) plane: Semaphore,
 }
+
+/// Processes of the execution plane that are asked at once.
+const PLANE_AT_ONCE: usize = 4;
 
 /// What an [`App`] is made of.
 pub struct Parts {
@@ -155,6 +165,8 @@ pub struct Parts {
     pub reach: Reach,
     /// The daemon's own log.
     pub logging: Logging,
+    /// What sends to webhooks.
+    pub webhooks: Webhooks,
 }
 
 /// Whether the daemon takes requests.
@@ -228,6 +240,7 @@ impl App {
                 logs: parts.logs,
                 workspace: parts.workspace,
                 data_dir: parts.data_dir,
+                plane: Semaphore::new(PLANE_AT_ONCE),
             }),
             clock: parts.clock,
             policies: Arc::new(parts.policies),
@@ -243,6 +256,7 @@ impl App {
             seats: seats::Seats::default(),
             counters: limit::Counters::new(parts.limits),
             refusals: refusals::Refusals::default(),
+            webhooks: parts.webhooks,
             requests: Requests::default(),
             host: Arc::new(Host::watch()),
             started: Instant::now(),

@@ -157,7 +157,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             let named: Vec<String> = args.operation.iter().map(ToString::to_string).collect();
             let operation_ids = Some(named).filter(|named| !named.is_empty());
             let request = RollbackRequest { batch_id: Some(args.id), operation_ids, ..RollbackRequest::default() };
-            rollback::execute(request, &args.how, global)
+            rollback::execute(&request, &args.how, global)
         }
         Verb::Retry(args) => {
             let client = connect::client()?;

@@ -20,6 +20,7 @@ use crate::api::policy::PolicyQuery;
 use crate::api::task::TaskQuery;
 use crate::api::token::OwnerQuery;
 use crate::api::users::UserAccount;
+use crate::api::webhook::WebhookQuery;
 use crate::client::{Client, ClientError};
 use crate::model::name::Name;
 use crate::provision::lock;
@@ -117,6 +118,16 @@ pub(super) fn tokens() -> ArgValueCandidates {
         ask(async |client: Client| {
             let tokens = client.token_list(&OwnerQuery::default()).await?;
             Ok(tokens.iter().map(|token| candidate(&token.name, &token.prefix)).collect())
+        })
+    })
+}
+
+/// Ids of webhooks.
+pub(super) fn webhooks() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        ask(async |client: Client| {
+            let part = client.webhook_list(&WebhookQuery::default()).await?;
+            Ok(part.items.iter().map(|webhook| candidate(&webhook.id, &webhook.url)).collect())
         })
     })
 }

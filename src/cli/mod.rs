@@ -50,6 +50,7 @@ mod token;
 mod usage;
 mod users;
 mod watch;
+mod webhooks;
 mod words;
 mod workflow;
 
@@ -170,6 +171,9 @@ enum Command {
     Events(events::Args),
     /// Show the daemon's own log, and how much it logs
     Logs(logs::Args),
+    /// Webhooks: events sent to URLs as they happen
+    #[command(visible_alias = "webhook")]
+    Webhooks(webhooks::Args),
     /// The audit trail: who did what, to what, by whose leave
     Audit(audit::Args),
     /// Policies: who may do what
@@ -235,6 +239,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::State(args) => state::run(&args, global),
         Command::Events(args) => events::run(args, global),
         Command::Logs(args) => logs::run(args, global),
+        Command::Webhooks(args) => webhooks::run(args, global),
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),

@@ -155,13 +155,13 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
             let operation_ids = Some(named).filter(|named| !named.is_empty());
             let request =
                 RollbackRequest { checkpoint_id: checkpoint, batch_id: batch, operation_ids, infra, check_mode: true };
-            execute(request, &how, global)
+            execute(&request, &how, global)
         }
         Verb::Restore(Restore { id, infra, how }) => {
             let send = async |client: &Client, check_mode| {
                 client.rollback_restore(id, &RestoreRequest { infra: infra.clone(), check_mode }).await
             };
-            carry_out(send, &how, global)
+            carry_out(&send, &how, global)
         }
         Verb::List(list) => {
             let part = block_on(ask(printer, connect::client()?.rollback_list(&list.page())))?;
@@ -205,16 +205,16 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
 }
 
 /// Undoes what a request names.
-pub(super) fn execute(request: RollbackRequest, how: &How, global: &Global) -> Result<ExitCode, CliError> {
+pub(super) fn execute(request: &RollbackRequest, how: &How, global: &Global) -> Result<ExitCode, CliError> {
     let send = async |client: &Client, check_mode| {
         client.rollback_execute(&RollbackRequest { check_mode, ..request.clone() }).await
     };
-    carry_out(send, how, global)
+    carry_out(&send, how, global)
 }
 
 /// Shows the plan, or has it carried out once whoever is there agrees to it.
 fn carry_out(
-    send: impl AsyncFn(&Client, bool) -> Result<(RollbackOutcome, Vec<String>), ClientError>,
+    send: &impl AsyncFn(&Client, bool) -> Result<(RollbackOutcome, Vec<String>), ClientError>,
     how: &How,
     global: &Global,
 ) -> Result<ExitCode, CliError> {

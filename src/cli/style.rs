@@ -36,9 +36,11 @@ pub(super) fn on_stderr() -> bool {
 pub(super) fn coloured(word: &str, shown: &str) -> String {
     let style = Style::new();
     let style = match word {
-        "Completed" | "running" | "works" | "valid" | "yes" | "Healthy" => style.green(),
-        "Failed" | "ERROR" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" => style.red(),
-        "Cancelled" | "WARN" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" => style.yellow(),
+        "Completed" | "running" | "works" | "valid" | "yes" | "Healthy" | "active" | "delivered" => style.green(),
+        "Failed" | "ERROR" | "RollbackFailed" | "incomplete" | "fails its check" | "no" | "Unhealthy" | "failing"
+        | "dead" => style.red(),
+        "Cancelled" | "WARN" | "RolledBack" | "RollingBack" | "stopped" | "Degraded" | "paused" | "suspended"
+        | "retrying" => style.yellow(),
         "Running" => style.cyan(),
         _ => return shown.to_owned(),
     };

@@ -18,6 +18,7 @@ mod state;
 mod tokens;
 mod trust;
 mod users;
+mod webhooks;
 mod work;
 
 use std::sync::Mutex;

@@ -99,6 +99,17 @@ id! {
     RollbackId
 }
 
+id! {
+    /// One webhook.
+    WebhookId
+}
+
+id! {
+    /// One frame on its way to one webhook. Made of both, so that it is the same at every attempt: of version 8, in the
+    /// order of the frames.
+    DeliveryId
+}
+
 impl From<TaskId> for WorkId {
     fn from(id: TaskId) -> Self {
         Self(id.0)

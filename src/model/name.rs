@@ -42,6 +42,9 @@ impl Name {
     /// The longest name, in characters (a DNS label's limit, RFC 1035 section 2.3.4).
     pub const MAX_CHARS: usize = 63;
 
+    /// What it looks like, as JSON Schema says it.
+    pub const PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+
     /// Checks `text`.
     ///
     /// # Errors

@@ -68,8 +68,15 @@ pub struct OperationRef {
     pub operation_id: Name,
 }
 
+impl OperationRef {
+    /// What it looks like.
+    pub const PATTERN: &str =
+        "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+}
+
 text_schema!(OperationRef, {
     "type": "string",
+    "pattern": OperationRef::PATTERN,
     "description": "An operation of a batch: the batch's id, a slash, and the operation's.",
     "examples": ["01926f3e-4c6b-7a1e-9d3f-5b8a2c4d6e7f/web"]
 });

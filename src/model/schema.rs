@@ -30,7 +30,7 @@ use super::time::Timestamp;
 
 text_schema!(Name, {
     "type": "string",
-    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+    "pattern": Name::PATTERN,
     "description": "A name of 1 to 63 characters: ASCII letters, digits, `-`, `_` and `.`, starting with a letter or a digit."
 });
 text_schema!(Plan, {

@@ -114,14 +114,14 @@ pub fn launch(
     operation: &Operation,
     direction: Direction,
 ) -> Option<Launch> {
-    Some(started(line(program, batch, operation, direction)?, id, batch, operation))
+    Some(started(&line(program, batch, operation, direction)?, id, batch, operation))
 }
 
 /// What is started for a step of a rollback, as [`launch`] for a batch's own operations.
 #[must_use]
 pub fn launch_step(program: &Program, batch: &BatchSpec, step: &RollbackStep) -> Option<Launch> {
     let operation = batch.operations.get(step.operation as usize)?;
-    Some(started(step_line(program, batch, step)?, step.batch, batch, operation))
+    Some(started(&step_line(program, batch, step)?, step.batch, batch, operation))
 }
 
 /// The command of a step of a rollback.
@@ -136,7 +136,7 @@ pub fn step_line(program: &Program, batch: &BatchSpec, step: &RollbackStep) -> O
     }
 }
 
-fn started(line: CommandLine, id: BatchId, batch: &BatchSpec, operation: &Operation) -> Launch {
+fn started(line: &CommandLine, id: BatchId, batch: &BatchSpec, operation: &Operation) -> Launch {
     let mut launch = line.launch();
     if let Payload::Command { env, cwd, .. } = &operation.payload {
         launch.env = env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -180,19 +180,10 @@ impl Driver {
             return Err(NotNow::Held(host).into());
         }
         let goes_on = !matches!(how, Command::Close { .. });
-        match self.engine.work(work) {
-            Some(live) => _ = react(live, how)?,
-            None => {
-                // Work leaves the memory only once its end is on disk, so the store knows it as it is.
-                let mut loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
-                react(&loaded.replayed(work), how)?;
-                if goes_on {
-                    self.may_hold(&loaded, work)?;
-                } else {
-                    loaded.guests.clear();
-                }
-                self.restore(work, loaded);
-            }
+        if let Some(live) = self.engine.work(work) {
+            react(live, how)?;
+        } else {
+            self.bring_back(work, how, goes_on, reads)?;
         }
         if goes_on {
             let reopened = self.reopen(work, now);
@@ -207,6 +198,26 @@ impl Driver {
             self.group.after.retire.insert(work);
         }
         self.note(work, step, now);
+        Ok(())
+    }
+
+    /// Takes ended work back into memory, to go on with it or to close it. Work leaves the memory only once its end is on
+    /// disk, so the store knows it as it is.
+    fn bring_back(
+        &mut self,
+        work: WorkId,
+        how: &Command,
+        goes_on: bool,
+        reads: &dyn Backend,
+    ) -> Result<(), ScheduleError> {
+        let mut loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
+        react(&loaded.replayed(work), how)?;
+        if goes_on {
+            self.may_hold(&loaded, work)?;
+        } else {
+            loaded.guests.clear();
+        }
+        self.restore(work, loaded);
         Ok(())
     }
 

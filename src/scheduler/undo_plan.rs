@@ -80,7 +80,7 @@ impl Plan<'_> {
             }
             let own = node.after.iter().filter_map(|on| laid.get(&(node.batch.id, *on)).copied());
             let mut waits_for: BTreeSet<u32> = own.collect();
-            waits_for.iter().for_each(|index| _ = open.remove(index));
+            open.retain(|index| !waits_for.contains(index));
             if waits_for.iter().all(|index| *index < start) {
                 waits_for.extend(&before);
             }
@@ -195,7 +195,7 @@ mod tests {
 
     /// A batch of `edges.len()` operations: which ones each depends on, by distance back, and whether it can be proved.
     fn spec(infra: u8, edges: &[(Vec<usize>, bool)]) -> BatchSpec {
-        let name = |index: usize| Name::new(&format!("o{index}")).unwrap();
+        let name = |index: usize| Name::new(format!("o{index}")).unwrap();
         let operation = |(index, (back, is_proved)): (usize, &(Vec<usize>, bool))| Operation {
             id: name(index),
             payload: if *is_proved {
@@ -219,16 +219,19 @@ mod tests {
             version: "1".to_owned(),
             parallel_limit: 3,
             rollback_enabled: true,
-            infra: Name::new(&format!("i{infra}")).unwrap(),
+            infra: Name::new(format!("i{infra}")).unwrap(),
             operations: edges.iter().enumerate().map(operation).collect(),
         }
     }
+
+    /// An infra, the graph, and bits that choose what is undone and what is done again.
+    type Drawn = (u8, Vec<(Vec<usize>, bool)>, u8, u8);
 
     fn any_wanted() -> impl Strategy<Value = Vec<Wanted>> {
         let operation = (prop::collection::vec(1usize..4, 0..3), any::<bool>());
         let batch = (0u8..2, prop::collection::vec(operation, 1..7), any::<u8>(), any::<u8>());
         prop::collection::vec((batch, 0u64..9), 1..4).prop_map(|batches| {
-            let wanted = |(number, ((infra, edges, undo, redo), offset)): (u128, ((u8, Vec<_>, u8, u8), u64))| {
+            let wanted = |(number, ((infra, edges, undo, redo), offset)): (u128, (Drawn, u64))| {
                 let spec = spec(infra, &edges);
                 // Operations end in the order of the graph; those of other batches in between.
                 let places = |bits: u8| {

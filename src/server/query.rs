@@ -20,6 +20,7 @@ use crate::api::read::{Problem, Problems, shown, unknown};
 use crate::api::state::{SnapshotQuery, StatisticsQuery};
 use crate::api::task::{LogQuery, LogStream, TaskFilter, TaskQuery};
 use crate::api::token::OwnerQuery;
+use crate::api::webhook::{DeliveryQuery, WebhookQuery};
 use crate::model::id::WorkId;
 use crate::model::time::{FirstMoment, LastMoment};
 
@@ -218,6 +219,18 @@ impl Readable for StatisticsQuery {
     }
 }
 
+impl Readable for WebhookQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { user: query.take("user"), page: page(query) }
+    }
+}
+
+impl Readable for DeliveryQuery {
+    fn read(query: &mut Fields) -> Self {
+        Self { status: query.take("status"), page: page(query) }
+    }
+}
+
 impl Readable for PolicyQuery {
     fn read(query: &mut Fields) -> Self {
         Self { page: page(query) }
@@ -319,6 +332,8 @@ mod tests {
             "workflow_snapshots" => known::<SnapshotQuery>(),
             "statistics" => known::<StatisticsQuery>(),
             "audit_verify" => known::<VerifyQuery>(),
+            "webhook_list" => known::<WebhookQuery>(),
+            "webhook_deliveries" => known::<DeliveryQuery>(),
             _ => panic!("nobody says what reads the query of {id}"),
         }
     }

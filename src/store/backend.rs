@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::change::{Refused, Transaction};
+use super::delivery::DeliveryRecord;
 use super::record::{
     BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
     Tally, UserRecord, WorkRecord,
@@ -12,13 +13,16 @@ use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, BatchId, CheckpointId, PolicyId, RollbackId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{
+    ApiTokenId, BatchId, CheckpointId, DeliveryId, PolicyId, RollbackId, SessionId, TaskId, UserId, WebhookId, WorkId,
+};
 use crate::model::name::Name;
 use crate::model::rollback::Checkpoint as RollbackCheckpoint;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
+use crate::model::webhook::{Webhook, WebhookProgress};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +168,16 @@ pub trait Backend: Send + Sync + 'static {
     fn audit_before(&self, cutoff: Timestamp, limit: usize) -> Result<Option<u64>, StoreError>;
     /// Where the audit trail ends.
     fn audit_head(&self) -> Result<Head, StoreError>;
+    /// All webhooks, oldest first.
+    fn webhooks(&self) -> Result<Vec<Webhook>, StoreError>;
+    /// One webhook.
+    fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError>;
+    /// How far the sending to a webhook has come.
+    fn webhook_progress(&self, id: WebhookId) -> Result<Option<WebhookProgress>, StoreError>;
+    /// What is known of the deliveries to a webhook, in the order of their frames.
+    fn deliveries(&self, webhook: WebhookId) -> Result<Vec<DeliveryRecord>, StoreError>;
+    /// One delivery.
+    fn delivery(&self, webhook: WebhookId, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError>;
     /// A fact about the daemon itself, by name.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }

@@ -1,16 +1,18 @@
 //! Transactions: what is written, and what it relies on.
 
+use super::delivery::DeliveryRecord;
 use super::record::{
     BatchRecord, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, UserRecord,
     WorkRecord,
 };
 use crate::audit::Event;
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, PolicyId, SessionId, UserId, WorkId};
+use crate::model::id::{ApiTokenId, DeliveryId, PolicyId, SessionId, UserId, WebhookId, WorkId};
 use crate::model::rollback::Checkpoint;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
+use crate::model::webhook::{Webhook, WebhookProgress};
 
 /// Changes that happen together or not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,12 +66,22 @@ pub enum Change {
     PutPolicy(Box<PolicyRecord>),
     /// A policy is gone with all its versions; begins a new generation of the policies.
     RemovePolicy(PolicyId),
-    /// A user is gone, with sessions and API tokens; the name is free.
+    /// A user is gone, with sessions, API tokens and webhooks; the name is free.
     RemoveUser(UserId),
     /// An API token as it now stands.
     PutApiToken(Box<ApiToken>),
     /// An API token is over and forgotten.
     RemoveApiToken(ApiTokenId),
+    /// A webhook as it now stands.
+    PutWebhook(Box<Webhook>),
+    /// How far the sending to a webhook has come.
+    PutWebhookProgress(WebhookId, Box<WebhookProgress>),
+    /// A webhook is gone, with all that is known of its deliveries.
+    RemoveWebhook(WebhookId),
+    /// A delivery as it now stands.
+    PutDelivery(Box<DeliveryRecord>),
+    /// A delivery is forgotten.
+    RemoveDelivery(WebhookId, DeliveryId),
     /// A fact about the daemon itself.
     PutMeta(String, Vec<u8>),
     /// An event for the audit trail; its place in the chain is given by the store.
@@ -99,6 +111,10 @@ pub enum Precondition {
     ApiTokenPrefixFree(String),
     /// The API token is there: nobody revoked it meanwhile.
     ApiTokenThere(ApiTokenId),
+    /// The webhook is there: nobody deleted it meanwhile.
+    WebhookThere(WebhookId),
+    /// The webhook is at this generation: nobody changed it meanwhile.
+    WebhookGeneration(WebhookId, u64),
 }
 
 /// A precondition did not hold; nothing was written.

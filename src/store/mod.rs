@@ -11,6 +11,7 @@
 mod account_tests;
 pub mod backend;
 pub mod change;
+pub mod delivery;
 mod index;
 pub mod measure;
 pub mod record;

@@ -8,9 +8,11 @@ use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, WriteTrans
 use serde::de::DeserializeOwned;
 
 use file::{File, Reading};
+use format::check_format;
 
 use super::backend::{AuditPlace, Backend, StoreError};
 use super::change::{Refused, Transaction};
+use super::delivery::DeliveryRecord;
 use super::record::{
     BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
     Tally, UserRecord, WorkRecord,
@@ -21,13 +23,16 @@ use crate::api::list::{Listed, Page};
 use crate::api::task::TaskFilter;
 use crate::audit::{self, Checkpoint, Head, Sealed};
 use crate::model::api_token::ApiToken;
-use crate::model::id::{ApiTokenId, BatchId, CheckpointId, PolicyId, RollbackId, SessionId, TaskId, UserId, WorkId};
+use crate::model::id::{
+    ApiTokenId, BatchId, CheckpointId, DeliveryId, PolicyId, RollbackId, SessionId, TaskId, UserId, WebhookId, WorkId,
+};
 use crate::model::name::Name;
 use crate::model::rollback;
 use crate::model::status::BatchStatus;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
+use crate::model::webhook::{Webhook, WebhookProgress};
 
 mod accounts;
 mod apply;
@@ -35,15 +40,15 @@ mod apply;
 mod faults;
 mod figures;
 mod file;
+mod format;
 mod lazy;
 mod log;
 mod migrate;
 mod page;
 mod policies;
 mod trail;
+mod webhooks;
 
-/// The format this program writes; a store of another is migrated or refused.
-const FORMAT: u32 = 1;
 /// The version byte before every record's JSON.
 pub(super) const RECORD_VERSION: u8 = 1;
 /// The version byte and the checksum.
@@ -155,61 +160,6 @@ fn commits(file: &File) -> Result<u64, StoreError> {
     let meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
     let stored = meta.get(apply::COMMITS).map_err(failed("read the number of commits"))?;
     Ok(stored.and_then(|bytes| bytes.value().try_into().ok()).map_or(0, u64::from_be_bytes))
-}
-
-fn check_format(database: &Database) -> Result<(), StoreError> {
-    let transaction = database.begin_write().map_err(failed("begin a transaction"))?;
-    {
-        let mut meta = transaction.open_table(tables::META).map_err(failed("open a table"))?;
-        let stored = meta.get("format").map_err(failed("read the format"))?.map(|value| value.value().to_vec());
-        match stored.as_deref().map(<[u8; 4]>::try_from) {
-            None => {
-                meta.insert("format", &FORMAT.to_be_bytes()[..]).map_err(failed("write the format"))?;
-            }
-            Some(Ok(bytes)) if u32::from_be_bytes(bytes) > FORMAT => {
-                return Err(StoreError::Newer { found: u32::from_be_bytes(bytes), known: FORMAT });
-            }
-            Some(Ok(_)) => {}
-            Some(Err(_)) => {
-                let cause = "it is not four bytes long".to_owned();
-                return Err(StoreError::Damaged { kind: "meta", key: "format".to_owned(), cause });
-            }
-        }
-    }
-    make_tables(&transaction)?;
-    transaction.commit().map_err(failed("make its tables"))
-}
-
-fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    let bytes = [
-        tables::WORKS,
-        tables::LIVE,
-        tables::EVENTS,
-        tables::TASKS,
-        tables::BATCHES,
-        tables::OPERATIONS,
-        tables::ROLLBACKS,
-        tables::CHECKPOINTS,
-        tables::REMEMBERED,
-        tables::USERS,
-        tables::USERNAMES,
-        tables::SESSIONS,
-        tables::POLICIES,
-        tables::POLICY_VERSIONS,
-        tables::API_TOKENS,
-        tables::API_TOKEN_PREFIXES,
-        tables::STATISTICS,
-    ];
-    for table in bytes {
-        transaction.open_table(table).map_err(failed("make a table"))?;
-    }
-    for table in [tables::INDEX, tables::REMEMBERED_AT, tables::SESSIONS_OF, tables::API_TOKENS_OF] {
-        transaction.open_table(table).map_err(failed("make a table"))?;
-    }
-    transaction.open_table(tables::SEQUENCE).map_err(failed("make a table"))?;
-    transaction.open_table(tables::COUNTS).map_err(failed("make a table"))?;
-    transaction.open_table(tables::AUDIT).map_err(failed("make a table"))?;
-    Ok(())
 }
 
 fn decode<T: DeserializeOwned>(kind: &'static str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
@@ -466,6 +416,27 @@ impl Backend for RedbBackend {
 
     fn audit_head(&self) -> Result<Head, StoreError> {
         apply::head_of(self.meta(apply::AUDIT_HEAD)?.as_deref())
+    }
+
+    fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        Ok(self.all(tables::WEBHOOKS, "webhook", b"")?.into_iter().map(|(_, webhook)| webhook).collect())
+    }
+
+    fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        self.one(tables::WEBHOOKS, "webhook", &id.bytes())
+    }
+
+    fn webhook_progress(&self, id: WebhookId) -> Result<Option<WebhookProgress>, StoreError> {
+        self.one(tables::WEBHOOK_PROGRESS, "webhook progress", &id.bytes())
+    }
+
+    fn deliveries(&self, webhook: WebhookId) -> Result<Vec<DeliveryRecord>, StoreError> {
+        let found = self.all(tables::WEBHOOK_DELIVERIES, "delivery", &webhook.bytes())?;
+        Ok(found.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn delivery(&self, webhook: WebhookId, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.one(tables::WEBHOOK_DELIVERIES, "delivery", &webhooks::key(webhook, id))
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -59,3 +59,9 @@ pub(super) const API_TOKENS_OF: Keys = TableDefinition::new("api_tokens_of_v1");
 /// what is counted of ended tasks, see `statistics.rs`: hour, infra, provider, kind and status → `Tally`;
 /// name and infra → the last lengths in milliseconds
 pub(super) const STATISTICS: Bytes = TableDefinition::new("statistics_v1");
+/// webhook id → `Webhook`
+pub(super) const WEBHOOKS: Bytes = TableDefinition::new("webhooks_v1");
+/// webhook id → `WebhookProgress`
+pub(super) const WEBHOOK_PROGRESS: Bytes = TableDefinition::new("webhook_progress_v1");
+/// webhook id + delivery id → `DeliveryRecord`
+pub(super) const WEBHOOK_DELIVERIES: Bytes = TableDefinition::new("webhook_deliveries_v1");

@@ -161,6 +161,17 @@ fn answers_look_as_they_are_described() {
         call("task_list", "/tasks?limit=2", Value::Null, 200).await;
         call("task_list", "/tasks?limit=0", Value::Null, 400).await;
 
+        let hook = call("webhook_create", "/webhooks", json!({ "url": "https://localhost/" }), 200).await;
+        let hook = format!("/webhooks/{}", hook.data()["id"].as_str().unwrap());
+        call("webhook_create", "/webhooks", json!({ "url": "https://127.0.0.1/" }), 400).await;
+        call("webhook_list", "/webhooks", Value::Null, 200).await;
+        call("webhook_get", &hook, Value::Null, 200).await;
+        call("webhook_update", &hook, json!({ "roll_secret": true }), 200).await;
+        call("webhook_ping", &format!("{hook}/ping"), Value::Null, 200).await;
+        call("webhook_deliveries", &format!("{hook}/deliveries"), Value::Null, 200).await;
+        call("webhook_redeliver", &format!("{hook}/redeliver"), json!({}), 200).await;
+        call("webhook_delete", &hook, Value::Null, 200).await;
+
         call("control_health", "/health", Value::Null, 200).await;
         call("jwks", "/.well-known/jwks.json", Value::Null, 200).await;
         let login = json!({ "username": "admin", "password": daemon.password() });

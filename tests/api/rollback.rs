@@ -253,9 +253,9 @@ fn what_goes_on_is_not_rolled_back_and_what_is_rolled_back_is_left_alone() {
         std::fs::write(&gate, "").unwrap();
         daemon.ended(&id).await;
 
-        let (held, hold) = (daemon.path("held"), daemon.path("hold"));
+        let (held, go) = (daemon.path("held"), daemon.path("go"));
         let mut operation = operation(&ledger, "h", &[]);
-        let text = format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done", held.display(), hold.display());
+        let text = format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done", held.display(), go.display());
         operation["rollback"] = json!({ "command": "sh", "args": ["-c", text] });
         let id = completed(&daemon, &batch("held", &[operation])).await;
         let started = daemon.post("/rollback/execute", &json!({ "batch_id": id })).await;
@@ -266,7 +266,7 @@ fn what_goes_on_is_not_rolled_back_and_what_is_rolled_back_is_left_alone() {
             assert_eq!(daemon.post(&path, &json!({})).await.status.as_u16(), 409, "{path}");
         }
         assert_eq!(daemon.post("/rollback/execute", &json!({ "batch_id": id })).await.status.as_u16(), 409);
-        std::fs::write(&hold, "").unwrap();
+        std::fs::write(&go, "").unwrap();
         assert_eq!(daemon.rollback_ended(&rollback).await["status"], "Completed");
     });
 }

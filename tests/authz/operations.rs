@@ -40,6 +40,9 @@ const EXPECTED: &[(&str, &str)] = &[
     ("rollback_skip", "hhnnn"),
     ("rollback_accept", "hhnnn"),
     ("rollback_statistics", "yynnn"),
+    ("infra_list", "yyynn"),
+    ("infra_get", "yyhhh"),
+    ("infra_servers", "yyhhh"),
     ("event_stream", "yyyyy"),
     ("event_socket", "yyyyy"),
     ("log_stream", "ynnny"),
@@ -51,6 +54,14 @@ const EXPECTED: &[(&str, &str)] = &[
     ("system_health", "yyyyy"),
     ("statistics", "yyyyy"),
     ("metrics", "yyyyy"),
+    ("webhook_list", "ynnnn"),
+    ("webhook_create", "ynnnn"),
+    ("webhook_get", "ynnnn"),
+    ("webhook_update", "ynnnn"),
+    ("webhook_ping", "ynnnn"),
+    ("webhook_deliveries", "ynnnn"),
+    ("webhook_redeliver", "ynnnn"),
+    ("webhook_delete", "ynnnn"),
     ("auth_logout", "yyyyy"),
     ("auth_verify", "yyyyy"),
     ("policy_list", "ynnny"),
@@ -125,6 +136,8 @@ fn body(id: &str, role: &str, named: &Named) -> Value {
         "policy_rollback" => json!({ "version": 1 }),
         "policy_validate" => json!({ "content": CEDAR }),
         "token_create" => json!({ "name": "another" }),
+        // Which is never reached.
+        "webhook_create" => json!({ "url": "https://localhost/hook" }),
         "mfa_verify" => json!({ "code": "000000" }),
         "policy_evaluate" => {
             json!({ "principal": role.to_lowercase(), "action": "task_read", "resource": "production" })
@@ -145,14 +158,17 @@ struct Named {
     /// The session and the API token of somebody who asks for nothing.
     session: String,
     token: String,
+    webhook: String,
 }
 
 fn url(house: &House, row: &Row, named: &Named) -> String {
     let base = if row.api == Api::Orchestrator { house.daemon.orchestrator() } else { &house.daemon.control_center };
     let id = match row.id {
+        id if id.starts_with("webhook_") => &named.webhook,
         "session_delete" => &named.session,
         "token_delete" => &named.token,
         id if id.starts_with("task_") || id == "workflow_progress" => &named.task,
+        id if id.starts_with("infra_") => "production",
         "checkpoint_get" | "rollback_restore" => &named.checkpoint,
         id if id.starts_with("rollback_") => NOBODYS,
         id if id.starts_with("batch_") || id == "workflow_snapshots" => &named.batch,
@@ -190,10 +206,12 @@ async fn walk(house: &House, tokens: &BTreeMap<&str, String>, expected: impl Fn(
     let token = house.daemon.control(&login, Method::POST, "/auth/tokens", json!({ "name": "theirs" })).await;
     let (session, token) = (word(seen.data(), "session_id"), word(token.data(), "id"));
     let (task, checkpoint) = (house.task("Admin", "production").await, word(checkpoint.data(), "id"));
-    let named = Named { task, batch, checkpoint, session, token };
+    let webhook = house.post("Admin", "/webhooks", &body("webhook_create", "Admin", &Named::default())).await;
+    let webhook = word(webhook.data(), "id");
+    let named = Named { task, batch, checkpoint, session, token, webhook };
     let mut rows: Vec<&Row> = TABLE.iter().filter(|row| row.access != Access::Public).collect();
-    // Whoever has logged out is nobody.
-    rows.sort_by_key(|row| row.id == "auth_logout");
+    // Whoever has logged out is nobody, and a webhook that is deleted is gone.
+    rows.sort_by_key(|row| (row.id == "auth_logout", row.id == "webhook_delete"));
     for row in rows {
         let expected = expected(row.id).unwrap_or_else(|| panic!("nobody says who may {}", row.id));
         let (method, url): (Method, String) = (row.method.parse().unwrap(), url(house, row, &named));

@@ -15,6 +15,7 @@ use prov::scheduler::driver::{Driver, Effect};
 use prov::scheduler::recover::Before;
 use prov::scheduler::report::{Happening, Told};
 use prov::scheduler::{Config, Submission};
+use prov::store::Store;
 use uuid::Uuid;
 
 use super::measure::timed;

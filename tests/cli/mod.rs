@@ -15,6 +15,7 @@ mod terminal;
 mod tokens;
 mod users;
 mod watching;
+mod webhooks;
 mod work;
 
 use std::borrow::BorrowMut;

@@ -9,13 +9,17 @@ use prov::api::list::{Listed, Page};
 use prov::api::task::TaskFilter;
 use prov::audit::{Checkpoint, Head, Sealed};
 use prov::model::api_token::ApiToken;
-use prov::model::id::{ApiTokenId, BatchId, CheckpointId, PolicyId, RollbackId, SessionId, TaskId, UserId, WorkId};
+use prov::model::id::{
+    ApiTokenId, BatchId, CheckpointId, DeliveryId, PolicyId, RollbackId, SessionId, TaskId, UserId, WebhookId, WorkId,
+};
 use prov::model::name::Name;
 use prov::model::rollback;
 use prov::model::status::BatchStatus;
 use prov::model::task::Task;
 use prov::model::time::Timestamp;
 use prov::model::user::Session;
+use prov::model::webhook::{Webhook, WebhookProgress};
+use prov::store::delivery::DeliveryRecord;
 use prov::store::record::{
     BatchRecord, Counts, LiveRecord, LoggedEvent, OperationRecord, PolicyRecord, Remembered, RollbackRecord, Rollup,
     Tally, UserRecord, WorkRecord,
@@ -264,6 +268,26 @@ impl Backend for FakeStore {
 
     fn sessions_of(&self, _: UserId) -> Result<Vec<Session>, StoreError> {
         Ok(Vec::new())
+    }
+
+    fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn webhook(&self, _: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        Ok(None)
+    }
+
+    fn webhook_progress(&self, _: WebhookId) -> Result<Option<WebhookProgress>, StoreError> {
+        Ok(None)
+    }
+
+    fn deliveries(&self, _: WebhookId) -> Result<Vec<DeliveryRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn delivery(&self, _: WebhookId, _: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        Ok(None)
     }
 
     fn meta(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod proxy;
+pub mod receiver;
 pub mod sockets;
 pub mod totp;
 

@@ -22,7 +22,7 @@ pub(super) fn task() -> Value {
         "infra": "production",
         "provider": "upcloud",
         "batch_id": null,
-        "operation_id": null,
+        "operation_id": null, "rollback_id": null,
         "attempt": 1,
         "max_attempts": 1,
         "exit_code": 0,

@@ -16,6 +16,7 @@ mod schemas;
 pub mod shapes;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 pub use operation::{Answer, Body, Operation, Path};
 
@@ -166,6 +167,9 @@ fn success(row: &Row, known: &Operation, schemas: &mut Schemas) -> Value {
             let mut media = json!({ "schema": schemas.success(*shape, *is_list) });
             if let Some(example) = example {
                 media["example"] = json!({ "success": true, "data": example });
+            }
+            if let Some(item) = known.mentions {
+                media["x-data"] = schemas.answer(item);
             }
             ("Done, or accepted.", json!({ "application/json": media }))
         }

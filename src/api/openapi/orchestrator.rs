@@ -3,18 +3,20 @@
 use serde_json::json;
 
 use super::examples::{ID, batch, batch_request, cluster, plan, progress, servers, snapshot, summary, task, taskserv};
-use super::operation::{Operation, bare, one, part, socket};
+use super::operation::{Operation, all, bare, one, part, socket};
 use super::rollback;
 use super::shapes::{Executed, Text};
 use crate::api::batch::shape::BatchRequest;
 use crate::api::batch::{BatchCancel, BatchPlan, BatchQuery, BatchSummary, BatchView, read_cancel};
 use crate::api::event::{EventQuery, Frame};
+use crate::api::infra::{InfraServer, InfraSettings, InfraSummary};
 use crate::api::live::{SocketQuery, Wire};
 use crate::api::logs::{LogLevels, LogLevelsChange, LogLine, LogSocketQuery};
 use crate::api::state::{Progress, Snapshot, SnapshotQuery, Statistics, StatisticsQuery, SystemHealth, SystemMetrics};
 use crate::api::task::{LogQuery, Task, TaskQuery};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow};
 use crate::model::id::{BatchId, TaskId, WorkId};
+use crate::model::name::Name;
 
 /// What makes work can be sent again without making it twice.
 pub(super) const ONCE: &[&str] = &["Idempotency-Key"];
@@ -27,8 +29,10 @@ pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("Batches", batches()),
         ("State", state()),
         ("Rollback", rollback::operations()),
+        ("Infrastructure", infra()),
         ("Events", events()),
         ("Logs", logs()),
+        ("Webhooks", super::webhooks::operations()),
         ("Description", super::described_by("openapi", "docs")),
     ]
 }
@@ -160,6 +164,20 @@ fn logs() -> Vec<Operation> {
                 |body| LogLevelsChange::read(body).map(drop),
                 json!({ "default": "info", "components": { "scheduler": "debug" } }),
             ),
+    ]
+}
+
+fn infra() -> Vec<Operation> {
+    let (name, away) = ("The infra's name.", &[503]);
+    vec![
+        all::<InfraSummary>("infra_list", "Lists the infras of the workspace").failing(away),
+        one::<InfraSettings>("infra_get", "Shows the settings of an infra as evaluated, with secrets covered")
+            .noting("Settings that are wrong are a conflict.")
+            .of::<Name>(name)
+            .failing(&[409, 503]),
+        all::<InfraServer>("infra_servers", "Lists the servers of an infra as their providers report them")
+            .of::<Name>(name)
+            .failing(&[409, 503]),
     ]
 }
 

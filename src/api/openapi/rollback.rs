@@ -33,6 +33,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .noting(
             "What depends on an operation is undone before it. What has nothing to undo, or goes on, is a conflict.",
         )
+        .failing(&[404])
         .headers(ONCE)
         .body::<RollbackRequest>(|body| RollbackOrder::read(body).map(drop), json!({ "batch_id": ID })),
         one::<RollbackOutcome>("rollback_restore", "Brings back what was done at a checkpoint, and nothing else")

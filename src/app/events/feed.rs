@@ -30,17 +30,25 @@ struct Newest {
 
 /// Where one reader is.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(in crate::app) struct Reader {
     /// The sequence of the last frame it had.
-    pub(super) after: u64,
+    pub(in crate::app) after: u64,
     /// What makes frames that are kept for nobody else.
     own: Option<Box<Projector>>,
 }
 
 impl Reader {
     /// One that has had everything up to the frame of this sequence.
-    pub(super) fn after(sequence: u64) -> Self {
+    pub(in crate::app) fn after(sequence: u64) -> Self {
         Self { after: sequence, own: None }
+    }
+
+    /// One to whom all that the log has so far is old.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub(in crate::app) fn at_the_end(reads: &dyn Backend) -> Result<Self, StoreError> {
+        Ok(Self::after(last_of(reads.log_end()?)))
     }
 }
 
@@ -49,7 +57,7 @@ impl Feed {
     ///
     /// # Errors
     /// When the store can't be read.
-    pub(super) fn read(&self, reads: &dyn Backend, reader: &mut Reader) -> Result<Vec<Arc<Frame>>, StoreError> {
+    pub(in crate::app) fn read(&self, reads: &dyn Backend, reader: &mut Reader) -> Result<Vec<Arc<Frame>>, StoreError> {
         let kept = {
             let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             newest.begin_near(reads, reader.after)?;

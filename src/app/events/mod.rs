@@ -27,7 +27,7 @@ use crate::model::time::Timestamp;
 use crate::policy::{Infra, Resource};
 use crate::store::{Backend, StoreError};
 pub(super) use feed::Feed;
-use feed::Reader;
+pub(super) use feed::Reader;
 pub(super) use health::Board;
 use health::Told;
 pub(super) use projection::history;
@@ -251,11 +251,24 @@ impl Subscription {
         frames.retain(|frame| {
             topics.0.contains(&frame.event.topic()) && work.is_none_or(|work| frame.event.work() == Some(work))
         });
+        self.app.readable_frames(self.app.asker(&self.context), frames).await
+    }
+}
+
+impl App {
+    /// Those of the frames that somebody may read.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub(super) async fn readable_frames(
+        &self,
+        asker: Asker,
+        mut frames: Vec<Arc<Frame>>,
+    ) -> Result<Vec<Arc<Frame>>, Error> {
         let infras: HashSet<Name> = frames.iter().filter_map(|frame| frame.metadata.infra.clone()).collect();
-        let environments = self.app.infras.environments(infras.into_iter().collect()).await?;
-        let asker = self.app.asker(&self.context);
+        let environments = self.infras.environments(infras.into_iter().collect()).await?;
         if asker.looks_at_rows() {
-            let store = &self.app.guarded.open(&Permit::own()).store;
+            let store = &self.guarded.open(&Permit::own()).store;
             let judge = move |reads: &dyn Backend| {
                 let mut seen = Vec::new();
                 for frame in frames {

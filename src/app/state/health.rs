@@ -63,6 +63,10 @@ impl App {
         components.insert("executor".to_owned(), executor(resources.scheduler.has_supervisor()));
         components.insert("disk".to_owned(), disk.map_or_else(|error| unknown(error.to_string()), |disk| space(&disk)));
         components.extend(providers(&ended.unwrap_or_default()));
+        let (failing, webhooks) = self.webhooks.failing();
+        if webhooks > 0 {
+            components.insert("webhooks".to_owned(), webhooks_of(failing, webhooks));
+        }
         let worst = components.values().map(|component| component.status).max().unwrap_or(Health::Healthy);
         Ok(SystemHealth { overall_status: worst.max(Health::Healthy), components, last_check: now })
     }
@@ -145,6 +149,13 @@ fn space(disk: &Disk) -> ComponentHealth {
     }
 }
 
+fn webhooks_of(failing: usize, all: usize) -> ComponentHealth {
+    if failing == 0 {
+        return healthy();
+    }
+    degraded(format!("{failing} of {all} fail again and again; see `prov webhooks list`"))
+}
+
 /// Each provider by what became of the tasks that went there of late: a daemon doesn't speak with them itself.
 fn providers(ended: &[(Rollup, Tally)]) -> BTreeMap<String, ComponentHealth> {
     let mut outcomes: BTreeMap<&str, (u64, u64)> = PROVIDERS.iter().map(|name| (*name, (0, 0))).collect();
@@ -217,6 +228,12 @@ mod tests {
         assert_eq!(disk(10 << 30, Some(1_000_000)), Health::Healthy);
         assert_eq!((disk(1 << 29, None), disk(10 << 30, Some(500))), (Health::Degraded, Health::Degraded));
         assert_eq!((disk(1 << 20, None), disk(10 << 30, Some(3))), (Health::Unhealthy, Health::Unhealthy));
+    }
+
+    #[test]
+    fn webhooks_are_as_the_worst_of_them() {
+        assert_eq!(webhooks_of(0, 3), healthy());
+        assert_eq!(webhooks_of(1, 3).status, Health::Degraded);
     }
 
     #[test]

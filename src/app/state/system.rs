@@ -60,6 +60,7 @@ impl App {
         let help = "Whether the daemon is connected to its supervisor.";
         text.single("prov_supervisor_connected", Kind::Gauge, help, connected);
         self.requests.tell(&mut text);
+        self.webhooks.tell(&mut text, self.clock.now());
         process(&mut text, &aside(Process::read).await?);
         Ok(text.finish())
     }

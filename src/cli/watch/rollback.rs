@@ -46,7 +46,7 @@ pub async fn rollback(
     let watched =
         Watched { noun: "rollback", id: id.to_string(), hint: format!("look at it with `prov rollback get {id}`") };
     let mut view = View::new(limits.progress, &watched.name(), printer);
-    let ended = follow::until_ended(client, || client.rollback_get(id), limits, &mut view, View::rollback);
+    let ended = Box::pin(follow::until_ended(client, || client.rollback_get(id), limits, &mut view, View::rollback));
     let rollback = watched.attend(limits.timeout, ended).await?;
     drop(view);
     if rollback.summary.status != RollbackStatus::Failed {

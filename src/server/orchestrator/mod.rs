@@ -3,11 +3,13 @@
 mod batch;
 mod events;
 mod health;
+mod infra;
 mod live;
 mod logs;
 mod rollback;
 mod state;
 mod tasks;
+mod webhooks;
 mod workflows;
 
 use std::sync::Arc;
@@ -49,6 +51,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rollback/executions/{id}/skip", post(rollback::rollback_skip))
         .route("/rollback/executions/{id}/accept", post(rollback::rollback_accept))
         .route("/rollback/statistics", get(rollback::rollback_statistics))
+        .route("/infra", get(infra::infra_list))
+        .route("/infra/{id}", get(infra::infra_get))
+        .route("/infra/{id}/servers", get(infra::infra_servers))
         .route("/events", get(events::event_stream))
         .route("/state/workflows/{id}/progress", get(state::workflow_progress))
         .route("/state/workflows/{id}/snapshots", get(state::workflow_snapshots))
@@ -59,6 +64,14 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/logs", get(logs::log_stream))
         .route("/logs/levels", get(logs::log_levels_get).put(logs::log_levels_update))
         .route("/metrics", get(live::metrics))
+        .route("/webhooks", get(webhooks::webhook_list).post(webhooks::webhook_create))
+        .route(
+            "/webhooks/{id}",
+            get(webhooks::webhook_get).put(webhooks::webhook_update).delete(webhooks::webhook_delete),
+        )
+        .route("/webhooks/{id}/ping", post(webhooks::webhook_ping))
+        .route("/webhooks/{id}/deliveries", get(webhooks::webhook_deliveries))
+        .route("/webhooks/{id}/redeliver", post(webhooks::webhook_redeliver))
         .route("/batch/operations/{id}/retry", post(batch::batch_retry));
     super::around(routes, app)
 }

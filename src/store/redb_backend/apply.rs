@@ -6,7 +6,7 @@ use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 use serde::Serialize;
 
 use super::lazy::Lazy;
-use super::{HEADER_BYTES, RECORD_VERSION, decode, failed, policies};
+use super::{HEADER_BYTES, RECORD_VERSION, decode, failed, policies, webhooks};
 use crate::audit::{self, Chain, Checkpoint, Event, Head, Sealed};
 use crate::model::rollback;
 use crate::model::task::Task;
@@ -108,6 +108,7 @@ struct Tables<'t> {
     api_token_prefixes: BytesTable<'t>,
     api_tokens_of: KeysTable<'t>,
     statistics: statistics::Statistics<'t>,
+    webhooks: webhooks::Tables<'t>,
     buffer: Vec<u8>,
 }
 
@@ -143,6 +144,7 @@ impl<'t> Tables<'t> {
             api_token_prefixes: bytes(tables::API_TOKEN_PREFIXES),
             api_tokens_of: keys(tables::API_TOKENS_OF),
             statistics: statistics::Statistics::of(write),
+            webhooks: webhooks::Tables::of(write),
             buffer: Vec::with_capacity(1024),
         }
     }
@@ -179,6 +181,10 @@ impl<'t> Tables<'t> {
                 self.api_token_prefixes.get()?.get(prefix.as_bytes()).map_err(failed("read"))?.is_none()
             }
             Precondition::ApiTokenThere(id) => self.api_token(*id)?.is_some(),
+            Precondition::WebhookThere(id) => self.webhooks.get(*id)?.is_some(),
+            Precondition::WebhookGeneration(id, generation) => {
+                self.webhooks.get(*id)?.is_some_and(|webhook| webhook.generation == *generation)
+            }
         })
     }
 
@@ -226,6 +232,11 @@ impl<'t> Tables<'t> {
                 policies::begin_generation(self.meta.get()?)?;
                 self.policies.remove(*id)
             }
+            Change::PutWebhook(webhook) => self.webhooks.put(webhook, &mut self.buffer),
+            Change::PutWebhookProgress(id, progress) => self.webhooks.put_progress(*id, progress, &mut self.buffer),
+            Change::RemoveWebhook(id) => self.webhooks.remove(*id),
+            Change::PutDelivery(delivery) => self.webhooks.put_delivery(delivery, &mut self.buffer),
+            Change::RemoveDelivery(webhook, delivery) => self.webhooks.remove_delivery(*webhook, *delivery),
             Change::Audit(event) => self.seal(event),
             Change::PruneAudit(upto, at) => self.prune(*upto, *at),
             Change::PutMeta(name, value) => {

@@ -10,7 +10,8 @@ use redb::{Builder, Database, StorageBackend};
 use uuid::Uuid;
 
 use super::file::{File, Medium};
-use super::{Backend, RedbBackend, StoreError, check_format, failed};
+use super::format::check_format;
+use super::{Backend, RedbBackend, StoreError, failed};
 use crate::api::list::Page;
 use crate::api::task::TaskFilter;
 use crate::engine::Event;

@@ -53,7 +53,7 @@ impl Tables<'_> {
         for token in owned(self.api_tokens_of.get()?, id)? {
             self.remove_api_token(ApiTokenId::from_bytes(token))?;
         }
-        Ok(())
+        self.webhooks.remove_of(id)
     }
 
     pub(super) fn remove_session(&mut self, id: SessionId) -> Result<(), StoreError> {
