@@ -63,7 +63,7 @@ fn batch(name: &str, infra: &str) -> Value {
 
 /// Everything that happened, as the stream tells it.
 async fn told(daemon: &Daemon, last: &str) -> Vec<u64> {
-    let request = daemon.request(Method::GET, "/events?since=0").send().await.unwrap();
+    let request = daemon.request(Method::GET, "/events?events=task,batch&since=0").send().await.unwrap();
     let (mut response, mut text) = (request, String::new());
     loop {
         text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
