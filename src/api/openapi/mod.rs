@@ -22,7 +22,7 @@ pub use operation::{Answer, Body, Operation, Path};
 
 use serde_json::{Map, Value, json};
 
-use super::operations::{Access, Api, Media, Row, TABLE};
+use super::operations::{Access, Api, Row, TABLE};
 use operation::bare;
 use schemas::Schemas;
 
@@ -187,7 +187,7 @@ fn success(row: &Row, known: &Operation, schemas: &mut Schemas) -> Value {
         }
         Answer::Socket => ("", Value::Null),
     };
-    if row.media == Media::Any {
+    if matches!(known.answer, Answer::OneOf(_)) {
         headers.insert("X-Audit-Selection".to_owned(), parameters::header("X-Audit-Selection"));
     }
     json!({ "description": description, "headers": headers, "content": content })
