@@ -11,6 +11,7 @@ use clap::Subcommand;
 
 use super::connect::{self, ask, block_on};
 use super::error::{CliError, Kind};
+use super::page::PageArgs;
 use super::printer::{Reader, Rows, age, counted, or_dash};
 use super::words::one_of;
 use super::{Global, Printer};
@@ -68,12 +69,8 @@ struct FilterArgs {
 struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
+    #[command(flatten)]
+    part: PageArgs,
     /// Only those older than this entry
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
@@ -178,10 +175,10 @@ impl FilterArgs {
 }
 
 async fn list(client: &Client, args: ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    let page = AuditPage { limit: usize::from(args.limit), offset: args.offset, after: args.after };
+    let page = AuditPage { limit: args.part.limit(), offset: args.part.offset, after: args.after };
     let query = AuditQuery { filter: args.filter.filter(), page };
     let part = ask(printer, client.audit_list(&query)).await?;
-    printer.part(&part, args.offset, "--offset, --after or --limit", |entries| rows(entries, Timestamp::now()))?;
+    printer.part(&part, args.part.offset, "--offset, --after or --limit", |entries| rows(entries, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ use super::confirm::Yes;
 use super::connect::{self, ask, block_on};
 use super::error::CliError;
 use super::infra::settings_error;
+use super::page::PageArgs;
 use super::printer::{Rows, age, counted, or_dash};
 use super::rollback;
 use super::watch::{self, FollowArgs, TimeoutArgs};
@@ -17,7 +18,6 @@ use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::batch::{BatchPlan, BatchQuery, BatchRequest, BatchSummary, BatchView};
 use crate::api::envelope::Code;
-use crate::api::list::Page;
 use crate::api::read::Problem;
 use crate::api::rollback::RollbackRequest;
 use crate::client::{Client, ClientError};
@@ -79,12 +79,8 @@ struct ListArgs {
     /// Only those in this status
     #[arg(long, value_name = "STATUS", ignore_case = true, value_parser = one_of(BatchStatus::ALL, BatchStatus::as_str))]
     status: Option<BatchStatus>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
+    #[command(flatten)]
+    part: PageArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -257,10 +253,10 @@ fn size(plan: &BatchPlan) -> String {
 
 fn list(args: &ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let client = connect::client()?;
-    let page = Page { limit: usize::from(args.limit), offset: args.offset, after: None };
+    let page = args.part.page();
     let query = BatchQuery { status: args.status, page };
     let part = block_on(ask(printer, client.batch_list(&query)))?;
-    printer.part(&part, args.offset, "--offset or --limit", |batches| rows(batches, Timestamp::now()))?;
+    printer.part(&part, args.part.offset, "--offset or --limit", |batches| rows(batches, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,9 +7,9 @@ use clap::Subcommand;
 use super::complete;
 use super::connect::{self, ask, block_on};
 use super::error::CliError;
+use super::page::PageArgs;
 use super::printer::{Rows, age, or_dash};
 use super::{Global, Printer};
-use crate::api::list::Page;
 use crate::api::rollback::CheckpointRequest;
 use crate::model::id::CheckpointId;
 use crate::model::rollback::Checkpoint;
@@ -27,7 +27,7 @@ enum Verb {
     /// Make a checkpoint
     Create(Create),
     /// List checkpoints, newest first: your own, and those that batches make by themselves
-    List(ListArgs),
+    List(PageArgs),
     /// Show one checkpoint
     Get(One),
 }
@@ -40,23 +40,6 @@ struct Create {
     /// What it is for
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
-}
-
-/// Which part of a list.
-#[derive(Debug, clap::Args)]
-pub(super) struct ListArgs {
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
-}
-
-impl ListArgs {
-    pub(super) fn page(&self) -> Page {
-        Page { limit: usize::from(self.limit), offset: self.offset, after: None }
-    }
 }
 
 #[derive(Debug, clap::Args)]

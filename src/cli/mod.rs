@@ -29,6 +29,7 @@ mod login;
 mod logs;
 mod mfa;
 mod own_daemon;
+mod page;
 mod password;
 mod policy;
 pub mod printer;

@@ -11,12 +11,12 @@ use super::complete;
 use super::confirm::Yes;
 use super::connect::{self, ask, block_on};
 use super::error::{CliError, Kind};
+use super::page::PageArgs;
 use super::printer::{Rows, age};
 use super::words::one_of;
 use super::{Global, Printer};
 use crate::api::actions::Action;
 use crate::api::envelope::Code;
-use crate::api::list::Page;
 use crate::api::policy::{
     Evaluate, EvaluateContext, Evaluated, NewPolicy, PolicyChange, PolicyProblem, PolicyQuery, PolicyView, Verdict,
 };
@@ -56,12 +56,8 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
+    #[command(flatten)]
+    part: PageArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -204,9 +200,9 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
 }
 
 async fn list(client: &Client, args: &ListArgs, printer: &Printer) -> Result<(), CliError> {
-    let page = Page { limit: usize::from(args.limit), offset: args.offset, after: None };
+    let page = args.part.page();
     let part = ask(printer, client.policy_list(&PolicyQuery { page })).await?;
-    printer.part(&part, args.offset, "--offset or --limit", |policies| rows(policies, Timestamp::now()))
+    printer.part(&part, args.part.offset, "--offset or --limit", |policies| rows(policies, Timestamp::now()))
 }
 
 async fn create(client: &Client, args: CreateArgs, printer: &Printer) -> Result<(), CliError> {

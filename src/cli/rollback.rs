@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::checkpoint::ListArgs;
 use super::complete;
 use super::confirm::Yes;
 use super::connect::{self, answer, ask, block_on, failure};
 use super::error::CliError;
+use super::page::PageArgs;
 use super::printer::{Rows, age, counted, or_dash, short};
 use super::watch::{self, FollowArgs, TimeoutArgs};
 use super::{Global, Printer};
@@ -36,7 +36,7 @@ enum Verb {
     /// Bring back what was done at a checkpoint: undo what came later, do again what has gone since
     Restore(Restore),
     /// List rollbacks, newest first
-    List(ListArgs),
+    List(PageArgs),
     /// Show one rollback with its steps and its proof
     Get(One),
     /// Follow a rollback until it ends
@@ -165,7 +165,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
         }
         Verb::List(list) => {
             let part = block_on(ask(printer, connect::client()?.rollback_list(&list.page())))?;
-            printer.part(&part, list.page().offset, "--offset or --limit", |all| rows(all, Timestamp::now()))?;
+            printer.part(&part, list.offset, "--offset or --limit", |all| rows(all, Timestamp::now()))?;
             Ok(ExitCode::SUCCESS)
         }
         Verb::Get(one) => {

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::complete;
 use super::connect::{self, ask, block_on};
 use super::error::CliError;
+use super::page::PageArgs;
 use super::printer::{Rows, age, or_dash};
 use super::watch::{self, TimeoutArgs};
 use super::words::one_of;
@@ -60,12 +61,8 @@ struct ListArgs {
     /// Only those of this batch
     #[arg(long, value_name = "ID", add = complete::batches())]
     batch: Option<BatchId>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
+    #[command(flatten)]
+    part: PageArgs,
     /// Only those older than this task
     #[arg(long, value_name = "ID", add = complete::tasks())]
     after: Option<TaskId>,
@@ -117,10 +114,10 @@ async fn cancel(client: &Client, id: TaskId, printer: &Printer) -> Result<ExitCo
 async fn list(client: &Client, args: ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let query = TaskQuery {
         filter: TaskFilter { status: args.status, name: args.name, infra: args.infra, batch_id: args.batch },
-        page: Page { limit: usize::from(args.limit), offset: args.offset, after: args.after.map(|id| id.0) },
+        page: Page { limit: args.part.limit(), offset: args.part.offset, after: args.after.map(|id| id.0) },
     };
     let part = ask(printer, client.task_list(&query)).await?;
-    printer.part(&part, args.offset, "--offset, --after or --limit", |tasks| rows(tasks, Timestamp::now()))?;
+    printer.part(&part, args.part.offset, "--offset, --after or --limit", |tasks| rows(tasks, Timestamp::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 

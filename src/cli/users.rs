@@ -8,11 +8,11 @@ use super::complete;
 use super::confirm::Yes;
 use super::connect::{self, ask, block_on};
 use super::error::CliError;
+use super::page::PageArgs;
 use super::printer::{Rows, age, or_dash};
 use super::secret::{self, PasswordArgs};
 use super::words::one_of;
 use super::{Global, Printer};
-use crate::api::list::Page;
 use crate::api::users::{NewUser, RoleView, UserAccount, UserChange, UserKey};
 use crate::model::time::Timestamp;
 use crate::model::user::{NotAUsername, Role, username};
@@ -42,12 +42,8 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the first
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
+    #[command(flatten)]
+    part: PageArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -118,9 +114,9 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let (client, printer) = (connect::client()?, Printer::new(global));
     let user = match args.verb {
         Verb::List(args) => {
-            let page = Page { limit: usize::from(args.limit), offset: args.offset, after: None };
+            let page = args.part.page();
             let part = block_on(ask(&printer, client.user_list(&page)))?;
-            printer.part(&part, args.offset, "--offset or --limit", |users| rows(users, Timestamp::now()))?;
+            printer.part(&part, args.part.offset, "--offset or --limit", |users| rows(users, Timestamp::now()))?;
             return Ok(ExitCode::SUCCESS);
         }
         Verb::Get(one) => block_on(ask(&printer, client.user_get(&one.user)))?,

@@ -13,11 +13,11 @@ use super::complete;
 use super::confirm::Yes;
 use super::connect::{self, ask, block_on};
 use super::error::{CliError, Kind};
+use super::page::PageArgs;
 use super::printer::counted;
 use super::watch::duration;
 use super::words::one_of;
 use super::{Global, Printer};
-use crate::api::list::Page;
 use crate::api::users::UserKey;
 use crate::api::webhook::{
     DeliveryQuery, EventWord, MadeWebhook, NewWebhook, Redelivery, WebhookChange, WebhookQuery, WebhookView,
@@ -65,18 +65,7 @@ struct ListArgs {
     #[arg(long, value_name = "USER", add = complete::users())]
     user: Option<UserKey>,
     #[command(flatten)]
-    part: Part,
-}
-
-/// Which part of a list.
-#[derive(Debug, clap::Args)]
-struct Part {
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-    /// Pass over so many of the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: usize,
+    part: PageArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -172,7 +161,7 @@ struct DeliveriesArgs {
     #[arg(long, value_name = "STATUS", ignore_case = true, value_parser = one_of(DeliveryStatus::ALL, DeliveryStatus::as_str))]
     status: Option<DeliveryStatus>,
     #[command(flatten)]
-    part: Part,
+    part: PageArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -191,12 +180,6 @@ struct RedeliverArgs {
 fn words() -> impl clap::builder::TypedValueParser<Value = EventWord> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(EventWord::ALL).try_map(|given: String| given.parse::<EventWord>())
-}
-
-impl Part {
-    fn page(&self) -> Page {
-        Page { limit: usize::from(self.limit), offset: self.offset, after: None }
-    }
 }
 
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
