@@ -177,8 +177,8 @@ fn any(infra: Infra<'_>) -> Resource<'_> {
 /// Said when someone asks to undo a batch that would not have been undone by itself.
 const ROLLED_BACK_ANYWAY: &str = "the batch has rollback_enabled false, so a failure would have undone nothing; what it did is undone now, because the cancellation asks for it";
 
-/// Failures that a batch tolerates and that are told one by one.
-const TOLERATED_NAMED: usize = 10;
+/// Operations of a Completed batch that aren't, and that are told one by one.
+const NAMED: usize = 10;
 
 async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, Error> {
     let found = resources.store.read(move |reads| {
@@ -188,12 +188,15 @@ async fn find(resources: &Resources, id: BatchId) -> Result<Answer<BatchView>, E
     let (mut batch, rows) = found.await?.ok_or_else(|| Error::NotFound { kind: "batch", id: id.to_string() })?;
     let mut warnings = std::mem::take(&mut batch.warnings);
     if batch.status == BatchStatus::Completed {
-        let mut tolerated = rows.iter().filter(|row| row.status != OperationStatus::Completed);
-        let told = tolerated.by_ref().take(TOLERATED_NAMED);
-        warnings.extend(told.map(|row| format!("operation {} is {}, which the batch tolerates", row.id, row.status)));
-        match tolerated.count() {
+        let mut others = rows.iter().filter(|row| row.status != OperationStatus::Completed);
+        let told = others.by_ref().take(NAMED);
+        warnings.extend(told.map(|row| match row.status {
+            OperationStatus::RolledBack => format!("operation {} was rolled back since", row.id),
+            status => format!("operation {} is {status}, which the batch tolerates", row.id),
+        }));
+        match others.count() {
             0 => {}
-            more => warnings.push(format!("{more} more operations are not Completed, which the batch tolerates")),
+            more => warnings.push(format!("{more} more operations are not Completed")),
         }
     }
     let mut operations = Vec::with_capacity(rows.len());

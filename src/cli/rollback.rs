@@ -304,7 +304,9 @@ fn step_line(step: &StepView, proof: &[ProofView], wide: usize) -> String {
 
 fn plan_text(plan: &RollbackPlan) -> String {
     let (undone, redone) = (of(plan, "undo"), of(plan, "redo"));
-    let mut text = format!("{}: {} to undo, {} to do again\n", scope(&plan.scope), undone, redone);
+    let does = [(undone, "undo"), (redone, "do again")].into_iter().filter(|(count, _)| *count > 0);
+    let does = does.map(|(count, what)| format!("{} to {what}", counted(count, "operation")));
+    let mut text = format!("{}: {}\n", scope(&plan.scope), does.collect::<Vec<_>>().join(", "));
     for (number, step) in plan.steps.iter().enumerate() {
         let after: Vec<String> = step.waits_for.iter().map(|on| (on + 1).to_string()).collect();
         let after = if after.is_empty() { String::new() } else { format!(" after {}", after.join(", ")) };
@@ -320,8 +322,8 @@ fn plan_text(plan: &RollbackPlan) -> String {
     text
 }
 
-fn of(plan: &RollbackPlan, action: &str) -> String {
-    counted(plan.steps.iter().filter(|step| step.action.as_str() == action).count(), "operation")
+fn of(plan: &RollbackPlan, action: &str) -> usize {
+    plan.steps.iter().filter(|step| step.action.as_str() == action).count()
 }
 
 fn scope(scope: &RollbackScope) -> String {
