@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::api::read::{Problem, nothing};
 
+/// What makes work can be sent again without making it twice.
+pub(super) const ONCE: &[&str] = &["Idempotency-Key"];
+
 /// How a type describes itself.
 pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 

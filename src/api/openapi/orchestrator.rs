@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::examples::{ID, batch, batch_request, cluster, plan, progress, servers, snapshot, summary, task, taskserv};
-use super::operation::{Operation, all, bare, one, part, socket};
+use super::operation::{ONCE, Operation, all, bare, one, part, socket};
 use super::rollback;
 use super::shapes::{Executed, Text};
 use crate::api::batch::shape::BatchRequest;
@@ -17,9 +17,6 @@ use crate::api::task::{LogQuery, Task, TaskQuery};
 use crate::api::workflow::{ClusterWorkflow, ServersWorkflow, TaskservWorkflow};
 use crate::model::id::{BatchId, TaskId, WorkId};
 use crate::model::name::Name;
-
-/// What makes work can be sent again without making it twice.
-pub(super) const ONCE: &[&str] = &["Idempotency-Key"];
 
 pub(super) fn operations() -> Vec<(&'static str, Vec<Operation>)> {
     vec![

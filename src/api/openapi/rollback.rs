@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::examples::ID;
-use super::operation::{Operation, one, part};
-use super::orchestrator::ONCE;
+use super::operation::{ONCE, Operation, one, part};
 use crate::api::list::Page;
 use crate::api::rollback::{
     AcceptRequest, CheckpointRequest, RestoreRequest, RollbackOrder, RollbackOutcome, RollbackRequest,
