@@ -1,5 +1,8 @@
 //! How a rollback is shown while it goes on.
 
+use std::collections::HashSet;
+
+use crate::engine::work::OperationState;
 use crate::engine::{Event, Work};
 use crate::model::rollback::{LeftOver, RollbackAction, RollbackSpec, RollbackStep};
 use crate::model::status::{BatchStatus, OperationStatus, RollbackStatus};
@@ -56,12 +59,19 @@ fn count(spec: &RollbackSpec, work: &Work) -> (u32, u32) {
 
 /// What isn't as it was asked for.
 fn left(spec: &RollbackSpec, work: &Work) -> Vec<LeftOver> {
-    let describe = |(step, (index, state)): (&RollbackStep, (u32, &crate::engine::work::OperationState))| {
+    // Steps whose proof has come to an answer.
+    let answered = |(_, state): &(&RollbackStep, &OperationState)| {
+        matches!(state.status, OperationStatus::Completed | OperationStatus::Failed)
+    };
+    let proved = spec.steps.iter().zip(&work.operations).filter(answered).filter_map(|(step, _)| step.proves);
+    let proved: HashSet<u32> = proved.collect();
+    let is_proved = |index: u32| proved.contains(&index);
+    let describe = |(step, (index, state)): (&RollbackStep, (u32, &OperationState))| {
         let (id, action) = (&step.operation_id, step.action);
         let error = state.error.as_deref().unwrap_or("no reason is known");
         let what = match (state.status, action) {
             // What its proof says is more.
-            (OperationStatus::Failed, RollbackAction::Undo | RollbackAction::Redo) if is_proved(spec, work, index) => {
+            (OperationStatus::Failed, RollbackAction::Undo | RollbackAction::Redo) if is_proved(index) => {
                 return None;
             }
             (OperationStatus::Failed, RollbackAction::Undo) => {
@@ -73,7 +83,13 @@ fn left(spec: &RollbackSpec, work: &Work) -> Vec<LeftOver> {
             (OperationStatus::Skipped, RollbackAction::Undo | RollbackAction::Redo) if state.waived => {
                 format!("{id} stays as it is, as somebody decided")
             }
-            (OperationStatus::Skipped, RollbackAction::Undo) if !is_proved(spec, work, index) => {
+            // What was done, and then found not to be.
+            (OperationStatus::Skipped, RollbackAction::ProveUndone | RollbackAction::ProveRedone)
+                if state.waived && !is_waived(work, step.proves) =>
+            {
+                format!("{id} stays as it is, as somebody decided: {error}")
+            }
+            (OperationStatus::Skipped, RollbackAction::Undo) if !is_proved(index) => {
                 format!("{id} was not rolled back, because the rollback of something that depends on it failed")
             }
             (OperationStatus::Skipped, RollbackAction::Redo) => {
@@ -86,16 +102,13 @@ fn left(spec: &RollbackSpec, work: &Work) -> Vec<LeftOver> {
     spec.steps.iter().zip((0u32..).zip(&work.operations)).filter_map(describe).collect()
 }
 
-/// Whether the proof of a step has come to an answer.
-fn is_proved(spec: &RollbackSpec, work: &Work, index: u32) -> bool {
-    let mut proofs = spec.steps.iter().zip(&work.operations).filter(|(step, _)| step.proves == Some(index));
-    proofs.any(|(_, state)| matches!(state.status, OperationStatus::Completed | OperationStatus::Failed))
+fn is_waived(work: &Work, index: Option<u32>) -> bool {
+    index.is_some_and(|index| work.operation(index).waived)
 }
 
 /// Why it failed: the first that went wrong.
 fn error(spec: &RollbackSpec, work: &Work) -> Option<String> {
-    let failed =
-        |(_, state): &(&RollbackStep, &crate::engine::work::OperationState)| state.status == OperationStatus::Failed;
+    let failed = |(_, state): &(&RollbackStep, &OperationState)| state.status == OperationStatus::Failed;
     let (step, state) = spec.steps.iter().zip(&work.operations).find(failed)?;
     Some(format!("{} {}: {}", step.action.as_str(), step.operation_id, state.error.as_deref().unwrap_or("failed")))
 }

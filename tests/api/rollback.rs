@@ -325,7 +325,8 @@ fn a_rollback_is_done_when_the_provider_says_that_nothing_is_left() {
             "id": "web", "type": "server_batch", "provider": "local",
             "server_configs": [{ "name": "web-1", "plan": "1xCPU-512 MB", "zone": "local" }],
         });
-        let id = completed(&daemon, &batch("proof", &[servers])).await;
+        let body = batch("proof", &[servers]);
+        let id = completed(&daemon, &body).await;
         std::fs::write(daemon.path("stuck"), "").unwrap();
         let ended = roll_back(&daemon, &json!({ "batch_id": id })).await;
         assert_eq!(ended["status"], "Failed");
@@ -342,5 +343,23 @@ fn a_rollback_is_done_when_the_provider_says_that_nothing_is_left() {
         assert_eq!((&ended["status"], &ended["proof"][0]["answer"]), (&json!("Completed"), &json!("proved")));
         assert!(!daemon.path("made").exists());
         assert_eq!(daemon.ended(&id).await["status"], "RolledBack");
+
+        // What somebody leaves as it is stands there with the reason, and can still be undone by another rollback.
+        std::fs::write(daemon.path("stuck"), "").unwrap();
+        let id = completed(&daemon, &body).await;
+        let stuck = roll_back(&daemon, &json!({ "batch_id": id })).await;
+        let rollback = stuck["rollback_id"].as_str().unwrap();
+        let skip = json!({ "batch_id": id, "operation_id": "web", "reason": "somebody uses it" });
+        assert_eq!(daemon.post(&format!("/rollback/executions/{rollback}/skip"), &skip).await.status.as_u16(), 200);
+        let ended = daemon.rollback_ended(rollback).await;
+        assert_eq!(
+            (&ended["status"], &ended["steps"][0]["skipped"]),
+            (&json!("Completed"), &json!("somebody uses it"))
+        );
+        let left = ended["left"][0]["what"].as_str().unwrap();
+        assert!(left.contains("as somebody decided") && left.contains("web-1"), "{left}");
+        std::fs::remove_file(daemon.path("stuck")).unwrap();
+        assert_eq!(roll_back(&daemon, &json!({ "batch_id": id })).await["status"], "Completed");
+        assert!(!daemon.path("made").exists());
     });
 }

@@ -1,6 +1,6 @@
 //! Rollbacks between their records and what is shown of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::api::rollback::{
     PlannedStep, ProofAnswer, ProofView, RollbackPlan, RollbackSummary, RollbackView, StepView,
@@ -47,20 +47,23 @@ pub(super) fn find(
     id: RollbackId,
     now: Timestamp,
 ) -> Result<Option<(RollbackView, Vec<String>)>, StoreError> {
-    let (Some(mut record), Some(work)) = (reads.rollback(id)?, reads.work(WorkId::from(id))?) else { return Ok(None) };
+    let (Some(record), Some(work)) = (reads.rollback(id)?, reads.work(WorkId::from(id))?) else { return Ok(None) };
     let mut state = Work::new(WorkId::from(id), shape(&work));
     reads.events(WorkId::from(id))?.iter().for_each(|(_, logged)| state.apply(&logged.event));
     let WorkKind::Rollback { spec } = work.kind else { return Ok(None) };
+    // A proof that stays open is the step's that it was to prove.
+    let of = |index: u32| spec.steps.get(index as usize).and_then(|step| step.proves).unwrap_or(index);
+    let reasons: HashMap<u32, &String> = record.waived.iter().map(|(index, why)| (of(*index), why)).collect();
     let (mut steps, mut proof) = (Vec::new(), Vec::new());
     for ((index, step), state) in (0u32..).zip(&spec.steps).zip(&state.operations) {
         if step.action.is_proof() {
             let task = state.task.map(|task| reads.task(task)).transpose()?.flatten();
             proof.push(answered(step, state, task));
         } else {
-            steps.push(shown(step, state, record.waived.get(&index)));
+            steps.push(shown(step, state, reasons.get(&index).copied()));
         }
     }
-    let warnings = std::mem::take(&mut record.warnings);
+    let warnings = record.warnings.clone();
     Ok(Some((RollbackView { summary: summary(record, now), steps, proof }, warnings)))
 }
 
