@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::batch::{BatchSpec, Node};
-use crate::model::id::{BatchId, TaskId};
+use crate::model::id::{BatchId, RollbackId, TaskId};
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
 use crate::model::time::Timestamp;
@@ -125,6 +125,9 @@ pub struct BatchSummary {
     pub completed_at: Option<Timestamp>,
     /// Whether someone asked for its end.
     pub cancel_requested: bool,
+    /// The rollback that took hold of it last; null when none did since it was run.
+    #[serde(default)]
+    pub rollback_id: Option<RollbackId>,
     /// Why it failed: the operation and its error.
     pub error: Option<String>,
     /// What is neither done nor undone, once it has ended.

@@ -108,6 +108,11 @@ impl App {
         let again = self.again(&seen.row).await?;
         let permit = self.may_run_again(context, &seen, &again).await?;
         let (resources, task) = (self.guarded.open(&permit), seen.row);
+        if let Some(rollback) = task.rollback_id {
+            return Err(Error::Conflict(format!(
+                "task {id} is a step of rollback {rollback}; go on with that: prov rollback retry {rollback}"
+            )));
+        }
         if !matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled) {
             return Err(Error::Conflict(format!(
                 "task {id} is {}; only a Failed or Cancelled task can be retried",

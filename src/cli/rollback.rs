@@ -272,17 +272,26 @@ pub(super) fn text(rollback: &RollbackView) -> String {
         summary.operations_executed,
         summary.operations_total
     );
-    let wide = steps.iter().map(|step| step.operation_id.as_str().len()).max().unwrap_or(0);
-    for step in steps {
-        text += &step_line(step, proof, wide);
+    // Of several batches each is named.
+    let is_one = summary.batch_ids.len() == 1;
+    let name = |batch: BatchId, operation: &Name| {
+        if is_one { operation.to_string() } else { format!("{batch}/{operation}") }
+    };
+    let names: Vec<String> = steps.iter().map(|step| name(step.batch_id, &step.operation_id)).collect();
+    let wide = names.iter().map(String::len).max().unwrap_or(0);
+    for (step, name) in steps.iter().zip(&names) {
+        text += &step_line(step, proof, (name, wide));
     }
     text.extend(summary.error.iter().map(|error| format!("error: {}\n", error.replace('\n', "\n  "))));
-    text.extend(summary.left.iter().map(|left| format!("left: {}\n", left.what)));
+    text.extend(summary.left.iter().map(|left| {
+        let of = if is_one { String::new() } else { format!("{}: ", left.batch_id) };
+        format!("left: {of}{}\n", left.what)
+    }));
     text.extend(summary.accepted.iter().map(|why| format!("accepted: {why}\n")));
     text
 }
 
-fn step_line(step: &StepView, proof: &[ProofView], wide: usize) -> String {
+fn step_line(step: &StepView, proof: &[ProofView], (name, wide): (&str, usize)) -> String {
     let is_of = |proof: &&ProofView| {
         (proof.batch_id, &proof.operation_id, proof.action.undoes())
             == (step.batch_id, &step.operation_id, step.action.undoes())
@@ -297,8 +306,7 @@ fn step_line(step: &StepView, proof: &[ProofView], wide: usize) -> String {
         None => "nobody can be asked for a proof",
     };
     let skipped = step.skipped.as_ref().map(|why| format!("  skipped: {why}")).unwrap_or_default();
-    let line =
-        format!("  {:5} {:wide$}  {:14}  {proved}{skipped}", step.action.as_str(), step.operation_id, step.status);
+    let line = format!("  {:5} {:wide$}  {:14}  {proved}{skipped}", step.action.as_str(), name, step.status);
     format!("{}\n", line.trim_end())
 }
 

@@ -209,7 +209,10 @@ pub(super) async fn explain(client: &Client, batch: &BatchView, kind: Kind) -> C
         error.causes.push(format!("rolled back: {}", undone.join(", ")));
     }
     error.causes.extend(summary.left.iter().map(|left| format!("left: {}", left.what)));
-    error.hint(format!("prov batch retry {}", summary.batch_id))
+    error.hint(match summary.rollback_id.filter(|_| summary.status == BatchStatus::RollbackFailed) {
+        Some(rollback) => format!("prov rollback get {rollback}"),
+        None => format!("prov batch retry {}", summary.batch_id),
+    })
 }
 
 /// The end of a task's log; empty where it can't be had.

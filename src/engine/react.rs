@@ -35,6 +35,9 @@ pub enum NotNow {
     /// It isn't in the state that whoever planned the rollback saw.
     #[error("batch {0} isn't as it was when the rollback was planned; look at the plan again")]
     NotAsPlanned(WorkId),
+    /// A rollback that somebody asked for left it as it is: to try the whole again would undo more than was asked for.
+    #[error("rollback {0} left it so; go on with that one, or roll back anew")]
+    LeftBy(WorkId),
     /// Somebody accepted it as it is.
     #[error("it was accepted as it is, and can't be gone on with; ask for a new rollback")]
     Closed,
@@ -219,6 +222,9 @@ fn retry_all(work: &Work) -> Result<Reaction, NotNow> {
     let Phase::Ended(status) = work.phase else { return Err(NotNow::NotEnded(work.status())) };
     if work.is_closed {
         return Err(NotNow::Closed);
+    }
+    if let (BatchStatus::RollbackFailed, Some(rollback)) = (status, work.reopened_by) {
+        return Err(NotNow::LeftBy(rollback));
     }
     let is_undone = work.shape.is_rollback && status == BatchStatus::Completed;
     if is_undone

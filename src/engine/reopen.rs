@@ -6,14 +6,24 @@
 use std::collections::BTreeSet;
 
 use super::event::Direction;
-use super::work::{Phase, Stage, Work};
+use super::shape::OperationShape;
+use super::work::{OperationState, Phase, Stage, Work};
+use crate::model::batch::OnFailure;
 use crate::model::id::WorkId;
 use crate::model::status::{BatchStatus, OperationStatus};
 
 impl Work {
     pub(super) fn reopen(&mut self, by: WorkId, direction: Direction) {
         let Phase::Ended(was) = self.phase else { return };
-        self.phase = Phase::Reopened { direction, was };
+        if self.reopened_by.is_none() {
+            self.ended_as = match was {
+                // It undid itself: of what is done again, it had not come to its end.
+                BatchStatus::RolledBack if self.cancel_requested => BatchStatus::Cancelled,
+                BatchStatus::RolledBack => BatchStatus::Failed,
+                was => was,
+            };
+        }
+        self.phase = Phase::Reopened { direction };
         self.reopened_by = Some(by);
         (self.ready, self.doomed, self.active, self.delayed) = Default::default();
         for state in &mut self.operations {
@@ -26,23 +36,24 @@ impl Work {
         (state.status, state.waived) = (OperationStatus::Skipped, true);
     }
 
-    /// How a reopened work ends: what of it is there now.
+    /// How a reopened work ends: what of it is there now. Where part of it is, it is as it had ended by itself.
     #[must_use]
     pub fn as_left(&self) -> BatchStatus {
-        let Phase::Reopened { was, .. } = self.phase else { return self.status() };
         let any = |wanted| self.operations.iter().any(|state| state.status == wanted);
         let is_left = (0..self.operations.len()).any(|index| self.needs_undo(super::index(index)));
+        let is_broken = |(state, shape): (&OperationState, &OperationShape)| {
+            state.status == OperationStatus::Failed && shape.on_failure != OnFailure::Continue
+        };
         if any(OperationStatus::RollbackFailed) {
             BatchStatus::RollbackFailed
-        } else if self.operations.iter().all(|state| state.status == OperationStatus::Completed) {
-            BatchStatus::Completed
         } else if !is_left && any(OperationStatus::RolledBack) {
             BatchStatus::RolledBack
-        } else if was == BatchStatus::RolledBack {
-            // Part of it is there again.
-            BatchStatus::Completed
+        } else if self.ended_as == BatchStatus::Completed
+            && self.operations.iter().zip(&self.shape.operations).any(is_broken)
+        {
+            BatchStatus::Failed
         } else {
-            was
+            self.ended_as
         }
     }
 
@@ -58,9 +69,27 @@ impl Work {
         self.operation(index).status == OperationStatus::Failed
     }
 
-    /// Operations that were done, and of which it was then found that they are not.
-    pub(super) fn disproved(&self) -> BTreeSet<u32> {
-        let failed = |index: &usize| self.is_stuck(super::index(*index));
-        (0..self.operations.len()).filter(failed).filter_map(|index| self.shape.operations[index].proves).collect()
+    /// What is done again when the work is tried again: what isn't done, what was done and then found not to be, and each
+    /// proof of what is done again.
+    pub(super) fn done_again(&self) -> BTreeSet<u32> {
+        let all = (0u32..).zip(&self.shape.operations);
+        let failed = |(index, shape): (u32, &OperationShape)| shape.proves.filter(|_| self.is_stuck(index));
+        let disproved: BTreeSet<u32> = all.clone().filter_map(failed).collect();
+        let waived = |index: u32| self.operation(index).waived;
+        let again = |index: u32| !waived(index) && (!self.is_done(index) || disproved.contains(&index));
+        let proves_again = |shape: &OperationShape| shape.proves.is_some_and(again);
+        all.filter(|(index, shape)| again(*index) || (proves_again(shape) && !waived(*index)))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// What is gone is gone, however it went: the proof of it makes good what failed.
+    pub(super) fn make_good(&mut self, proof: u32) {
+        let shape = &self.shape.operations[proof as usize];
+        let Some(proved) = shape.proves.filter(|_| shape.makes_good) else { return };
+        let state = self.operation_mut(proved);
+        if state.status == OperationStatus::Failed {
+            (state.status, state.done) = (OperationStatus::Completed, OperationStatus::Completed);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::batch::{BatchSpec, DependencyKind, OnFailure, Payload, Retry};
-use crate::model::rollback::{RollbackSpec, RollbackStep};
+use crate::model::rollback::{RollbackAction, RollbackSpec, RollbackStep};
 
 /// The unchanging part of a unit of work.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,8 @@ pub struct OperationShape {
     pub compensation: Compensation,
     /// The operation whose success it proves: when the proof fails, both are tried again.
     pub proves: Option<u32>,
+    /// Whether its success makes good a failure of what it proves.
+    pub makes_good: bool,
 }
 
 /// When an operation's compensation runs.
@@ -60,6 +62,7 @@ impl Shape {
             retry: Retry::default(),
             compensation: Compensation::None,
             proves: None,
+            makes_good: false,
         };
         Self { parallel_limit: 1, rollback: false, is_rollback: false, operations: vec![operation] }
     }
@@ -85,6 +88,7 @@ impl Shape {
                 retry: operation.retry,
                 compensation: compensation(operation),
                 proves: None,
+                makes_good: false,
             }
         };
         Self {
@@ -106,6 +110,7 @@ impl Shape {
             retry: step.retry,
             compensation: Compensation::None,
             proves: step.proves,
+            makes_good: step.action == RollbackAction::ProveUndone,
         };
         Self {
             parallel_limit: rollback.parallel_limit.max(1),

@@ -27,8 +27,6 @@ pub enum Phase {
     Reopened {
         /// What is done with them.
         direction: Direction,
-        /// How it had ended.
-        was: BatchStatus,
     },
     /// Nothing happens unless somebody asks for it.
     Ended(BatchStatus),
@@ -129,6 +127,8 @@ pub struct Work {
     pub is_closed: bool,
     /// The rollback that took hold of it last, since when nothing else happened to it.
     pub reopened_by: Option<WorkId>,
+    /// How it had ended by itself, before rollbacks took hold of it.
+    pub(super) ended_as: BatchStatus,
     /// Operations that can be intended now.
     pub(super) ready: BTreeSet<u32>,
     /// Operations that will have to be skipped.
@@ -173,6 +173,7 @@ impl Work {
             cancel_requested: false,
             is_closed: false,
             reopened_by: None,
+            ended_as: BatchStatus::Pending,
             ready: BTreeSet::new(),
             doomed: BTreeSet::new(),
             active: BTreeSet::new(),
@@ -283,7 +284,10 @@ impl Work {
 
     fn succeed(&mut self, index: u32, direction: Direction) {
         match direction {
-            Direction::Do => self.settle(index, OperationStatus::Completed),
+            Direction::Do => {
+                self.settle(index, OperationStatus::Completed);
+                self.make_good(index);
+            }
             Direction::Undo => {
                 self.rest(index);
                 let state = self.operation_mut(index);
@@ -414,12 +418,11 @@ impl Work {
         self.reason = None;
         self.cancel_requested = false;
         self.reopened_by = None;
-        let disproved = self.disproved();
+        let again = self.done_again();
         for (index, state) in self.operations.iter_mut().enumerate() {
             state.stop_requested = false;
             state.stage = Stage::Idle;
-            let is_done = state.status == OperationStatus::Completed && !disproved.contains(&super::index(index));
-            if rolling_back || is_done || state.waived {
+            if rolling_back || !again.contains(&super::index(index)) {
                 continue;
             }
             *state = OperationState {

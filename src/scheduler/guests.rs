@@ -67,7 +67,7 @@ impl Guests {
             }
             (_, Some(index)) => {
                 let step = &spec.steps[index as usize];
-                let event = if step.action.is_proof() { disproof(host, step, event) } else { moved(step, event) };
+                let event = if step.action.is_proof() { self.found(host, step, event) } else { moved(step, event) };
                 event.map(|event| (WorkId::from(step.batch), event)).into_iter().collect()
             }
             _ => Vec::new(),
@@ -84,6 +84,26 @@ impl Guests {
         };
         let reopened = self.of(host).into_iter().map(reopened).collect();
         self.tell(reopened)
+    }
+
+    /// What a proof found that is other than what was said before.
+    fn found(&self, host: &Work, step: &RollbackStep, event: &Event) -> Option<Event> {
+        let (operation, direction) = (step.operation, direction(step.action));
+        match event {
+            // What was done was found not to be so.
+            Event::Failed { error, .. } => {
+                let proved = step.proves.map(|index| host.operation(index).status);
+                let error = error.clone();
+                (proved == Some(OperationStatus::Completed)).then_some(Event::Failed { operation, direction, error })
+            }
+            // What failed is gone all the same.
+            Event::Succeeded { .. } => {
+                let guest = self.work(WorkId::from(step.batch))?.operation(operation);
+                let is_made_good = guest.status == OperationStatus::RollbackFailed && step.action.undoes();
+                is_made_good.then_some(Event::Succeeded { operation, direction })
+            }
+            _ => None,
+        }
     }
 
     fn tell(&mut self, events: Vec<(WorkId, Event)>) -> Vec<(WorkId, Event)> {
@@ -215,17 +235,6 @@ fn moved(step: &RollbackStep, event: &Event) -> Option<Event> {
         Event::AttemptFailed { error, again_at, .. } => Event::AttemptFailed { operation, direction, error, again_at },
         Event::Failed { error, .. } => Event::Failed { operation, direction, error },
         _ => return None,
-    })
-}
-
-/// What was done was found not to be so.
-fn disproof(host: &Work, step: &RollbackStep, event: &Event) -> Option<Event> {
-    let Event::Failed { error, .. } = event else { return None };
-    let proved = step.proves.map(|index| host.operation(index).status);
-    (proved == Some(OperationStatus::Completed)).then(|| Event::Failed {
-        operation: step.operation,
-        direction: direction(step.action),
-        error: error.clone(),
     })
 }
 

@@ -113,7 +113,10 @@ impl LiveRows {
             Event::Ended { status } => self.work_ended(work, *status, at),
             Event::Retried => self.retried(work),
             Event::Halted { .. } | Event::Unwinding => self.whole(work, |_| {}),
-            Event::Reopened { .. } => self.whole(work, |row| row.left.clear()),
+            Event::Reopened { by, .. } => self.whole(work, |row| {
+                row.left.clear();
+                row.rollback_id = Some(RollbackId(by.0));
+            }),
             Event::Accepted | Event::CancelRequested { .. } | Event::Waived { .. } | Event::Closed { .. } => {}
         }
     }
@@ -167,7 +170,10 @@ impl LiveRows {
         time: Timestamp,
     ) {
         let (index, direction) = at;
-        if let Some(row) = work.operation(index).task_of(direction).and_then(|task| self.task_mut(task)) {
+        // The task of what a proof found otherwise has ended as it did.
+        if let Some(row) = work.operation(index).task_of(direction).and_then(|task| self.task_mut(task))
+            && !row.status.is_terminal()
+        {
             row.status = status;
             row.completed_at = Some(time);
             row.error = error.cloned();
@@ -229,6 +235,7 @@ impl LiveRows {
     fn retried(&mut self, work: &Work) {
         self.whole(work, |batch| {
             (batch.completed_at, batch.error, batch.cancel_requested) = (None, None, false);
+            batch.rollback_id = None;
             batch.left.clear();
         });
         for index in 0..work.operations.len() {
@@ -303,6 +310,9 @@ fn left_behind(work: &Work, operations: &[OperationRecord]) -> Vec<LeftBehind> {
         let what = match state.status {
             OperationStatus::RollbackFailed => {
                 format!("what {} made may still be there: its rollback failed: {error}", row.id)
+            }
+            OperationStatus::Completed if rolled_back && work.reopened_by.is_some() && work.needs_undo(index) => {
+                format!("{} is done, and was not rolled back", row.id)
             }
             OperationStatus::Completed if rolled_back && work.needs_undo(index) => {
                 format!("{} was not rolled back, because the rollback of something that depends on it failed", row.id)

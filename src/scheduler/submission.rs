@@ -56,6 +56,7 @@ impl Submission {
             started_at: None,
             completed_at: None,
             cancel_requested: false,
+            rollback_id: None,
             error: None,
             left: Vec::new(),
             warnings,

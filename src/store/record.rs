@@ -98,6 +98,9 @@ pub struct BatchRecord {
     pub completed_at: Option<Timestamp>,
     /// Whether someone asked for its end.
     pub cancel_requested: bool,
+    /// The rollback that took hold of it last.
+    #[serde(default)]
+    pub rollback_id: Option<RollbackId>,
     /// Why it failed.
     pub error: Option<String>,
     /// What is neither done nor undone.

@@ -138,8 +138,31 @@ fn a_checkpoint_is_gone_back_to_and_restored() {
         assert_eq!(daemon.ended(&before).await["status"], "Completed");
         let restored = daemon.post(&format!("/rollback/restore/{at}"), &json!({})).await;
         assert_eq!(restored.status.as_u16(), 409, "everything is as it was");
+        let later = daemon.post("/rollback/execute", &json!({ "checkpoint_id": at })).await;
+        assert_eq!(later.status.as_u16(), 409, "what was there and is again was not completed since");
         let counted = daemon.get("/rollback/statistics").await;
         assert_eq!((counted.data()["rollbacks"].as_u64(), counted.data()["succeeded"].as_u64()), (Some(3), Some(3)));
+    });
+}
+
+#[test]
+fn a_batch_that_failed_is_no_other_for_being_undone_and_restored() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        let ledger = daemon.path("ledger");
+        let mut bad = script("b", "exit 3");
+        bad["dependencies"] = json!(["a"]);
+        let body =
+            json!({ "name": "half", "rollback_enabled": false, "operations": [operation(&ledger, "a", &[]), bad] });
+        let id = daemon.batch(&body).await;
+        assert_eq!(daemon.ended(&id).await["status"], "Failed");
+        let at = checkpoint(&daemon, "half done").await;
+        assert_eq!(roll_back(&daemon, &json!({ "batch_id": id })).await["status"], "Completed");
+        assert_eq!(daemon.ended(&id).await["status"], "RolledBack");
+        let started = daemon.post(&format!("/rollback/restore/{at}"), &json!({})).await;
+        daemon.rollback_ended(started.data()["rollback_id"].as_str().unwrap()).await;
+        let view = daemon.ended(&id).await;
+        assert_eq!((view["status"].as_str(), status(&view, "a")), (Some("Failed"), "Completed"));
     });
 }
 
@@ -194,6 +217,12 @@ fn a_stuck_rollback_can_be_tried_again_gone_on_with_or_accepted() {
             assert_eq!(left, ["b", "a"]);
             let view = daemon.ended(&batch_id).await;
             assert_eq!((view["status"].as_str(), status(&view, "a")), (Some("RollbackFailed"), "Completed"));
+            assert_eq!(view["rollback_id"], ended["rollback_id"]);
+            // To try the batch again is not the way to undo more of it than was asked for.
+            let retried = daemon.post(&format!("/batch/operations/{batch_id}/retry"), &json!({})).await;
+            assert_eq!(retried.status.as_u16(), 409);
+            let task = view["operations"][1]["rollback_task_id"].as_str().unwrap();
+            assert_eq!(daemon.post(&format!("/tasks/{task}/retry"), &json!({})).await.status.as_u16(), 409);
             (batch_id, ended["rollback_id"].as_str().unwrap().to_owned())
         };
 

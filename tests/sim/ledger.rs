@@ -241,6 +241,10 @@ impl Observed {
                 }
                 fact.touched = true;
             }
+            Event::Succeeded { operation, direction: Direction::Undo } if self.reopened => {
+                let fact = &mut self.facts[*operation as usize];
+                (fact.undone, fact.touched) = (true, false);
+            }
             Event::Reopened { .. } => self.reopened = true,
             Event::CancelRequested { operation: None, .. } => self.asked.cancels += 1,
             Event::Retried => {

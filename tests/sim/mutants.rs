@@ -100,22 +100,10 @@ pub const MUTANTS: &[Mutant] = &[
         to: "",
     },
     Mutant {
-        breaks: "a rollback undoes what somebody did anew meanwhile",
-        file: "scheduler/guests.rs",
-        from: "if work.reopened_by == Some(host) { Ok(()) } else { Err(NotNow::Changed(id)) }",
-        to: "Ok(())",
-    },
-    Mutant {
         breaks: "a rollback ends well although something of it failed",
         file: "engine/advance.rs",
         from: "if failed { BatchStatus::Failed }",
         to: "if failed { BatchStatus::Completed }",
-    },
-    Mutant {
-        breaks: "what a proof found is not done once more",
-        file: "engine/work.rs",
-        from: "&& !disproved.contains(&super::index(index))",
-        to: "",
     },
     Mutant {
         breaks: "what waits for an operation that stays as it is never goes on",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use prov::engine::work::Stage;
+use prov::engine::work::{OperationState, Stage};
 use prov::engine::{Event, Phase, Shape, Work};
 use prov::exec::Key;
 use prov::model::id::{BatchId, RollbackId, WorkId};
@@ -103,6 +103,8 @@ impl Rollbacks {
         if status != BatchStatus::Completed {
             return Ok(Vec::new());
         }
+        let is_done = |state: &OperationState| state.status == OperationStatus::Completed || state.waived;
+        hold(work.operations.iter().all(is_done), || "a rollback is Completed, and not all of it is done".to_owned())?;
         let undone =
             spec.steps.iter().zip(&work.operations).filter(|(step, state)| {
                 step.action == RollbackAction::Undo && state.status == OperationStatus::Completed

@@ -431,6 +431,19 @@ impl World {
         (!spec.steps.is_empty()).then(|| Submission::rollback(id, spec, Vec::new(), "somebody", self.now))
     }
 
+    /// A rollback of all that a failed rollback left of a batch.
+    fn clean_up(&self, index: usize, id: BatchId, work: &prov::engine::Work) -> Option<Submission> {
+        if work.status() != BatchStatus::RollbackFailed || work.reopened_by.is_none() {
+            return None;
+        }
+        let all = 0..u32::try_from(work.operations.len()).unwrap();
+        let undo = all.filter(|index| work.needs_undo(*index)).map(|index| (index, u64::from(index))).collect();
+        let wanted = Wanted { id, spec: self.batches[index].spec.clone(), undo, redo: BTreeMap::new() };
+        let steps = undo_plan::steps(&self.config.program, &[wanted]);
+        let spec = RollbackSpec { scope: RollbackScope::Batch { batch_id: id }, parallel_limit: 3, steps };
+        Some(Submission::rollback(RollbackId(new_id(&self.ids)), spec, Vec::new(), "somebody", self.now))
+    }
+
     /// What somebody decides about a rollback.
     fn verb(&self, id: RollbackId, pick: usize) -> Command {
         let stuck = self
@@ -545,7 +558,7 @@ impl World {
 
     /// Whatever did not succeed is tried again; from here on everything goes well, so it must come to its end.
     pub fn try_again_until_done(&mut self) -> Check {
-        for _ in 0..3 {
+        for _ in 0..5 {
             for index in 0..self.batches.len() {
                 let Some(id) = self.batches[index].sent else { continue };
                 let is_done = |work: &prov::engine::Work| {
@@ -556,6 +569,13 @@ impl World {
                     continue;
                 }
                 let (reply, answer) = oneshot::channel();
+                // What a rollback left undone in part is undone by another one first.
+                if let Some(submission) = self.ledger.work(id).and_then(|work| self.clean_up(index, id, work)) {
+                    let rollback = RollbackId(submission.id.0);
+                    self.driver.submit(submission, &self.store, reply, self.now);
+                    self.asked.push((Asked::RollBack(rollback), answer));
+                    continue;
+                }
                 self.driver.take_up_again(id.into(), &Command::Retry, Vec::new(), &self.store, reply, self.now);
                 self.asked.push((Asked::Retry(index), answer));
             }

@@ -159,7 +159,7 @@ pub(super) fn summary() -> Value {
         "created_at": "2026-11-27T16:00:00.000Z",
         "started_at": "2026-11-27T16:00:00.020Z",
         "completed_at": null,
-        "cancel_requested": false,
+        "cancel_requested": false, "rollback_id": null,
         "error": null,
         "left": [],
         "submitted_by": "admin",

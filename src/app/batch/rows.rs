@@ -23,6 +23,7 @@ pub(super) fn summary(batch: BatchRecord) -> BatchSummary {
         started_at: batch.started_at,
         completed_at: batch.completed_at,
         cancel_requested: batch.cancel_requested,
+        rollback_id: batch.rollback_id,
         error: batch.error,
         left: batch.left,
         submitted_by: batch.submitted_by,

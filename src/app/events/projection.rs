@@ -148,7 +148,8 @@ impl Played {
         events.extend(self.task(fact));
         if let Some((index, was)) = about {
             let is = self.work.operation(index).status;
-            let completed = |status| u32::from(status == OperationStatus::Completed);
+            let is_proof = self.work.shape.operations[index as usize].proves.is_some();
+            let completed = |status| u32::from(status == OperationStatus::Completed && !is_proof);
             self.completed = self.completed + completed(is) - completed(was);
             if is != was {
                 events.extend(self.operation(index, was));
@@ -202,20 +203,33 @@ impl Played {
 
     fn operation(&self, index: u32, previous_status: OperationStatus) -> Option<Event> {
         let state = self.work.operation(index);
+        let (last, error) = match state.status {
+            OperationStatus::RollingBack | OperationStatus::RolledBack | OperationStatus::RollbackFailed => {
+                (state.undo_task.or(state.task), state.undo_error.clone())
+            }
+            _ => (state.task, None),
+        };
+        let error = error.or_else(|| state.error.clone());
         Some(Event::BatchOperationUpdate {
             batch_id: BatchId(self.work.id.0),
             operation_id: self.name(index)?.clone(),
             status: state.status,
             previous_status,
-            task_id: state.current_task().or(state.undo_task).or(state.task),
+            task_id: state.current_task().or(last),
             attempt: state.attempt,
-            error: state.undo_error.clone().or_else(|| state.error.clone()),
+            error,
         })
     }
 
     fn progress(&self, operation: Option<u32>) -> Event {
         let (status, completed) = (self.work.status(), self.completed);
-        let total = u32::try_from(self.work.operations.len()).unwrap_or(u32::MAX);
+        let total = self.work.operations.len() - self.proofs();
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        let failed = self.work.operations.iter().find(|state| state.status == OperationStatus::Failed);
+        let reason = match self.what {
+            What::Rollback => failed.and_then(|state| state.error.clone()),
+            What::Workflow { .. } | What::Batch(_) => self.work.reason.clone(),
+        };
         Event::WorkflowProgressUpdate {
             workflow_id: self.work.id,
             status,
@@ -223,8 +237,13 @@ impl Played {
             current_step: operation.and_then(|index| self.name(index)).cloned(),
             total_steps: total,
             completed_steps: completed,
-            error: if status == BatchStatus::Completed { None } else { self.work.reason.clone() },
+            error: reason.filter(|_| status != BatchStatus::Completed),
         }
+    }
+
+    /// Operations that only prove what others did.
+    fn proofs(&self) -> usize {
+        self.work.shape.operations.iter().filter(|operation| operation.proves.is_some()).count()
     }
 }
 

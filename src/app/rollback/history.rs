@@ -115,7 +115,7 @@ impl Found {
         if !at_work.is_empty() {
             let at_work = at_work.join(", ");
             return Err(Error::Conflict(format!(
-                "what goes on can't be rolled back: {at_work}; wait for its end, or cancel it with `rollback`"
+                "what goes on can't be rolled back: {at_work}; wait for its end, or cancel what runs"
             )));
         }
         if self.batches.is_empty() {
@@ -195,11 +195,8 @@ pub(super) fn since(
         }
         let (undo, redo) = {
             let was = |index, what: fn(&Work, u32) -> bool| history.then.as_ref().is_some_and(|then| what(then, index));
-            let is_later = |index| history.place(index) > checkpoint.place;
-            let undo = history.keep(|index| {
-                let is_there = history.now.needs_undo(index);
-                is_there && if restore { !was(index, Work::needs_undo) } else { is_later(index) }
-            });
+            // What was there and is again was not completed since, however often it was undone and done again.
+            let undo = history.keep(|index| history.now.needs_undo(index) && !was(index, Work::needs_undo));
             let redo = history.keep(|index| restore && was(index, is_completed) && !is_completed(&history.now, index));
             (undo, redo)
         };

@@ -60,6 +60,9 @@ pub async fn rollback(
     error.causes.extend(rollback.summary.error.clone());
     error.causes.extend(rollback.summary.left.iter().map(|left| format!("left: {}", left.what)));
     error.hints.push(format!("prov rollback retry {id}"));
-    error.hints.push(format!("prov rollback skip {id} OPERATION --reason WHY"));
+    if let Some(left) = rollback.summary.left.first() {
+        let operation = format!("{}/{}", left.batch_id, left.operation_id);
+        error.hints.push(format!("prov rollback skip {id} {operation} --reason WHY"));
+    }
     Err(error.hint(format!("prov rollback accept {id} --reason WHY")))
 }

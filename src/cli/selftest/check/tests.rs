@@ -124,6 +124,7 @@ fn evidence(text: &str, max_attempts: u32, statuses: [OperationStatus; 4], whole
         started_at: None,
         completed_at: None,
         cancel_requested: false,
+        rollback_id: None,
         error: None,
         left: of(Failed).map(|shown| LeftBehind { operation_id: shown.id.clone(), what: String::new() }).collect(),
         submitted_by: "admin".to_owned(),
