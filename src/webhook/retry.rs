@@ -47,8 +47,9 @@ impl Schedule {
             return Verdict::Dead;
         }
         let asked = outcome.reply.as_ref().ok().and_then(|reply| reply.retry_after).unwrap_or_default();
-        let pause = self.pause(attempts, dice).max(asked);
-        // The last attempt is at the end, however long the receiver wants to be left alone.
+        // However long the receiver wants to be left alone, nobody else's mistake stops everything for a day; and the last
+        // attempt is at the end.
+        let pause = self.pause(attempts, dice).max(asked.min(self.longest));
         Verdict::Retry(now.plus(pause).min(end))
     }
 
@@ -116,7 +117,12 @@ mod tests {
         let asked = |seconds| verdict(&answered(429, Some(Duration::from_secs(seconds))));
         assert_eq!(asked(1), Verdict::Retry(Timestamp(2500)));
         assert_eq!(asked(600), Verdict::Retry(Timestamp(600_000)));
-        assert_eq!(asked(1_000_000), Verdict::Retry(Timestamp(86_400_000)));
+        assert_eq!(asked(1_000_000), Verdict::Retry(Timestamp(3_600_000)));
+        let late = |seconds| {
+            let outcome = answered(503, Some(Duration::from_secs(seconds)));
+            DAY.verdict(&outcome, 1, Timestamp(0), Timestamp(86_000_000), 0)
+        };
+        assert_eq!(late(1_000_000), Verdict::Retry(Timestamp(86_400_000)), "the end comes before");
         let once = Schedule { give_up: Duration::ZERO, ..DAY };
         assert_eq!(once.verdict(&answered(500, None), 1, Timestamp(0), Timestamp(0), 0), Verdict::Dead);
     }

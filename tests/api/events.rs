@@ -128,6 +128,17 @@ fn whoever_is_cut_off_anywhere_misses_nothing_and_gets_nothing_twice_even_after_
         assert_eq!(resumed.next().await.unwrap().1, all[4]);
         let wrong = daemon.http.get(&url).bearer_auth(&daemon.token).header("last-event-id", "x");
         assert_eq!(wrong.send().await.unwrap().status(), 400);
+        let ahead = daemon.http.get(&url).bearer_auth(&daemon.token).header("last-event-id", 1_000_000_000);
+        assert_eq!(ahead.send().await.unwrap().status(), 400, "it would hear nothing for long");
+        let ahead = daemon.get("/events?since=1000000000").await;
+        assert_eq!(ahead.code(), "invalid_request");
+        let last = ahead.body["error"].as_str().and_then(|text| text.split_once("at most ")).unwrap().1;
+        let last: u64 = last.split(',').next().unwrap().parse().unwrap();
+        assert!(last >= sequence(all.last().unwrap()) && last < 1_000_000_000, "{last}");
+        assert_eq!(daemon.get(&format!("/events?since={}", last + 1)).await.code(), "invalid_request");
+        let mut at_the_end = Followed::open(&daemon, &daemon.token, &format!("?events=batch&since={last}")).await;
+        let three = daemon.batch(&chain("three", "true")).await;
+        assert!(sequence(&at_the_end.until_ended(&three).await[0]) > last);
         assert_eq!(daemon.get("/events?since=x").await.code(), "invalid_request");
         assert_eq!(daemon.get("/events?events=tasks").await.code(), "invalid_request");
     });

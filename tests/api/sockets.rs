@@ -239,6 +239,10 @@ fn a_client_says_what_it_wants_and_is_told_what_was_wrong() {
             let refused = Socket::try_over(connect(&daemon, None).await, &target, Some(&daemon.token)).await;
             assert_eq!(refused.err(), Some(400), "{query}");
         }
+        let mut ahead = Socket::open(&daemon, &format!("/ws?since=1000000000&token={}", daemon.token)).await;
+        let error = ahead.next().await.json();
+        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("invalid_request")), "{error}");
+        assert_eq!(ahead.closed().await, 1008);
     });
 }
 

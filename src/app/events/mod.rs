@@ -16,6 +16,7 @@ use super::authorise::{Asker, Question};
 use super::context::{Context, Permit};
 use super::error::Error;
 use super::infras::UNKNOWN;
+use super::login::problem;
 use super::{App, Phase};
 use crate::api::actions::Action;
 use crate::api::event::{Event, EventQuery, Frame, Metadata, Topic};
@@ -60,7 +61,7 @@ impl App {
     /// Begins to follow what happens, from now on or since a frame, for an operation of the table.
     ///
     /// # Errors
-    /// When the caller may not.
+    /// When the caller may not, or has seen what never happened here.
     pub async fn event_subscribe(
         self: &Arc<Self>,
         context: &Context,
@@ -72,10 +73,16 @@ impl App {
         // Before the end is read: what comes between wakes the reader.
         let changes = resources.scheduler.changes();
         let begins_there = query.since.is_none();
-        let after = match query.since {
-            Some(since) => since,
-            None => last_of(resources.store.read(Backend::log_end).await?),
-        };
+        let last = last_of(resources.store.read(Backend::log_end).await?);
+        let after = query.since.unwrap_or(last);
+        if after > last {
+            // Else nothing would be told until as much has happened. It was seen where the store was newer than it is now.
+            let message = format!(
+                "must be at most {last}, where the events end: {after} is not of this store, or the store was put back since; \
+                 begin with 0, or leave it out"
+            );
+            return Err(problem("?since", &message));
+        }
         Ok(Subscription {
             app: Arc::clone(self),
             context: context.clone(),

@@ -229,7 +229,7 @@ fn changed(
         if webhook.owner == context.user {
             next.roles.clone_from(&context.standing.roles);
             (next.mfa, next.address) = (context.factor, context.caller.address);
-        } else {
+        } else if *url != webhook.url {
             next.roles = common(&webhook.roles, &context.standing.roles);
         }
     }

@@ -16,6 +16,8 @@ use crate::policy::{Resource, Subject};
 
 const GONE: &str = "its owner is gone or shut out";
 const NO_ROLE: &str = "its owner has lost the roles that it was set up with";
+const NOTHING_COMMON: &str =
+    "whoever set its URL has none of the roles that count: its owner has to set its URL once more";
 const NO_FACTOR: &str = "its owner's role takes a second factor, and it was set up without one: set its URL once more";
 const NOT_PERMITTED: &str = "its owner may not have webhooks any more";
 
@@ -31,6 +33,9 @@ impl App {
     /// On whose behalf a webhook is told something now.
     pub(super) async fn reads_for(&self, webhook: &Webhook) -> Result<Reads, Error> {
         let Some(owner) = self.standing(webhook.owner).await? else { return Ok(Reads::Nobody(GONE)) };
+        if webhook.roles.is_empty() {
+            return Ok(Reads::Nobody(NOTHING_COMMON));
+        }
         let roles = common(&webhook.roles, &owner.roles);
         if roles.is_empty() {
             return Ok(Reads::Nobody(NO_ROLE));

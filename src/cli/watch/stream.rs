@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
+use crate::api::envelope::Code;
 use crate::api::event::{EventQuery, Frame};
-use crate::client::{Client, Heard};
+use crate::client::{Client, ClientError, Heard};
 use crate::model::id::WorkId;
 
 /// How long until a stream that broke is asked for again; twice as long each time it fails.
@@ -34,7 +35,8 @@ pub(in crate::cli) enum News {
 
 /// Tells what happens to this work, or to all where none is named; ends when nobody listens any more.
 pub(in crate::cli) async fn feed(client: &Client, work: Option<WorkId>, news: Sender<News>) {
-    let mut events = client.events(EventQuery { work, ..EventQuery::default() });
+    let from_now_on = || client.events(EventQuery { work, ..EventQuery::default() });
+    let mut events = from_now_on();
     let (mut is_open, mut was_open, mut pause) = (false, false, SOON);
     loop {
         let told = match events.hear().await {
@@ -47,6 +49,11 @@ pub(in crate::cli) async fn feed(client: &Client, work: Option<WorkId>, news: Se
             Err(error) => {
                 let told = is_open.then_some(News::Lost);
                 is_open = false;
+                if was_open && matches!(&error, ClientError::Answered(failure) if failure.code == Code::InvalidRequest)
+                {
+                    // The store was put back to before the place where this broke.
+                    (events, was_open) = (from_now_on(), false);
+                }
                 let wait = if error.is_away() { pause } else { REFUSED };
                 pause = (pause * 2).min(LATE);
                 if tell(&news, [told, None]).await.is_err() {
