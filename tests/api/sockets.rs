@@ -115,6 +115,9 @@ fn a_token_lets_in_three_ways_and_is_written_nowhere() {
             assert_eq!(answer.code(), "invalid_request");
             assert!(!answer.body.to_string().contains(&script));
         }
+        for path in [format!("/ws/{script}"), format!("/tasks/{script}")] {
+            assert!(plain(path).bearer_auth(&daemon.token).send().await.unwrap().status().is_client_error());
+        }
         let audit = daemon.control(&daemon.token, Method::GET, "/audit/logs?limit=1000", Value::Null).await;
         let metrics = plain("/metrics".to_owned()).bearer_auth(&daemon.token).send().await.unwrap();
         let kept = plain("/logs".to_owned()).bearer_auth(&daemon.token).send().await.unwrap();
