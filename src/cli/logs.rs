@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
 use super::connect::{self, ask, block_on, failure};
 use super::error::{CliError, Kind};
+use super::invisible::blanked;
 use super::printer::{Format, Reader, Rows};
 use super::words::one_of;
 use super::{Global, Printer, style};
-use crate::api::envelope::Code;
 use crate::api::live::Notice;
 use crate::api::logs::{
     COMPONENTS, Component, DEFAULT, DaemonLogQuery, LogLevel, LogLevels, LogLevelsChange, LogLine, LogMessage,
 };
-use crate::client::{Client, ClientError};
+use crate::client::{Client, DaemonLog};
 use crate::model::nearest::unknown;
+
+/// How long the daemon may be away before following gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long between attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Show the daemon's own log, and how much it logs
 ///
@@ -144,52 +150,44 @@ async fn show(client: &Client, args: ShowArgs, printer: &Printer) -> Result<Exit
         return Err(error.hint("prov logs -o jsonl".to_owned()));
     }
     let ShowArgs { follow, level, component, search, tail } = args;
-    let mut query = DaemonLogQuery { level, component, search, tail, follow, ..DaemonLogQuery::default() };
+    let query = DaemonLogQuery { level, component, search, tail, follow, ..DaemonLogQuery::default() };
+    let mut log = client.daemon_log(query);
     loop {
-        match part(client, &mut query, printer).await? {
-            // The token had its time: the next request has another.
-            End::Expired => query.tail = None,
-            End::Over => return Ok(ExitCode::SUCCESS),
+        match next(&mut log, follow, printer).await? {
+            Some(LogMessage::Line(line)) => {
+                if printer.write(text(&line, printer).as_bytes())? == Reader::Gone {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            Some(LogMessage::Notice(Notice::Lagged { missed, .. })) => {
+                printer.remark(&format!("{missed} lines came faster than they could be read, and are gone"));
+            }
+            Some(LogMessage::Notice(_)) => {}
+            None => return Ok(ExitCode::SUCCESS),
         }
     }
 }
 
-/// How an answer ended.
-enum End {
-    Expired,
-    Over,
-}
-
-/// Shows one answer; notes in the query where it ended.
-async fn part(client: &Client, query: &mut DaemonLogQuery, printer: &Printer) -> Result<End, CliError> {
-    let mut response = ask(printer, client.log_stream(query)).await?;
-    let mut buffer = Vec::new();
+/// What comes next. Who follows waits for a daemon that is away for a while, but not for one that was never there.
+async fn next(log: &mut DaemonLog<'_>, follows: bool, printer: &Printer) -> Result<Option<LogMessage>, CliError> {
+    let (mut connections, mut away): (u64, Option<Instant>) = (0, None);
     loop {
-        let chunk = response.chunk().await;
-        let Some(chunk) = chunk.map_err(|error| CliError::of(Kind::Failure, &error.without_url()))? else {
-            return if query.follow { Err(failure(&ClientError::Ended)) } else { Ok(End::Over) };
-        };
-        buffer.extend_from_slice(&chunk);
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = buffer.drain(..=end).collect();
-            match serde_json::from_slice(&line) {
-                Ok(LogMessage::Line(line)) => {
-                    query.since = Some(line.sequence);
-                    if printer.write(text(&line, printer).as_bytes())? == Reader::Gone {
-                        return Ok(End::Over);
-                    }
+        match log.next().await {
+            Ok(message) => return Ok(message),
+            Err(error) if follows && error.is_away() && log.connections() > 0 => {
+                // Whether the daemon is away, or only this connection is gone, the next one tells.
+                if log.connections() != connections {
+                    (connections, away) = (log.connections(), None);
+                } else if away.is_none() {
+                    away = Some(Instant::now());
+                    printer.remark("the daemon is away; waiting for it");
                 }
-                Ok(LogMessage::Notice(Notice::Error(failure))) if failure.code == Code::Unauthenticated => {
-                    return Ok(End::Expired);
+                if away.is_some_and(|since| since.elapsed() > PATIENCE) {
+                    return Err(failure(&error));
                 }
-                Ok(LogMessage::Notice(Notice::Error(answered))) => {
-                    return Err(failure(&ClientError::Answered(Box::new(answered))));
-                }
-                Ok(LogMessage::Notice(Notice::Lagged { missed, .. })) => {
-                    printer.remark(&format!("{missed} lines came faster than they could be read, and are gone"));
-                }
-                Ok(LogMessage::Notice(_)) | Err(_) => {}
+                tokio::time::sleep(PAUSE).await;
             }
+            Err(error) => return Err(failure(&error)),
         }
     }
 }
@@ -200,8 +198,8 @@ fn text(line: &LogLine, printer: &Printer) -> String {
     }
     let word = line.level.as_str().to_ascii_uppercase();
     let level = style::coloured(&word, &format!("{word:<5}"));
-    let message: String = line.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{} {level} {}: {message}{}\n", line.timestamp, line.component, line.facts())
+    let said = blanked(&format!("{}{}", line.message, line.facts()));
+    format!("{} {level} {}: {said}\n", line.timestamp, line.component)
 }
 
 #[cfg(test)]

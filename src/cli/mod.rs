@@ -25,6 +25,7 @@ mod events;
 mod generate;
 mod infra;
 mod init;
+mod invisible;
 mod login;
 mod logs;
 mod mfa;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::{CliError, Kind};
+use super::invisible::blanked;
 use super::{Global, style};
 use crate::client::Part;
 use crate::model::time::Timestamp;
@@ -313,11 +314,10 @@ pub fn one_line(text: &str, format: Format) -> String {
     }
 }
 
-/// A cell on one line, without control characters: names and errors come from outside.
+/// A cell on one line, without control characters and other invisible ones: names and errors come from outside.
 #[must_use]
 pub fn clean(cell: &str) -> String {
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
-    cell.trim().chars().map(shown).collect()
+    blanked(cell.trim())
 }
 
 /// The terminal's width, or what `COLUMNS` says of it; none in a pipe, where nothing is cut.

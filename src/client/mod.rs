@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 
 pub use address::address;
 use address::is_encrypted;
+pub use daemon_log::DaemonLog;
 pub use error::{ClientError, Trouble};
 pub use events::{Events, Heard};
 pub use log::Log;

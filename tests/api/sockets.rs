@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use crate::support::certificates::Authority;
-use crate::support::sockets::{Said, Socket, connect};
+use crate::support::sockets::{Said, Socket, answered, connect};
 use crate::support::{Daemon, run, script, trusting, until};
 
 const PASSWORD: &str = "plum-orbit-canvas-thirteen";
@@ -114,6 +114,9 @@ fn a_token_lets_in_three_ways_and_is_written_nowhere() {
             let answer = crate::support::answer(in_query.bearer_auth(&daemon.token)).await;
             assert_eq!(answer.code(), "invalid_request");
             assert!(!answer.body.to_string().contains(&script));
+        }
+        for path in [format!("/ws/{script}"), format!("/tasks/{script}")] {
+            assert!(plain(path).bearer_auth(&daemon.token).send().await.unwrap().status().is_client_error());
         }
         let audit = daemon.control(&daemon.token, Method::GET, "/audit/logs?limit=1000", Value::Null).await;
         let metrics = plain("/metrics".to_owned()).bearer_auth(&daemon.token).send().await.unwrap();
@@ -394,6 +397,35 @@ fn a_client_that_does_not_answer_is_let_go() {
         assert!(said.windows(2).any(|bytes| bytes == [0x89, 0]), "it was asked whether it is there");
         answers.say(&json!({ "type": "ping" })).await;
         assert_eq!(answers.next().await.json()["type"], "pong", "whoever answers stays");
+    });
+}
+
+#[test]
+fn a_close_is_answered_and_a_broken_protocol_is_closed() {
+    run(async {
+        let daemon = Daemon::start(&[]).await;
+        // Client frames are masked; a mask of zeros leaves the bytes as they are.
+        let cases: [(&[u8], u16); 6] = [
+            (&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8], 1000),
+            (&[0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa1], 4001),
+            (&[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28], 1007),
+            (&[0x83, 0x80, 0, 0, 0, 0], 1002),
+            (&[0x81, 0x02, b'{', b'}'], 1002),
+            (&[0xc1, 0x82, 0, 0, 0, 0, b'{', b'}'], 1002),
+        ];
+        // Whoever has said who it is, and whoever hasn't yet.
+        for target in [format!("/ws?events=batch&token={}", daemon.token), "/ws".to_owned()] {
+            for (bytes, code) in cases {
+                let said = answered(&daemon, &target, bytes).await;
+                let [high, low] = code.to_be_bytes();
+                let is_close =
+                    |end: &[u8]| end[0] == 0x88 && usize::from(end[1]) + 2 == end.len() && end[2..4] == [high, low];
+                let is_closed = (4..=127).any(|len| said.len() >= len && is_close(&said[said.len() - len..]));
+                assert!(is_closed, "{bytes:x?}: {}", String::from_utf8_lossy(&said));
+            }
+            let said = answered(&daemon, &target, &[0x88, 0x80, 0, 0, 0, 0]).await;
+            assert!(said.ends_with(&[0x88, 0]), "{said:x?}");
+        }
     });
 }
 

@@ -210,6 +210,29 @@ fn a_log_is_followed_through_a_restart_of_the_daemon() {
 }
 
 #[test]
+fn the_daemons_own_log_is_followed_through_a_restart() {
+    let mut user = User::logged_in();
+    let proxy = Proxy::before(user.daemon().orchestrator(), |_| Fate::Pass);
+    user.prov(&["logs", "level", "server=debug"]).out();
+    let mut logs = command(&user, &proxy, &["logs", "-f", "--search", "path=/logs/levels"]);
+    let mut child = logs.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("method=PUT"));
+    user.daemon.as_mut().unwrap().kill();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line == "the daemon is away; waiting for it"));
+    let daemon = user.daemon.as_mut().unwrap();
+    run(daemon.boot());
+    proxy.redirect(daemon.orchestrator());
+    let mut again = command(&user, &proxy, &["logs", "level", "server=debug"]);
+    assert!(again.output().unwrap().status.success());
+    let line = lines.next().unwrap_or_else(|| panic!("{:?}", said.collect::<Vec<_>>()));
+    assert!(line.contains("method=PUT"), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn events_come_once_each_over_connections_that_break() {
     let user = User::logged_in();
     let file = user.file("chain.json", &chain(&user).to_string());

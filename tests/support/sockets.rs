@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::Error;
@@ -57,6 +57,24 @@ pub async fn connect(daemon: &Daemon, unread_bytes: Option<u32>) -> TcpStream {
         socket.set_recv_buffer_size(bytes).unwrap();
     }
     socket.connect(address).await.unwrap()
+}
+
+/// All that the daemon answers to a handshake for this target and then to these bytes, until it cuts the connection.
+pub async fn answered(daemon: &Daemon, target: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(daemon, None).await;
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    while !said.windows(4).any(|end| end == b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut said).await.unwrap(), 0, "{}", String::from_utf8_lossy(&said));
+    }
+    stream.write_all(bytes).await.unwrap();
+    let rest = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await;
+    rest.expect("the connection stays open").unwrap();
+    said
 }
 
 impl Socket {

@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 
-use crate::cli::printer::clean;
+use crate::cli::invisible::blanked;
 use crate::model::id::TaskId;
 
 /// Lines that are kept.
 const KEPT: usize = 5000;
+/// The most of a line that is kept.
+const LINE_BYTES: usize = 16 * 1024;
+/// Stands for the rest of a line.
+const CUT: &str = "…";
 
 /// A log that is open.
 #[derive(Clone, Debug)]
@@ -14,8 +18,7 @@ pub(super) struct Log {
     pub(super) task: TaskId,
     pub(super) title: String,
     lines: VecDeque<String>,
-    /// Bytes of a line whose end has not come.
-    open: Vec<u8>,
+    open: Open,
     /// Lines below what is shown; none while it follows.
     below: usize,
     /// How it ended, once it has.
@@ -25,17 +28,16 @@ pub(super) struct Log {
 impl Log {
     /// One of which nothing has come.
     pub(super) fn new(task: TaskId, title: String) -> Self {
-        Self { task, title, lines: VecDeque::new(), open: Vec::new(), below: 0, ended: None }
+        Self { task, title, lines: VecDeque::new(), open: Open::default(), below: 0, ended: None }
     }
 
     /// Something came.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.open.extend_from_slice(bytes);
-        let Some(end) = self.open.iter().rposition(|byte| *byte == b'\n') else { return };
-        let rest = self.open.split_off(end + 1);
-        let whole = std::mem::replace(&mut self.open, rest);
-        for line in String::from_utf8_lossy(&whole).lines() {
-            self.lines.push_back(shown(line));
+        let mut parts = bytes.split(|byte| *byte == b'\n');
+        self.open.push(parts.next().unwrap_or_default());
+        for part in parts {
+            self.lines.push_back(std::mem::take(&mut self.open).shown());
+            self.open.push(part);
             // Who looks at older lines keeps looking at them.
             if self.below > 0 {
                 self.below += 1;
@@ -63,19 +65,48 @@ impl Log {
 
     /// The lines to show in so many rows.
     pub(super) fn visible(&self, height: usize) -> Vec<String> {
-        let open = String::from_utf8_lossy(&self.open);
-        let all = self.lines.len() + usize::from(!open.is_empty());
+        let is_open = !self.open.bytes.is_empty();
+        let all = self.lines.len() + usize::from(is_open);
         // The oldest line stops at the top.
         let end = (all - self.below.min(all)).max(height.min(all));
-        let shown = self.lines.iter().cloned().chain((!open.is_empty()).then(|| shown(&open)));
+        let shown = self.lines.iter().cloned().chain(is_open.then(|| self.open.shown()));
         shown.skip(end.saturating_sub(height)).take(height.min(end)).collect()
     }
 }
 
-/// A line as a terminal may get it. What a bar of a program drew over itself is gone there, too.
-fn shown(line: &str) -> String {
-    let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
-    clean(&console::strip_ansi_codes(last).replace('\t', "    "))
+/// A line whose end has not come: what of it would be seen in a terminal.
+#[derive(Clone, Debug, Default)]
+struct Open {
+    bytes: Vec<u8>,
+    /// Whether there was more than is kept.
+    is_cut: bool,
+    /// Whether what comes is drawn over what is there, as the bar of a program is.
+    is_returned: bool,
+}
+
+impl Open {
+    fn push(&mut self, bytes: &[u8]) {
+        for (index, part) in bytes.split(|byte| *byte == b'\r').enumerate() {
+            self.is_returned |= index > 0;
+            if part.is_empty() {
+                continue;
+            }
+            if std::mem::take(&mut self.is_returned) {
+                self.bytes.clear();
+                self.is_cut = false;
+            }
+            let room = LINE_BYTES - self.bytes.len();
+            self.is_cut |= part.len() > room;
+            self.bytes.extend_from_slice(&part[..part.len().min(room)]);
+        }
+    }
+
+    /// As a terminal may get it.
+    fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text = blanked(&console::strip_ansi_codes(&text).replace('\t', "    "));
+        if self.is_cut { text + CUT } else { text.trim_end().to_owned() }
+    }
 }
 
 #[cfg(test)]
@@ -111,5 +142,26 @@ mod tests {
         log.push(b"10%\r50%\r\x1b[32m100%\x1b[0m\tdone\r\n");
         assert_eq!(log.visible(1), ["100%    done"]);
         assert_eq!(log.visible(usize::MAX).len(), KEPT);
+    }
+
+    #[test]
+    fn a_line_is_cut_where_it_is_too_long_whether_it_ends_or_not() {
+        let mut log = log(0);
+        (0..100).for_each(|_| log.push(&[b'x'; 1000]));
+        assert_eq!(log.open.bytes.len(), LINE_BYTES);
+        let cut = "x".repeat(LINE_BYTES) + CUT;
+        assert_eq!(log.visible(1), [cut.as_str()]);
+        // What is drawn over it is seen.
+        log.push(b"\r50%");
+        assert_eq!(log.visible(1), ["50%"]);
+        log.push(&[b"\r", [b'x'; 2 * LINE_BYTES].as_slice(), b"\nnext"].concat());
+        assert_eq!(log.visible(2), [cut.as_str(), "next"]);
+    }
+
+    #[test]
+    fn lines_keep_their_indentation_and_nothing_invisible() {
+        let mut log = log(0);
+        log.push("if:\n    then \u{202e}x\r\n\n\telse\u{200b}  \n  open".as_bytes());
+        assert_eq!(log.visible(9), ["if:", "    then  x", "", "    else", "  open"]);
     }
 }

@@ -4,6 +4,10 @@ use crate::app::Error;
 
 /// The daemon ends, or the connection had to make room (RFC 6455 section 7.4.1).
 pub(super) const GOING_AWAY: u16 = 1001;
+/// The client broke the protocol.
+pub(super) const PROTOCOL: u16 = 1002;
+/// A text was none.
+pub(super) const NOT_TEXT: u16 = 1007;
 /// Too many frames were wrong.
 pub(super) const POLICY: u16 = 1008;
 /// A message was too large.

@@ -97,10 +97,7 @@ impl<F: Feed> Talk<F> {
             let goes_on = match next {
                 Next::Heard(Heard::Frame(frame)) => self.answer(frame).await,
                 Next::Heard(Heard::Wrong(error)) => self.complain(error).await,
-                Next::Heard(Heard::TooLarge) => {
-                    return self.line.close(close::TOO_LARGE, "the message is too large").await;
-                }
-                Next::Heard(Heard::Gone) => return,
+                Next::Heard(Heard::Over(ending)) => return self.line.end(ending).await,
                 Next::Lost => return self.line.close(close::GOING_AWAY, "the connection has to make room").await,
                 Next::Told(Ok(messages)) => match self.tell(messages).await {
                     Ok(goes_on) => goes_on,

@@ -40,10 +40,19 @@ pub(super) enum Heard {
     Frame(ClientFrame),
     /// Something that is none.
     Wrong(HttpError),
-    /// A message that is larger than any frame.
-    TooLarge,
-    /// Nothing more: it has gone, or doesn't answer.
+    /// Nothing more.
+    Over(Ending),
+}
+
+/// How it ends that a client is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It has gone, or doesn't answer.
     Gone,
+    /// It closed, and is owed an answer.
+    Closed,
+    /// It sent what nobody can read on after: the code to close with, and why.
+    Broken(u16, &'static str),
 }
 
 impl Line {
@@ -60,19 +69,20 @@ impl Line {
                 message = self.socket.recv() => message,
                 _ = self.beat.tick() => {
                     if !self.pulse.is_there(Instant::now()) || self.socket.send(Message::Ping(Bytes::new())).await.is_err() {
-                        return Heard::Gone;
+                        return Heard::Over(Ending::Gone);
                     }
                     continue;
                 }
             };
             self.pulse.heard(Instant::now());
             match message {
-                Some(Ok(Message::Text(text))) if text.len() > MESSAGE_BYTES => return Heard::TooLarge,
+                Some(Ok(Message::Text(text))) if text.len() > MESSAGE_BYTES => return Heard::Over(TOO_LARGE),
                 Some(Ok(Message::Text(text))) => return read(&text),
                 Some(Ok(Message::Binary(_))) => return Heard::Wrong(HttpError::invalid("frames are text")),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Err(error)) if is_too_large(&error) => return Heard::TooLarge,
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Heard::Gone,
+                Some(Ok(Message::Close(_))) => return Heard::Over(Ending::Closed),
+                Some(Err(error)) => return Heard::Over(ending(&error)),
+                None => return Heard::Over(Ending::Gone),
             }
         }
     }
@@ -121,6 +131,18 @@ impl Line {
         let _ = timeout(FAREWELL, self.hang_up(code, reason)).await;
     }
 
+    /// Ends as the client did.
+    pub(super) async fn end(mut self, ending: Ending) {
+        match ending {
+            Ending::Gone => {}
+            // The library has the answer ready, and sends it while it is asked for more.
+            Ending::Closed => {
+                drop(timeout(FAREWELL, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await)
+            }
+            Ending::Broken(code, reason) => self.close(code, reason).await,
+        }
+    }
+
     async fn hang_up(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code, reason: close::reason(reason).into() };
         if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
@@ -142,16 +164,27 @@ fn read(text: &str) -> Heard {
     }
 }
 
-fn is_too_large(error: &axum::Error) -> bool {
+/// The end of a client that sent too much.
+const TOO_LARGE: Ending = Ending::Broken(close::TOO_LARGE, "the message is too large");
+
+/// How it ends when nothing more can be read.
+fn ending(error: &axum::Error) -> Ending {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         // The library keeps its error to itself, but for its words.
-        if error.to_string().contains("too long") {
-            return true;
+        let words = error.to_string();
+        if words.contains("too long") {
+            return TOO_LARGE;
+        } else if words.starts_with("UTF-8 encoding error") {
+            return Ending::Broken(close::NOT_TEXT, "the text is not UTF-8");
+        } else if words.contains("without closing handshake") {
+            return Ending::Gone;
+        } else if words.starts_with("WebSocket protocol error") {
+            return Ending::Broken(close::PROTOCOL, "this is not what RFC 6455 allows");
         }
         cause = error.source();
     }
-    false
+    Ending::Gone
 }
 
 fn gzip(text: &str) -> Bytes {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::extract::ws::WebSocket;
 use tokio::time::timeout;
 
-use super::close;
 use super::line::{Heard, Line};
 use super::visit::Knock;
 use crate::api::live::{ClientFrame, Token};
@@ -46,9 +45,8 @@ pub(super) async fn welcome(app: &App, mut line: Line, knocked: Knocked) -> Opti
         Some(token) => token,
         None => match timeout(PATIENCE, line.hear()).await {
             Ok(Heard::Frame(ClientFrame::Auth(token))) => token,
-            Ok(Heard::Gone) => return None,
-            Ok(Heard::TooLarge) => {
-                line.close(close::TOO_LARGE, "the message is too large").await;
+            Ok(Heard::Over(ending)) => {
+                line.end(ending).await;
                 return None;
             }
             Ok(Heard::Frame(_) | Heard::Wrong(_)) | Err(_) => {
