@@ -137,7 +137,7 @@ impl Line {
             Ending::Gone => {}
             // The library has the answer ready, and sends it while it is asked for more.
             Ending::Closed => {
-                drop(timeout(FAREWELL, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await)
+                drop(timeout(FAREWELL, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await);
             }
             Ending::Broken(code, reason) => self.close(code, reason).await,
         }
