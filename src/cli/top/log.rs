@@ -154,7 +154,7 @@ mod tests {
         // What is drawn over it is seen.
         log.push(b"\r50%");
         assert_eq!(log.visible(1), ["50%"]);
-        log.push(&[b"\r", [b'x'; 2 * LINE_BYTES].as_slice(), b"\nnext"].concat());
+        log.push(&[b"\r", vec![b'x'; 2 * LINE_BYTES].as_slice(), b"\nnext"].concat());
         assert_eq!(log.visible(2), [cut.as_str(), "next"]);
     }
 
