@@ -26,7 +26,8 @@ fn is_events(line: &str) -> bool {
 fn chain(user: &User) -> Value {
     let wait = format!("until test -e {}; do sleep 0.02; done", user.path("go").display());
     let mut operations = vec![script("gate", &wait)];
-    for number in 0..12 {
+    // Long enough for a stream to break and come back, or for somebody to ask more than once.
+    for number in 0..60 {
         let mut next = script(&format!("op-{number}"), "true");
         next["dependencies"] = json!([operations.last().unwrap()["id"]]);
         operations.push(next);
