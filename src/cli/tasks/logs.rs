@@ -6,6 +6,7 @@
 mod merge;
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{Sender, channel};
@@ -82,11 +83,12 @@ pub(in crate::cli) async fn read(
     let mut merge = Merge::default();
     let (sender, mut parts) = channel(WAITING);
     let read = async move {
+        let was_there = AtomicBool::new(false);
         let mut rest = queries.into_iter().enumerate();
         let Some((_, first)) = rest.next() else { return Ok(()) };
-        let first_read = source(client, task, 0, first, sender.clone(), printer);
+        let first_read = source(client, task, (0, &was_there), first, sender.clone(), printer);
         let Some((_, second)) = rest.next() else { return first_read.await };
-        let second_read = source(client, task, 1, second, sender, printer);
+        let second_read = source(client, task, (1, &was_there), second, sender, printer);
         if first.follow {
             tokio::try_join!(first_read, second_read).map(drop)
         } else {
@@ -133,7 +135,7 @@ enum Part {
 async fn source(
     client: &Client,
     task: TaskId,
-    stream: usize,
+    (stream, was_there): (usize, &AtomicBool),
     query: LogQuery,
     parts: Sender<(usize, Part)>,
     printer: &Printer,
@@ -145,13 +147,15 @@ async fn source(
         match log.next().await {
             Ok(text) => {
                 came = true;
+                was_there.store(true, Ordering::Relaxed);
                 let is_end = text.is_none();
                 let told = parts.send((stream, text.map_or(Part::End, Part::Text))).await;
                 if told.is_err() || is_end {
                     return Ok(());
                 }
             }
-            Err(error) if error.is_away() && log.connections() > 0 => {
+            // Where one stream was there, the daemon was.
+            Err(error) if error.is_away() && (log.connections() > 0 || was_there.load(Ordering::Relaxed)) => {
                 if parts.send((stream, Part::Broken)).await.is_err() {
                     return Ok(());
                 }
