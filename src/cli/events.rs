@@ -1,8 +1,8 @@
 //! `prov events`: what happens, as it happens.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
+use super::away::Away;
 use super::connect::{self, block_on, failure};
 use super::error::{CliError, Kind};
 use super::printer::{self, Format, Reader};
@@ -11,11 +11,6 @@ use crate::api::event::{Event, EventQuery, Frame, Topics};
 use crate::api::state::{ComponentHealth, Health};
 use crate::client::{Client, Events};
 use crate::model::id::WorkId;
-
-/// How long the daemon may be away before following gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How long between attempts to reach it.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Show what happens, as it happens
 ///
@@ -51,9 +46,9 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
 }
 
 async fn tail(client: &Client, query: EventQuery, printer: &Printer) -> Result<ExitCode, CliError> {
-    let mut events = client.events(query);
+    let (mut events, mut away) = (client.events(query), Away::default());
     loop {
-        let frame = next(&mut events, printer).await?;
+        let frame = next(&mut events, &mut away, printer).await?;
         let line = if printer.format().is_structured() {
             serde_json::to_string(&frame).unwrap_or_default()
         } else {
@@ -66,23 +61,15 @@ async fn tail(client: &Client, query: EventQuery, printer: &Printer) -> Result<E
 }
 
 /// The next frame. A daemon that is away for a while is waited for, but one that was never there is not.
-async fn next(events: &mut Events<'_>, printer: &Printer) -> Result<Frame, CliError> {
-    let (mut connections, mut away): (u64, Option<Instant>) = (0, None);
+async fn next(events: &mut Events<'_>, away: &mut Away, printer: &Printer) -> Result<Frame, CliError> {
     loop {
         match events.next().await {
-            Ok(frame) => return Ok(frame),
+            Ok(frame) => {
+                away.came();
+                return Ok(frame);
+            }
             Err(error) if error.is_away() && events.connections() > 0 => {
-                // Whether the daemon is away, or only this connection is gone, the next one tells.
-                if events.connections() != connections {
-                    (connections, away) = (events.connections(), None);
-                } else if away.is_none() {
-                    away = Some(Instant::now());
-                    printer.remark("the daemon is away; waiting for it");
-                }
-                if away.is_some_and(|since| since.elapsed() > PATIENCE) {
-                    return Err(failure(&error));
-                }
-                tokio::time::sleep(PAUSE).await;
+                away.wait(&error, events.connections(), Some(printer)).await?;
             }
             Err(error) => return Err(failure(&error)),
         }

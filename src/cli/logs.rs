@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
+use super::away::Away;
 use super::connect::{self, ask, block_on, failure};
 use super::error::{CliError, Kind};
 use super::invisible::blanked;
@@ -18,11 +18,6 @@ use crate::api::logs::{
 };
 use crate::client::{Client, DaemonLog};
 use crate::model::nearest::unknown;
-
-/// How long the daemon may be away before following gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How long between attempts to reach it.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Show the daemon's own log, and how much it logs
 ///
@@ -151,9 +146,9 @@ async fn show(client: &Client, args: ShowArgs, printer: &Printer) -> Result<Exit
     }
     let ShowArgs { follow, level, component, search, tail } = args;
     let query = DaemonLogQuery { level, component, search, tail, follow, ..DaemonLogQuery::default() };
-    let mut log = client.daemon_log(query);
+    let (mut log, mut away) = (client.daemon_log(query), Away::default());
     loop {
-        match next(&mut log, follow, printer).await? {
+        match next(&mut log, &mut away, follow, printer).await? {
             Some(LogMessage::Line(line)) => {
                 if printer.write(text(&line, printer).as_bytes())? == Reader::Gone {
                     return Ok(ExitCode::SUCCESS);
@@ -169,23 +164,20 @@ async fn show(client: &Client, args: ShowArgs, printer: &Printer) -> Result<Exit
 }
 
 /// What comes next. Who follows waits for a daemon that is away for a while, but not for one that was never there.
-async fn next(log: &mut DaemonLog<'_>, follows: bool, printer: &Printer) -> Result<Option<LogMessage>, CliError> {
-    let (mut connections, mut away): (u64, Option<Instant>) = (0, None);
+async fn next(
+    log: &mut DaemonLog<'_>,
+    away: &mut Away,
+    follows: bool,
+    printer: &Printer,
+) -> Result<Option<LogMessage>, CliError> {
     loop {
         match log.next().await {
-            Ok(message) => return Ok(message),
+            Ok(message) => {
+                away.came();
+                return Ok(message);
+            }
             Err(error) if follows && error.is_away() && log.connections() > 0 => {
-                // Whether the daemon is away, or only this connection is gone, the next one tells.
-                if log.connections() != connections {
-                    (connections, away) = (log.connections(), None);
-                } else if away.is_none() {
-                    away = Some(Instant::now());
-                    printer.remark("the daemon is away; waiting for it");
-                }
-                if away.is_some_and(|since| since.elapsed() > PATIENCE) {
-                    return Err(failure(&error));
-                }
-                tokio::time::sleep(PAUSE).await;
+                away.wait(&error, log.connections(), Some(printer)).await?;
             }
             Err(error) => return Err(failure(&error)),
         }

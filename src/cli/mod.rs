@@ -8,6 +8,7 @@
 //! CliError>`, and one line each in [`Command`] and [`dispatch`].
 
 mod audit;
+mod away;
 mod batch;
 mod checkpoint;
 mod cluster;

@@ -15,6 +15,7 @@
 
 pub mod admission;
 pub mod advance;
+mod again;
 pub mod event;
 pub mod graph;
 pub mod live;

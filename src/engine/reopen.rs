@@ -3,8 +3,6 @@
 //! A reopened work decides nothing by itself: its operations change as the rollback's do, event by event, and when the
 //! rollback ends, [`Work::as_left`] says how the work ends in turn.
 
-use std::collections::BTreeSet;
-
 use super::event::Direction;
 use super::shape::OperationShape;
 use super::work::{OperationState, Phase, Stage, Work};
@@ -67,20 +65,6 @@ impl Work {
     #[must_use]
     pub fn is_stuck(&self, index: u32) -> bool {
         self.operation(index).status == OperationStatus::Failed
-    }
-
-    /// What is done again when the work is tried again: what isn't done, what was done and then found not to be, and each
-    /// proof of what is done again.
-    pub(super) fn done_again(&self) -> BTreeSet<u32> {
-        let all = (0u32..).zip(&self.shape.operations);
-        let failed = |(index, shape): (u32, &OperationShape)| shape.proves.filter(|_| self.is_stuck(index));
-        let disproved: BTreeSet<u32> = all.clone().filter_map(failed).collect();
-        let waived = |index: u32| self.operation(index).waived;
-        let again = |index: u32| !waived(index) && (!self.is_done(index) || disproved.contains(&index));
-        let proves_again = |shape: &OperationShape| shape.proves.is_some_and(again);
-        all.filter(|(index, shape)| again(*index) || (proves_again(shape) && !waived(*index)))
-            .map(|(index, _)| index)
-            .collect()
     }
 
     /// What is gone is gone, however it went: the proof of it makes good what failed.

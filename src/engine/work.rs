@@ -140,7 +140,7 @@ pub struct Work {
     /// Operations in status Pending.
     pub(super) pending: usize,
     /// Whether anything happened to any operation.
-    has_begun: bool,
+    pub(super) has_begun: bool,
 }
 
 impl Work {
@@ -378,7 +378,7 @@ impl Work {
     }
 
     /// Puts a pending, idle operation into the set it belongs to.
-    fn sort_pending(&mut self, index: u32) {
+    pub(super) fn sort_pending(&mut self, index: u32) {
         let state = &self.operations[index as usize];
         if state.status != OperationStatus::Pending || state.stage != Stage::Idle {
             return;
@@ -387,64 +387,6 @@ impl Work {
             self.doomed.insert(index);
         } else if state.unmet == 0 {
             self.ready.insert(index);
-        }
-    }
-
-    /// Derives everything derived from the status words.
-    fn count(&mut self) {
-        let shape = Arc::clone(&self.shape);
-        let satisfied = |work: &Self, dependency: u32, kind: DependencyKind| match work.operation(dependency).status {
-            OperationStatus::Completed => Some(true),
-            _ if work.operation(dependency).waived => Some(true),
-            OperationStatus::Pending | OperationStatus::Running => Some(false),
-            _ if kind == DependencyKind::Hard => None,
-            _ => Some(true),
-        };
-        (self.ready, self.doomed, self.active, self.delayed) = Default::default();
-        self.pending = self.operations.iter().filter(|state| state.status == OperationStatus::Pending).count();
-        for (index, operation) in shape.operations.iter().enumerate() {
-            let states = operation.dependencies.iter().map(|(dependency, kind)| satisfied(self, *dependency, *kind));
-            let states: Vec<_> = states.collect();
-            let state = &mut self.operations[index];
-            state.doomed = states.iter().any(Option::is_none);
-            state.unmet = super::index(states.iter().filter(|met| **met == Some(false)).count());
-            self.sort_pending(super::index(index));
-        }
-    }
-
-    /// Goes on from what failed: stuck compensations when a rollback failed, else everything that isn't done.
-    fn retry(&mut self) {
-        let rolling_back = self.phase == Phase::Ended(BatchStatus::RollbackFailed);
-        self.reason = None;
-        self.cancel_requested = false;
-        self.reopened_by = None;
-        let again = self.done_again();
-        for (index, state) in self.operations.iter_mut().enumerate() {
-            state.stop_requested = false;
-            state.stage = Stage::Idle;
-            if rolling_back || !again.contains(&super::index(index)) {
-                continue;
-            }
-            *state = OperationState {
-                status: OperationStatus::Pending,
-                done: OperationStatus::Pending,
-                attempt: 0,
-                task: None,
-                undo_task: None,
-                started: false,
-                undone: false,
-                error: None,
-                undo_error: None,
-                ..state.clone()
-            };
-        }
-        self.has_begun = self.operations.iter().any(|state| state.status != OperationStatus::Pending);
-        self.count();
-        if rolling_back {
-            self.phase = Phase::Unwinding;
-            unwind::begin(self);
-        } else {
-            self.phase = Phase::Forward;
         }
     }
 }

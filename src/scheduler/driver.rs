@@ -14,7 +14,7 @@ use super::outbox::{Group, Reply, Stalled};
 use super::report::{Happening, Told};
 use super::rows::LiveRows;
 use super::{Cancel, Config, Rows, ScheduleError, Submission, recover};
-use crate::engine::react::{NotNow, react};
+use crate::engine::react::NotNow;
 use crate::engine::{Attempt, Command, Engine, Event, Inputs, Outcome, Step};
 use crate::exec::wire::Request;
 use crate::exec::{Key, Spawn, logs};
@@ -146,83 +146,13 @@ impl Driver {
     }
 
     /// Writes this with what was just noted, and answers then.
-    fn answer_with(&mut self, also: Vec<Change>, reply: Reply) {
+    pub(super) fn answer_with(&mut self, also: Vec<Change>, reply: Reply) {
         self.group.changes.extend(also);
         self.group.after.replies.push(reply);
     }
 
-    /// Takes ended work up again; `reads` is where it is found, `how` says what becomes of it, and `also` is written with
-    /// that.
-    pub fn take_up_again(
-        &mut self,
-        work: WorkId,
-        how: &Command,
-        also: Vec<Change>,
-        reads: &dyn Backend,
-        reply: Reply,
-        now: Timestamp,
-    ) {
-        match self.try_again(work, how, reads, now) {
-            Ok(()) => self.answer_with(also, reply),
-            Err(reason) => _ = reply.send(Err(reason)),
-        }
-    }
-
-    fn try_again(
-        &mut self,
-        work: WorkId,
-        how: &Command,
-        reads: &dyn Backend,
-        now: Timestamp,
-    ) -> Result<(), ScheduleError> {
-        self.accepts()?;
-        if let Some(host) = self.guests.host(work) {
-            return Err(NotNow::Held(host).into());
-        }
-        let goes_on = !matches!(how, Command::Close { .. });
-        if let Some(live) = self.engine.work(work) {
-            react(live, how)?;
-        } else {
-            self.bring_back(work, how, goes_on, reads)?;
-        }
-        if goes_on {
-            let reopened = self.reopen(work, now);
-            self.group.changes.extend(reopened);
-        }
-        let step = self.handle(work, how, now);
-        let step = step.map_err(|reason| reason.map_or(ScheduleError::Unknown(work), ScheduleError::NotNow))?;
-        if goes_on {
-            // Before what follows: it may end again at once.
-            self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));
-        } else {
-            self.group.after.retire.insert(work);
-        }
-        self.note(work, step, now);
-        Ok(())
-    }
-
-    /// Takes ended work back into memory, to go on with it or to close it. Work leaves the memory only once its end is on
-    /// disk, so the store knows it as it is.
-    fn bring_back(
-        &mut self,
-        work: WorkId,
-        how: &Command,
-        goes_on: bool,
-        reads: &dyn Backend,
-    ) -> Result<(), ScheduleError> {
-        let mut loaded = recover::load(reads, work)?.ok_or(ScheduleError::Unknown(work))?;
-        react(&loaded.replayed(work), how)?;
-        if goes_on {
-            self.may_hold(&loaded, work)?;
-        } else {
-            loaded.guests.clear();
-        }
-        self.restore(work, loaded);
-        Ok(())
-    }
-
     /// Whether anything new can be asked for at the moment.
-    fn accepts(&self) -> Result<(), ScheduleError> {
+    pub(super) fn accepts(&self) -> Result<(), ScheduleError> {
         if self.draining {
             return Err(ScheduleError::Ending);
         }
@@ -251,7 +181,7 @@ impl Driver {
         Ok(())
     }
 
-    fn handle(&mut self, work: WorkId, command: &Command, now: Timestamp) -> Result<Step, Option<NotNow>> {
+    pub(super) fn handle(&mut self, work: WorkId, command: &Command, now: Timestamp) -> Result<Step, Option<NotNow>> {
         let mut new_task = || TaskId((self.ids)());
         self.engine.handle(work, command, &mut Inputs { now, new_task: &mut new_task })
     }

@@ -8,6 +8,7 @@
 //! Deliberately knows nothing of who may ask for what ([`crate::app`]) and of how records are kept ([`crate::store`]).
 
 mod actor;
+mod again;
 pub mod command;
 pub mod driver;
 mod guests;

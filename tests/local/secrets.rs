@@ -12,15 +12,20 @@ fn installation() -> Option<(tempfile::TempDir, Bench)> {
     let dir = tempfile::Builder::new().prefix("prov-test-").tempdir_in("/var/lib").ok()?;
     fs::create_dir_all(dir.path().join("data/keys")).unwrap();
     for file in ["prov.redb", "admin-password", "keys/signing.pem"] {
-        fs::write(dir.path().join("data").join(file), "secret of the test").unwrap();
+        fs::write(dir.path().join("data").join(file), secret(dir.path())).unwrap();
     }
     let bench = Bench::as_root_in(dir.path())?;
     Some((dir, bench))
 }
 
+/// A secret that no other test has: theirs may be made while this one looks.
+fn secret(dir: &Path) -> String {
+    format!("the secret of {}", dir.display())
+}
+
 fn expect_hidden(bench: &Bench, dir: &Path) {
     let search =
-        format!("grep -rl 'secret of the test' {} /var/lib /opt /etc 2>/dev/null || echo nothing", dir.display());
+        format!("grep -rlF '{}' {} /var/lib /opt /etc 2>/dev/null || echo nothing", secret(dir), dir.display());
     assert_eq!(bench.out("web", &search), "nothing");
     assert_eq!(bench.out("web", &format!("ls -A {} 2>/dev/null || true", dir.display())), "");
 }
@@ -41,7 +46,7 @@ fn another_workspace_is_not_seen() {
     let Some(bench) = Bench::as_root() else { return };
     let Ok(other) = tempfile::Builder::new().prefix("prov-test-").tempdir_in("/var/lib") else { return };
     fs::create_dir_all(other.path().join("shop/.prov/local")).unwrap();
-    fs::write(other.path().join("shop/.prov/local/key"), "secret of the test").unwrap();
+    fs::write(other.path().join("shop/.prov/local/key"), secret(other.path())).unwrap();
     bench.provider.create(&spec("web")).unwrap();
     expect_hidden(&bench, other.path());
 }

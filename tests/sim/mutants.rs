@@ -71,7 +71,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         breaks: "work that is tried again is lost with the daemon",
-        file: "scheduler/driver.rs",
+        file: "scheduler/again.rs",
         from: "self.group.changes.push(Change::PutLive(work, LiveRecord { epoch: self.epoch }));",
         to: "",
     },
@@ -95,7 +95,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         breaks: "a batch is tried again while a rollback undoes it",
-        file: "scheduler/driver.rs",
+        file: "scheduler/again.rs",
         from: "        if let Some(host) = self.guests.host(work) {\n            return Err(NotNow::Held(host).into());\n        }\n",
         to: "",
     },
@@ -107,7 +107,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         breaks: "what waits for an operation that stays as it is never goes on",
-        file: "engine/work.rs",
+        file: "engine/again.rs",
         from: "            _ if work.operation(dependency).waived => Some(true),\n",
         to: "",
     },
@@ -119,7 +119,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         breaks: "what an earlier round touched is neither undone nor named",
-        file: "engine/work.rs",
+        file: "engine/again.rs",
         from: "                error: None,\n                undo_error: None,\n                ..state.clone()",
         to: "                error: None,\n                undo_error: None,\n                touched: false,\n                ..state.clone()",
     },

@@ -7,12 +7,13 @@ mod merge;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{Sender, channel};
 
 use self::merge::Merge;
 use crate::api::task::{LogQuery, LogStream};
+use crate::cli::away::Away;
 use crate::cli::complete;
 use crate::cli::connect::failure;
 use crate::cli::error::{CliError, Kind};
@@ -20,10 +21,6 @@ use crate::cli::printer::{Printer, Reader};
 use crate::client::Client;
 use crate::model::id::TaskId;
 
-/// How long the daemon may be away before reading gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How long between attempts to reach it.
-const PAUSE: Duration = Duration::from_millis(250);
 /// How long the beginning of a line waits for its end.
 const IDLE: Duration = Duration::from_secs(1);
 /// Parts of a log that wait at most.
@@ -141,12 +138,11 @@ async fn source(
     printer: &Printer,
 ) -> Result<(), CliError> {
     let mut log = client.log(task, query);
-    let (mut connections, mut away): (u64, Option<Instant>) = (0, None);
-    let mut came = false;
+    let mut away = Away::default();
     loop {
         match log.next().await {
             Ok(text) => {
-                came = true;
+                away.came();
                 was_there.store(true, Ordering::Relaxed);
                 let is_end = text.is_none();
                 let told = parts.send((stream, text.map_or(Part::End, Part::Text))).await;
@@ -159,23 +155,8 @@ async fn source(
                 if parts.send((stream, Part::Broken)).await.is_err() {
                     return Ok(());
                 }
-                // Whether the daemon is away, or only this connection gone or silent for long, the next one tells.
-                if log.connections() != connections {
-                    (connections, away) = (log.connections(), None);
-                    if std::mem::take(&mut came) {
-                        continue;
-                    }
-                } else if away.is_none() {
-                    away = Some(Instant::now());
-                    // Who reads both streams is told once.
-                    if stream == 0 {
-                        printer.remark("the daemon is away; waiting for it");
-                    }
-                }
-                if away.is_some_and(|since| since.elapsed() > PATIENCE) {
-                    return Err(failure(&error));
-                }
-                tokio::time::sleep(PAUSE).await;
+                // Who reads both streams is told once.
+                away.wait(&error, log.connections(), (stream == 0).then_some(printer)).await?;
             }
             Err(error) => return Err(failure(&error)),
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lazy::Lazy;
 use super::{HEADER_BYTES, RECORD_VERSION, decode, failed, policies, webhooks};
-use crate::audit::{self, Chain, Checkpoint, Event, Head, Sealed};
+use crate::audit::{self, Chain};
 use crate::model::rollback;
 use crate::model::task::Task;
 use crate::model::time::Timestamp;
@@ -20,25 +20,13 @@ use crate::store::tables;
 
 mod accounts;
 mod statistics;
+mod trail;
 
 pub(super) use statistics::SINCE as STATISTICS_SINCE;
+pub(super) use trail::{AUDIT_ANCHOR, AUDIT_HEAD, head_of};
 
 /// The name of the number of the last commit among the store's facts.
 pub(super) const COMMITS: &str = "commits";
-/// The name of the audit trail's end among them.
-pub(super) const AUDIT_HEAD: &str = "audit_head";
-/// And that of its beginning.
-pub(super) const AUDIT_ANCHOR: &str = "audit_anchor";
-
-/// Where the audit trail ends, as it is stored.
-pub(super) fn head_of(stored: Option<&[u8]>) -> Result<Head, StoreError> {
-    let damaged = |error: serde_json::Error| StoreError::Damaged {
-        kind: "audit",
-        key: "head".to_owned(),
-        cause: error.to_string(),
-    };
-    stored.map_or(Ok(Head::START), |json| serde_json::from_slice(json).map_err(damaged))
-}
 
 /// Applies the transactions and commits them together, as the commit of this number. The verdicts are known before the
 /// commit is, and hold if it turns out to have happened.
@@ -252,52 +240,6 @@ impl<'t> Tables<'t> {
         self.sequence.get()?.insert(sequence, &work[..]).map_err(failed("write"))?;
         let key = [&work[..], &sequence.to_be_bytes()[..]].concat();
         put(self.events.get()?, &key, event, &mut self.buffer)
-    }
-
-    /// Makes the event the next entry of the audit trail.
-    fn seal(&mut self, event: &Event) -> Result<(), StoreError> {
-        if self.chain.is_none() {
-            let head = self.meta.get()?.get(AUDIT_HEAD).map_err(failed("read the head of the audit trail"))?;
-            let head = head_of(head.as_ref().map(|stored| stored.value()))?;
-            self.chain = Some(Chain::new(self.audit_key, head).map_err(failed("go on with the audit trail"))?);
-        }
-        let Some(chain) = &mut self.chain else { return Ok(()) };
-        let sealed = chain.seal(event.clone());
-        let record = encode(&sealed, &mut self.buffer)?;
-        let sequence = chain.head().sequence;
-        self.audit.get()?.insert(sequence, record).map_err(failed("write"))?;
-        let entry = sealed.entry().map_err(failed("read what was sealed"))?;
-        self.reindex(&[], &index::of_audit(&entry.event), index::audit_id(entry.event.at, sequence))
-    }
-
-    /// Drops the oldest entries with their index, and keeps where the rest begins. A damaged one is evidence: it and what
-    /// comes after it stay.
-    fn prune(&mut self, upto: u64, at: Timestamp) -> Result<(), StoreError> {
-        let mut last = None;
-        while let Some((sequence, sealed)) = self.oldest()?.filter(|(sequence, _)| *sequence <= upto) {
-            let Ok(entry) = sealed.entry() else { break };
-            self.reindex(&index::of_audit(&entry.event), &[], index::audit_id(entry.event.at, sequence))?;
-            self.audit.get()?.remove(sequence).map_err(failed("write"))?;
-            last = Some(Head { sequence, mac: sealed.mac, key: sealed.key });
-        }
-        let Some(head) = last else { return Ok(()) };
-        let anchor = serde_json::to_vec(&Checkpoint::anchor(head, at)).map_err(failed("encode an anchor"))?;
-        self.meta.get()?.insert(AUDIT_ANCHOR, &anchor[..]).map_err(failed("write"))?;
-        Ok(())
-    }
-
-    /// The oldest entry; none when it can't be read.
-    fn oldest(&mut self) -> Result<Option<(u64, Sealed)>, StoreError> {
-        let Some((sequence, value)) = self.audit.get()?.first().map_err(failed("read"))? else { return Ok(None) };
-        let sequence = sequence.value();
-        Ok(decode("audit", &sequence.to_be_bytes(), value.value()).ok().map(|sealed| (sequence, sealed)))
-    }
-
-    fn write_head(&mut self) -> Result<(), StoreError> {
-        let Some(chain) = &self.chain else { return Ok(()) };
-        let head = serde_json::to_vec(&chain.head()).map_err(failed("encode the head of the audit trail"))?;
-        self.meta.get()?.insert(AUDIT_HEAD, &head[..]).map_err(failed("write"))?;
-        Ok(())
     }
 
     /// A checkpoint stands after the last event there is; it is made once.

@@ -26,8 +26,8 @@ const HARMFUL: &[&str] = &[
 ];
 
 /// What a schema can't say of a good request: a graph without cycles, text that is a policy, a password that is no common
-/// one, a signature, a URL that may be reached, a span of time that begins before it ends, a place in one of two streams, a
-/// token in the query with the handshake of a WebSocket alone.
+/// one, a signature, a URL that may be reached, a span of time that begins before it ends, a token in
+/// the query with the handshake of a WebSocket alone.
 const MORE_THAN_A_SHAPE: &[&str] = &[
     "auth_password",
     "audit_verify",
@@ -41,7 +41,6 @@ const MORE_THAN_A_SHAPE: &[&str] = &[
     "policy_update",
     "policy_validate",
     "statistics",
-    "task_logs",
     "user_create",
     "user_update",
     "webhook_create",
