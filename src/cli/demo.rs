@@ -20,9 +20,10 @@ use crate::api::batch::BatchView;
 use crate::client::Client;
 use crate::model::name::Name;
 use crate::model::status::{BatchStatus, OperationStatus};
-use crate::provision::provider::{self, Exec, Server};
+use crate::provision::provider::{self, Server};
 use crate::provision::report::Reporter;
 use crate::provision::servers::{Options, Prepared, existing};
+use crate::provision::transport::Exec;
 use crate::provision::workspace::Workspace;
 
 /// Show what prov does: one real batch run to its end, one that fails and is rolled back, then everything gone
@@ -197,14 +198,15 @@ impl Stage {
         if let Some(address) = &server.address {
             return ask_from_here(&format!("{address}:{port}"), request).map_err(|error| failed(&what, &error));
         }
-        let provider = provider::by_name(&server.provider, &self.own.workspace())
-            .map_err(|error| CliError::of(Kind::Failure, &error))?;
+        let workspace = self.opened()?;
+        let provider =
+            provider::open(&server.provider, &workspace).map_err(|error| CliError::of(Kind::Failure, &error))?;
         let script = r#"exec 3<>"/dev/tcp/127.0.0.1/$1"; cat >&3; timeout 1 cat <&3 || true"#;
         let argv = ["bash", "-c", script, "bash", &port.to_string()].map(str::to_owned).to_vec();
         let exec =
             Exec { argv, stdin: request.as_bytes(), deadline: Some(Instant::now() + PATIENCE), ..Exec::default() };
-        let result =
-            provider.exec(&infra(), &server.spec.name, &exec).map_err(|error| CliError::of(Kind::Failure, &error))?;
+        let result = provider.transport(&infra(), &server.spec.name).and_then(|way| way.exec(&exec));
+        let result = result.map_err(|error| CliError::of(Kind::Failure, &error))?;
         Ok(String::from_utf8_lossy(&result.stdout).into_owned())
     }
 

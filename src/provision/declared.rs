@@ -59,7 +59,7 @@ fn in_servers(workspace: &Workspace, settings: &Settings) -> Vec<Finding> {
     let top = ValuePath::default().key("servers");
     let wanted = wanted::by_settings(settings, "").into_iter().enumerate();
     let refused = wanted.filter_map(|(index, wanted)| {
-        let provider = provider::by_name(wanted.provider.as_str(), workspace.root()).ok()?;
+        let provider = provider::open(wanted.provider.as_str(), workspace).ok()?;
         let error = provider.validate(&wanted.spec).err()?;
         let hint = match &error {
             provider::ProviderError::Invalid { hint, .. } => hint.clone(),

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::definition::Wish;
 use super::{ClusterError, Clusters, is_of};
-use crate::provision::provider::{self, Exec, Server};
+use crate::provision::provider::{self, Server};
 use crate::provision::taskserv::host::{last_words, whole};
+use crate::provision::transport::Exec;
 
 impl Clusters<'_> {
     /// Asks one server of the role that knows; answers what it said.
     pub(super) fn healthy(&self, wish: &Wish) -> Result<String, ClusterError> {
-        let provider = provider::by_name(&self.provider, self.workspace.root())?;
+        let provider = provider::open(&self.provider, self.workspace)?;
         let health = &wish.definition.health;
         let members: Vec<Server> =
             provider.list(&self.infra)?.into_iter().filter(|server| is_of(server, &wish.name)).collect();
@@ -28,7 +29,7 @@ impl Clusters<'_> {
             stdin: wish.health.as_bytes(),
             deadline: Instant::now().checked_add(Duration::from_secs(health.timeout_seconds)),
         };
-        let result = provider.exec(&self.infra, &asked.spec.name, &exec)?;
+        let result = provider.transport(&self.infra, &asked.spec.name)?.exec(&exec)?;
         if result.timed_out {
             let (limit_s, how, said) = (health.timeout_seconds, whole(result.is_whole), last_words(&result));
             return Err(unhealthy(format!("its check took longer than {limit_s} s and was ended{how}{said}")));

@@ -325,7 +325,7 @@ impl<'a> Clusters<'a> {
     fn wish(&self, cluster: &ClusterSettings) -> Result<Wish, ClusterError> {
         let wish = Wish::of(&Library::of(self.workspace, &self.infra), cluster)?;
         let servers: u32 = wish.definition.roles.iter().map(|role| role.count).sum();
-        let provider = provider::by_name(&self.provider, self.workspace.root())?;
+        let provider = provider::open(&self.provider, self.workspace)?;
         match provider.no_addresses().filter(|_| servers > 1) {
             Some(why) => Err(ClusterError::NoAddresses { name: wish.name, why }),
             None => Ok(wish),

@@ -3,17 +3,21 @@
 //! A provider knows servers and how to reach them. It knows nothing of task services, batches or the daemon. All calls
 //! block; a caller that wants several at once uses threads.
 
+pub mod cloud;
+pub mod http;
 pub mod local;
+pub mod pace;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::model::name::Name;
 use crate::model::plan::Plan;
+use crate::provision::transport::Transport;
+use crate::provision::workspace::Workspace;
 
 /// A server as somebody wants it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,34 +77,6 @@ pub enum ServerState {
     Damaged,
 }
 
-/// A command to run inside a server.
-#[derive(Clone, Debug, Default)]
-pub struct Exec<'a> {
-    /// Program and arguments; no shell sees them.
-    pub argv: Vec<String>,
-    /// The whole environment besides `PATH`, `HOME`, `USER` and `LANG`.
-    pub env: Vec<(String, String)>,
-    /// What it reads from standard input.
-    pub stdin: &'a [u8],
-    /// When it is ended with everything it started; `None` waits for ever.
-    pub deadline: Option<Instant>,
-}
-
-/// What came of an [`Exec`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExecResult {
-    /// The exit status; 128 + signal where a signal ended it.
-    pub status: i32,
-    /// Standard output, at most 1 MiB (the end of it).
-    pub stdout: Vec<u8>,
-    /// Standard error, at most 1 MiB (the end of it).
-    pub stderr: Vec<u8>,
-    /// Whether the deadline ended it.
-    pub timed_out: bool,
-    /// Whether it is certain that a command which the deadline ended was ended with everything it started.
-    pub is_whole: bool,
-}
-
 /// Why a provider could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
@@ -149,7 +125,7 @@ pub enum ProviderError {
 /// What makes servers. Every call is idempotent: repeated after a crash it ends in the same state.
 pub trait Provider: Send + Sync {
     /// The provider's name: `local`, …
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Checks a wanted server without touching anything.
     ///
@@ -204,22 +180,23 @@ pub trait Provider: Send + Sync {
         })
     }
 
-    /// Runs a command in the server, as its root.
+    /// The way to a server that runs.
     ///
     /// # Errors
-    /// When it can't be started; a status other than 0 is no error here.
-    fn exec(&self, infra: &Name, name: &Name, exec: &Exec<'_>) -> Result<ExecResult, ProviderError>;
+    /// [`ProviderError::NotFound`]; [`ProviderError::Unavailable`] where it doesn't run.
+    fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError>;
 }
 
 pub use crate::model::batch::PROVIDERS as KNOWN;
 
-/// The provider called `name`, for the workspace at `workspace`.
+/// The provider called `name`, for a workspace.
 ///
 /// # Errors
-/// [`ProviderError::Invalid`] for an unknown name, [`ProviderError::Unavailable`] for one that this build lacks.
-pub fn by_name(name: &str, workspace: &Path) -> Result<Box<dyn Provider>, ProviderError> {
+/// [`ProviderError::Invalid`] for an unknown name, [`ProviderError::Unavailable`] for one that this host or account can't
+/// use.
+pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
-        "local" => Ok(Box::new(local::LocalProvider::new(workspace)?)),
+        "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
         "upcloud" | "aws" => Err(ProviderError::Unavailable {
             what: format!("this version of prov can't reach the provider {name} yet"),
             hint: Some("use the provider `local`".to_owned()),

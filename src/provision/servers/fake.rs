@@ -10,8 +10,9 @@ use super::Servers;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::provision::plan::Wanted;
-use crate::provision::provider::{Exec, ExecResult, Provider, ProviderError, Server, ServerSpec, ServerState};
+use crate::provision::provider::{Provider, ProviderError, Server, ServerSpec, ServerState};
 use crate::provision::report::Reporter;
+use crate::provision::transport::Transport;
 use crate::provision::workspace::Workspace;
 
 /// Servers in memory.
@@ -58,7 +59,7 @@ fn no_room(attempt: &str) -> ProviderError {
 }
 
 impl Provider for Fake {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "local"
     }
 
@@ -117,7 +118,7 @@ impl Provider for Fake {
         Ok(server.clone())
     }
 
-    fn exec(&self, _infra: &Name, name: &Name, _exec: &Exec<'_>) -> Result<ExecResult, ProviderError> {
+    fn transport(&self, _infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
         Err(ProviderError::NotFound(name.clone()))
     }
 }

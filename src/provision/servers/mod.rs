@@ -104,7 +104,7 @@ impl<'a> Servers<'a> {
         let mut opened = BTreeMap::new();
         for name in providers {
             if !opened.contains_key(name) {
-                let provider = provider::by_name(name, workspace.root());
+                let provider = provider::open(name, workspace);
                 let failed = |source| ServersError::Provider { name: name.to_owned(), source: Box::new(source) };
                 opened.insert(name.to_owned(), provider.map_err(failed)?);
             }

@@ -1,4 +1,4 @@
-//! One server: packages, scripts, records. Everything happens through [`Provider::exec`].
+//! One server: packages, scripts, records. Everything happens through its [`Transport`].
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use super::record::{DIRECTORY, Record, Stored, digest};
 use super::{Action, Cluster, Done, Installed, Removal};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
-use crate::provision::provider::{Exec, ExecResult, Provider, ProviderError, Server};
+use crate::provision::provider::{ProviderError, Server};
 use crate::provision::report::Reporter;
+use crate::provision::transport::{Exec, ExecResult, Transport};
 
 /// How long the small commands may take that prov itself runs in a server.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
@@ -64,7 +65,7 @@ pub(in crate::provision) const fn whole(is_whole: bool) -> &'static str {
 
 /// A server and what is needed to work on it.
 pub(super) struct Host<'a> {
-    pub(super) provider: &'a dyn Provider,
+    pub(super) transport: &'a dyn Transport,
     pub(super) server: &'a Server,
     pub(super) operation: &'a str,
     /// The cluster that the server is a member of, if any.
@@ -192,7 +193,7 @@ impl Host<'_> {
                 self.say(&record.name, "has no definition any more: only its record is removed");
             }
             let files = ["json", "check", "uninstall"].map(|ending| format!("{DIRECTORY}/{}.{ending}", record.name));
-            self.housekeep("remove a record", &["rm", "-f", &files[0], &files[1], &files[2]], b"")?;
+            self.transport.remove(&files)?;
             done.push(self.removed(record));
         }
         Ok(done)
@@ -332,7 +333,7 @@ impl Host<'_> {
         limit: Duration,
     ) -> Result<ExecResult, HostError> {
         let exec = Exec { argv, env, stdin, deadline: Instant::now().checked_add(limit) };
-        Ok(self.provider.exec(&self.server.spec.infra, self.name(), &exec)?)
+        Ok(self.transport.exec(&exec)?)
     }
 
     fn say(&self, taskserv: &Name, what: &str) {

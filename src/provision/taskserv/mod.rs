@@ -119,7 +119,7 @@ impl<'a> Taskservs<'a> {
         operation: String,
         reporter: &'a Reporter,
     ) -> Result<Self, TaskservError> {
-        let opened = super::provider::by_name(provider, workspace.root());
+        let opened = super::provider::open(provider, workspace);
         let failed = |source| TaskservError::Provider { name: provider.to_owned(), source: Box::new(source) };
         Ok(Self {
             workspace,
@@ -346,15 +346,13 @@ impl<'a> Taskservs<'a> {
             for _ in 0..PARALLEL.min(work.len()) {
                 scope.spawn(|| {
                     while let Some((server, items)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let host = Host {
-                            provider: self.provider.as_ref(),
-                            server,
-                            operation: &self.operation,
-                            cluster,
-                            cache: self.cache(),
-                            reporter: self.reporter,
-                        };
-                        match each(&host, items) {
+                        let opened = self.provider.transport(&self.infra, &server.spec.name);
+                        let result = opened.map_err(HostError::from).and_then(|transport| {
+                            let transport = transport.as_ref();
+                            let (operation, reporter) = (self.operation.as_str(), self.reporter);
+                            each(&Host { transport, server, operation, cluster, cache: self.cache(), reporter }, items)
+                        });
+                        match result {
                             Ok(some) => lock(&done).push((server.spec.name.clone(), some)),
                             Err(HostError::Needed { needed, by }) => {
                                 lock(&failed).push(Err((needed, by, server.spec.name.clone())));

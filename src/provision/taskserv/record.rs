@@ -66,37 +66,28 @@ pub(super) fn digest(placed: &Placed, peers: &str) -> String {
 
 impl Host<'_> {
     pub(super) fn records(&self) -> Result<Vec<Stored>, HostError> {
-        let all = r#"for file in "$1"/*.json; do [ -f "$file" ] && cat "$file" && echo; done; true"#;
-        let result = self.housekeep("read what is installed", &["sh", "-c", all, "sh", DIRECTORY], b"")?;
-        let text = String::from_utf8_lossy(&result.stdout).into_owned();
-        let read = |line: &str| serde_json::from_str(line).map_err(HostError::Record);
-        text.lines().filter(|line| !line.is_empty()).map(read).collect()
+        let all = self.transport.read_all(DIRECTORY, ".json")?;
+        all.iter().map(|json| serde_json::from_slice(json).map_err(HostError::Record)).collect()
     }
 
     pub(super) fn write(&self, stored: &Stored) -> Result<(), HostError> {
         // Parameters may hold secrets: the file is its owner's alone.
         let json = serde_json::to_vec(stored).map_err(HostError::Record)?;
-        self.keep(&format!("{}.json", stored.record.name), &json)
+        Ok(self.transport.write(&format!("{DIRECTORY}/{}.json", stored.record.name), &json)?)
     }
 
     /// Keeps the scripts that the service will be checked and removed with.
     pub(super) fn keep_scripts(&self, definition: &Definition) -> Result<(), HostError> {
-        self.keep(&format!("{}.check", definition.name), definition.check.as_bytes())?;
-        self.keep(&format!("{}.uninstall", definition.name), definition.uninstall.as_bytes())
-    }
-
-    /// Writes a file beside the records so that it is there wholly or not at all, whenever the machine stops.
-    fn keep(&self, file: &str, bytes: &[u8]) -> Result<(), HostError> {
-        let script =
-            r#"mkdir -p "$1" && umask 077 && cat > "$1/.$2" && sync "$1/.$2" && mv "$1/.$2" "$1/$2" && sync "$1""#;
-        self.housekeep("write a record", &["sh", "-c", script, "sh", DIRECTORY, file], bytes).map(drop)
+        let Definition { name, check, uninstall, .. } = definition;
+        self.transport.write(&format!("{DIRECTORY}/{name}.check"), check.as_bytes())?;
+        Ok(self.transport.write(&format!("{DIRECTORY}/{name}.uninstall"), uninstall.as_bytes())?)
     }
 
     /// The scripts that were kept; services that an earlier prov installed have none.
     pub(super) fn scripts(&self, name: &Name) -> Result<Option<Scripts>, HostError> {
         let read = |ending: &str| -> Result<Option<String>, HostError> {
-            let result = self.run(&["cat", &format!("{DIRECTORY}/{name}.{ending}")], b"")?;
-            Ok((result.status == 0).then(|| String::from_utf8_lossy(&result.stdout).into_owned()))
+            let file = self.transport.read(&format!("{DIRECTORY}/{name}.{ending}"))?;
+            Ok(file.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
         };
         let (check, uninstall) = (read("check")?, read("uninstall")?);
         Ok(check.zip(uninstall).map(|(check, uninstall)| Scripts { check, uninstall }))

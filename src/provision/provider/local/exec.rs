@@ -21,8 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use super::state::ServerDir;
 use super::sys::Fault;
-use super::{Exec, ExecResult, ProviderError, failed};
+use super::{ProviderError, failed};
 use crate::model::name::Name;
+use crate::provision::transport::{Exec, ExecResult};
 
 /// The word after `prov internal`.
 pub const SUBCOMMAND: &str = "local-exec";

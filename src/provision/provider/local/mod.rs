@@ -35,9 +35,10 @@ use std::time::{Duration, Instant};
 
 use self::network::Network;
 use self::state::{Record, ServerDir};
-use super::{Exec, ExecResult, Provider, ProviderError, Server, ServerSpec, ServerState};
+use super::{Provider, ProviderError, Server, ServerSpec, ServerState};
 use crate::model::name::Name;
 use crate::model::plan::Plan;
+use crate::provision::transport::{Exec, ExecResult, Mirrors, Transport};
 
 /// How often a server that somebody else is making is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -93,7 +94,7 @@ impl LocalProvider {
 }
 
 impl Provider for LocalProvider {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "local"
     }
 
@@ -178,16 +179,34 @@ impl Provider for LocalProvider {
         self.find(infra, name)
     }
 
-    fn exec(&self, infra: &Name, name: &Name, exec: &Exec<'_>) -> Result<ExecResult, ProviderError> {
+    fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
         let dir = self.dir(infra, name);
         if !dir.path().exists() {
             return Err(ProviderError::NotFound(name.clone()));
         }
+        Ok(Box::new(Inside { program: &self.program, dir, name: name.clone() }))
+    }
+}
+
+/// The way into a server of this machine.
+struct Inside<'p> {
+    program: &'p Path,
+    dir: ServerDir,
+    name: Name,
+}
+
+impl Transport for Inside<'_> {
+    fn exec(&self, exec: &Exec<'_>) -> Result<ExecResult, ProviderError> {
+        let Self { program, dir, name } = self;
         let init = dir.ready_init().map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
         if init.is_none() {
             return Err(not_running(name));
         }
-        exec::run(&self.program, &dir, name, exec)
+        exec::run(program, dir, name, exec)
+    }
+
+    fn mirrors(&self) -> Mirrors {
+        Mirrors::ThroughHost
     }
 }
 

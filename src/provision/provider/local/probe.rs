@@ -4,10 +4,11 @@
 
 use serde::Serialize;
 
-use super::super::{Exec, Provider, ProviderError, Server, ServerSpec};
+use super::super::{Provider, ProviderError, Server, ServerSpec};
 use super::{LocalProvider, unprivileged};
 use crate::model::name::Name;
 use crate::model::plan::Plan;
+use crate::provision::transport::Exec;
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,7 +55,7 @@ impl LocalProvider {
 
     fn command(&self, spec: &ServerSpec) -> Probe {
         let exec = Exec { argv: vec!["true".to_owned()], ..Exec::default() };
-        match self.exec(&spec.infra, &spec.name, &exec) {
+        match self.transport(&spec.infra, &spec.name).and_then(|way| way.exec(&exec)) {
             Ok(result) if result.status == 0 => good("commands", "commands run in servers".to_owned()),
             Ok(result) => bad("commands", format!("`true` ended with status {}", result.status), None),
             Err(error) => failure("commands", &error),

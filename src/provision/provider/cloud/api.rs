@@ -1,0 +1,194 @@
+//! What a provider's interface must be able to do: one call each, and what is known when it fails.
+//!
+//! An [`Api`] translates; it decides nothing and remembers nothing. When to call, how often, and what a lost reply means is
+//! [`super::Cloud`]'s to know.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::plan::Plan;
+use crate::provision::provider::{ProviderError, ServerSpec};
+
+/// The label with the infra of a machine.
+pub const INFRA: &str = "prov-infra";
+/// The label with the name of its server.
+pub const SERVER: &str = "prov-server";
+/// The label with whose work made it: `BATCH_ID/OPERATION_ID` or a task's id; absent when made by hand.
+pub const OPERATION: &str = "prov-operation";
+/// The label with the token of the call that made it.
+pub const TOKEN: &str = "prov-token";
+
+/// What marks a label as prov's own.
+pub const OWN: &str = "prov-";
+
+/// Labels of a machine, prov's own and the user's.
+pub type Labels = BTreeMap<String, String>;
+
+/// A machine as the provider reports it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The provider's id.
+    pub id: String,
+    /// All its labels.
+    pub labels: Labels,
+    /// Whether it runs.
+    pub state: MachineState,
+    /// Its size, where the provider says it in processors and memory.
+    pub plan: Option<Plan>,
+    /// Its place.
+    pub zone: String,
+    /// Where it is reached.
+    pub address: Option<String>,
+    /// What its user should know, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Whether a machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MachineState {
+    /// It is on its way to another state: nothing can be asked of it now.
+    Changing,
+    /// It runs.
+    Running,
+    /// It is there and doesn't run.
+    Stopped,
+    /// The provider says that something is wrong with it.
+    Failed,
+}
+
+/// A machine to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// What is wanted.
+    pub spec: &'a ServerSpec,
+    /// Names this order; a repeated call with the same token makes no second machine where the provider knows tokens.
+    pub token: &'a str,
+    /// Everything that the machine is to carry from its first moment.
+    pub labels: &'a Labels,
+    /// The public key, as a line of `authorized_keys`, by which prov reaches it.
+    pub public_key: &'a str,
+}
+
+/// What is left to do after a call that deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is gone, with everything that it held.
+    Gone,
+    /// It is on its way; the call is made again after a while.
+    Going,
+}
+
+/// What a provider sells.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Catalogue {
+    /// Sizes by the provider's names; none where any size can be had.
+    pub plans: Vec<Offer>,
+    /// Places by name.
+    pub zones: Vec<String>,
+}
+
+/// A size that a provider sells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Offer {
+    /// The provider's name.
+    pub name: String,
+    /// Processors and memory.
+    pub plan: Plan,
+}
+
+/// How far something is that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The provider refused: nothing was done, and nothing will be by trying again.
+    #[error("{what}")]
+    Refused {
+        /// What it said.
+        what: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Nothing was done, and the provider wants to be asked later: too many calls, or the machine is in between states.
+    #[error("{what}")]
+    Later {
+        /// What it said.
+        what: String,
+        /// The wait that it asks for.
+        after: Option<Duration>,
+        /// Whether the calls of this account are too many: all of them slow down.
+        throttled: bool,
+    },
+    /// Nothing was sent: the provider can't be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Nobody can say whether it was done: the reply was lost, or told of an error inside the provider.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A provider's interface. Calls block; several threads may make them.
+pub trait Api: Send + Sync {
+    /// The provider's name: `upcloud`, …
+    fn name(&self) -> &str;
+
+    /// Checks a wanted server without a call.
+    ///
+    /// # Errors
+    /// [`ProviderError::Invalid`] names the field.
+    fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError>;
+
+    /// What somebody should know before such a server is made, a sentence each.
+    fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
+        let _ = spec;
+        Vec::new()
+    }
+
+    /// What can be had.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn catalogue(&self) -> Result<Catalogue, CallError>;
+
+    /// Every machine that carries all of these labels and isn't gone, ordered by id.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError>;
+
+    /// Orders a machine; it need not run yet when this returns.
+    ///
+    /// # Errors
+    /// [`CallError`]: only [`CallError::Unknown`] leaves open whether there is one now.
+    fn create(&self, order: &Order<'_>) -> Result<Machine, CallError>;
+
+    /// Starts a machine that is stopped; one that runs counts as started.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn start(&self, machine: &Machine) -> Result<(), CallError>;
+
+    /// Takes the next step to the end of the machine and of everything that it holds and costs money; one that is gone
+    /// counts as deleted. What it takes several calls for (stop, then delete) is done step by step.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn delete(&self, machine: &Machine) -> Result<Deletion, CallError>;
+
+    /// Gives the machine exactly these labels.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn relabel(&self, machine: &Machine, labels: &Labels) -> Result<(), CallError>;
+
+    /// The user that commands run as, by way of `sudo` where it isn't root.
+    fn login(&self, spec: &ServerSpec) -> String;
+
+    /// Whether a repeated [`create`](Self::create) with the same token makes no second machine.
+    fn knows_tokens(&self) -> bool;
+
+    /// How long after an order its machine is in every list. Until then, that it is in none says nothing.
+    fn settles_within(&self) -> Duration;
+}
