@@ -8,6 +8,7 @@ use super::TaskservError;
 use super::definition::Definition;
 use super::library::Library;
 use super::record::Stored;
+use super::software::Software;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 
@@ -17,6 +18,8 @@ pub(super) struct Placed {
     pub(super) definition: Definition,
     /// Its parameters as the scripts see them.
     pub(super) environment: Vec<(String, String)>,
+    /// What it is made of.
+    pub(super) software: Software,
 }
 
 /// The services and everything they need, each once, needed ones first.
@@ -52,8 +55,9 @@ fn visit(
     path.pop();
     let asked = asked.get(name);
     let (profile, none) = (asked.and_then(|asked| asked.profile.as_ref()), Map::new());
-    let environment = definition.environment(profile, asked.map_or(&none, |asked| &asked.params))?;
-    ordered.push(Placed { definition, environment });
+    let mut environment = definition.environment(profile, asked.map_or(&none, |asked| &asked.params))?;
+    let software = Software::of(&definition, &mut environment)?;
+    ordered.push(Placed { definition, environment, software });
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Definition, Timeouts};
 use super::host::{Host, HostError};
 use super::order::Placed;
+use super::script;
 use crate::model::digest::sha256;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
@@ -18,7 +19,7 @@ pub(super) const DIRECTORY: &str = "/var/lib/prov/taskservs";
 pub struct Record {
     /// The service.
     pub name: Name,
-    /// Its version.
+    /// The version that is there.
     pub version: String,
     /// Of its scripts and parameters: what differs is installed anew.
     pub digest: String,
@@ -57,7 +58,9 @@ pub(super) struct Scripts {
 pub(super) fn digest(placed: &Placed, peers: &str) -> String {
     let definition = &placed.definition;
     let mut parts = vec![definition.version.as_str(), &definition.install, &definition.check, peers];
-    parts.extend(definition.packages.iter().map(String::as_str));
+    parts.extend(definition.packages.iter().chain(&definition.optional_packages).map(String::as_str));
+    parts
+        .extend(definition.artifacts.iter().flat_map(|one| one.sha256.iter().flat_map(|(of, sum)| [of.as_str(), sum])));
     parts.extend(placed.environment.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     // Lengths keep parts apart: `ab` + `c` is not `a` + `bc`.
     let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
@@ -79,8 +82,8 @@ impl Host<'_> {
     /// Keeps the scripts that the service will be checked and removed with.
     pub(super) fn keep_scripts(&self, definition: &Definition) -> Result<(), HostError> {
         let Definition { name, check, uninstall, .. } = definition;
-        self.transport.write(&format!("{DIRECTORY}/{name}.check"), check.as_bytes())?;
-        Ok(self.transport.write(&format!("{DIRECTORY}/{name}.uninstall"), uninstall.as_bytes())?)
+        self.transport.write(&format!("{DIRECTORY}/{name}.check"), script::whole(check).as_bytes())?;
+        Ok(self.transport.write(&format!("{DIRECTORY}/{name}.uninstall"), script::whole(uninstall).as_bytes())?)
     }
 
     /// The scripts that were kept; services that an earlier prov installed have none.
