@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod cluster;
 pub mod declared;
 pub mod describe;
+pub mod disk;
 pub mod lock;
 pub mod operation;
 pub mod plan;
