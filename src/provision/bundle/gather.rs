@@ -39,7 +39,7 @@ pub(super) fn fetch(
         for wanted in declared(&library, &settings)? {
             for made in made_of(std::slice::from_ref(&wanted), &library)? {
                 let taskserv = made.taskserv;
-                if !made.packages.needed.is_empty() {
+                if !(made.packages.needed.is_empty() && made.packages.optional.is_empty()) {
                     reporter.step(&format!("{infra}: fetching the packages of {taskserv}"));
                     let directory = host::directory(&cache.join("bundle"), &made.packages);
                     let failed =

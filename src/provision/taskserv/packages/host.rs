@@ -12,6 +12,7 @@ use std::process::Command;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{PackageError, Wanted, resolve};
+use crate::model::digest::{hexadecimal, sha256};
 
 /// Marks archives that came with a bundle: nothing is fetched in their place.
 pub const BUNDLED: &str = "bundled";
@@ -20,7 +21,11 @@ pub const BUNDLED: &str = "bundled";
 #[must_use]
 pub fn directory(cache: &Path, wanted: &Wanted) -> PathBuf {
     let names = wanted.needed.iter().chain(&wanted.optional).map(ToString::to_string).collect::<Vec<_>>().join("+");
-    cache.join(names)
+    // A file's name has an end.
+    if names.len() <= 200 {
+        return cache.join(names);
+    }
+    cache.join(hexadecimal(&sha256(names.as_bytes())))
 }
 
 /// Fetches what is wanted and what that needs; answers the archives.

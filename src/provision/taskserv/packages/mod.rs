@@ -166,14 +166,21 @@ pub fn install(transport: &dyn Transport, cache: &Path, wanted: &Wanted, limit: 
     if all.is_empty() {
         return Ok(());
     }
-    let there = apt.versions(&all)?;
+    let there = match apt.versions(&all) {
+        // Another system does without what is optional.
+        Err(PackageError::NotDebian { .. }) if wanted.needed.is_empty() => return Ok(()),
+        other => other?,
+    };
     let is_there = |spec: &&Spec| there.iter().any(|(name, version)| *name == spec.name && spec.allows(version));
     if all.iter().all(is_there) {
         return Ok(());
     }
     match transport.mirrors() {
         Mirrors::Reached => apt.by_itself(wanted)?,
-        Mirrors::ThroughHost => apt.by_the_host(wanted)?,
+        Mirrors::ThroughHost => match apt.by_the_host(wanted) {
+            Err(PackageError::NoApt { .. }) if wanted.needed.is_empty() => return Ok(()),
+            other => other?,
+        },
     }
     let there = apt.versions(&all)?;
     for spec in all {
@@ -244,6 +251,8 @@ if [ ! -e "$policy" ] || grep -qsF "$mark" "$policy"; then
   trap 'rm -f "$policy"' EXIT
   printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy" && chmod 755 "$policy"
 fi
+# What was cut short is in the way of everything else.
+dpkg --force-confold --configure -a >&2
 apt-get install -y --no-install-recommends --allow-downgrades --allow-change-held-packages "$@""#;
         let mut argv: Vec<&str> = vec!["sh", "-c", script, "sh", "-o", "Dpkg::Options::=--force-confold"];
         argv.extend(["-o", "APT::Sandbox::User=root", "-o", "DPkg::Lock::Timeout=60"]);
@@ -276,7 +285,8 @@ fn resolve(
         match (available.iter().find(|version| spec.allows(version)), &spec.pin) {
             (Some(_), None) => resolved.push(spec.name.clone()),
             (Some(version), Some(_)) => resolved.push(format!("{}={version}", spec.name)),
-            (None, _) if is_optional && available.is_empty() => {}
+            // What is optional may come from elsewhere, in the version that is wanted.
+            (None, _) if is_optional => {}
             (None, pin) => {
                 let (package, asked) = (spec.name.clone(), pin.clone().unwrap_or_default());
                 return Err(PackageError::NoVersion { package, asked, available });

@@ -11,7 +11,7 @@ const ATTEMPTS: u32 = 6;
 
 /// Has the lists of packages fetched, if they are missing, older than a day, or `$1` says so.
 const UPDATE: &str = r#"if [ "$1" = now ] || [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -1 -print -quit 2>/dev/null)" ]; then
-  apt-get update -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o APT::Update::Error-Mode=any
+  apt-get update -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
 fi"#;
 
 /// Why apt may do better if it is asked again.
@@ -42,12 +42,13 @@ impl Apt<'_> {
                     ["-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"];
                 self.apt_get(&retries, &resolved)?
             } else {
-                updated
+                updated.clone()
             };
             if result.status == 0 {
                 return Ok(());
             }
-            let passing = passing(&result);
+            // A list that could not be fetched is told of by the update, and missed by what comes after it.
+            let passing = passing(&result).or_else(|| passing(&updated));
             let pause = Duration::from_secs(1 << attempt.min(5));
             if passing.is_none() || attempt == ATTEMPTS || Instant::now() + pause >= self.deadline {
                 return Err(PackageError::Install { status: result.status, last_words: last_words(&result) });

@@ -7,7 +7,7 @@ for peer in $PROV_PEERS; do
   if [[ ${peer%%=*} == *-primary-1 ]]; then primary=${peer#*=}; else replicas+=" ${peer#*=}"; fi
 done
 said=$(cat /proc/sys/kernel/random/uuid)
-ask "$primary" "INSERT INTO prov_health (said) VALUES ('$said') ON CONFLICT (only) DO UPDATE SET said = EXCLUDED.said"
+ask "$primary" "INSERT INTO prov_health (said) VALUES ('$said') ON CONFLICT (one) DO UPDATE SET said = EXCLUDED.said"
 count=0
 for replica in $replicas; do
   until [[ $(ask "$replica" 'SELECT said FROM prov_health') == "$said" ]]; do

@@ -39,7 +39,7 @@ if [[ ! -s $data/PG_VERSION || ! -e $data/prov-whole ]]; then
     [[ -z $PROV_PEERS_SETTLED ]] ||
       die "the primary's data is gone, and $PROV_PEERS_SETTLED still has a copy: an empty primary would not be followed by it. Save the copy, or delete the cluster and make it anew"
     find "$data" -mindepth 1 -delete
-    as_postgres "$bin/initdb" --pgdata "$data" --username postgres --auth-local trust --auth-host scram-sha-256 --no-sync
+    as_postgres "$bin/initdb" --pgdata "$data" --username postgres --auth-local trust --auth-host scram-sha-256 --no-sync >/dev/null
   fi
   # What is cut short is begun again.
   touch "$data/prov-whole"
@@ -70,7 +70,7 @@ if [[ -n $replicas && -z $primary ]]; then
   ask --set ON_ERROR_STOP=1 <<SQL
 SELECT 'CREATE ROLE prov_replica' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'prov_replica') \gexec
 ALTER ROLE prov_replica LOGIN REPLICATION PASSWORD $password;
-CREATE TABLE IF NOT EXISTS prov_health (only boolean PRIMARY KEY DEFAULT true CHECK (only), said text NOT NULL);
+CREATE TABLE IF NOT EXISTS prov_health (one boolean PRIMARY KEY DEFAULT true CHECK (one), said text NOT NULL);
 GRANT SELECT, INSERT, UPDATE ON prov_health TO prov_replica;
 SQL
 fi
