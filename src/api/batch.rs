@@ -111,6 +111,9 @@ pub struct BatchSummary {
     pub parallel_limit: u32,
     /// Whether failure undoes.
     pub rollback_enabled: bool,
+    /// Whether it works against twins of its providers, and makes nothing for real.
+    #[serde(default)]
+    pub rehearse: bool,
     /// Operations in all.
     pub operations_total: u32,
     /// Operations that are Completed.

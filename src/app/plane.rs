@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::{Resources, aside};
+use crate::model::rehearsal::MODE_VARIABLE;
 
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +41,7 @@ impl Resources {
         words: &[&str],
     ) -> Result<Answered<T>, Error> {
         let mut command = Command::new(&self.program.path);
+        command.env(MODE_VARIABLE, self.program.mode.to_string());
         command.args(words).args(["--output", "json", "--no-input", "--workspace"]).arg(&self.workspace);
         let what = words.join(" ");
         let turn = self.plane.acquire().await;

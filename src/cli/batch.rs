@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::complete;
 use super::confirm::Yes;
@@ -23,6 +25,7 @@ use crate::api::rollback::RollbackRequest;
 use crate::client::{Client, ClientError};
 use crate::model::id::BatchId;
 use crate::model::name::Name;
+use crate::model::rehearsal::{ModeError, ProviderMode, Rehearsal};
 use crate::model::status::BatchStatus;
 use crate::model::time::Timestamp;
 use crate::provision::settings::{self, Document};
@@ -63,8 +66,24 @@ struct RunArgs {
     /// Validate and show the plan, run nothing
     #[arg(long)]
     check: bool,
+    /// Work against twins of the providers, which fail as clouds do, and make nothing for real
+    #[arg(long, value_name = "OPTIONS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    rehearse: Option<Rehearse>,
     #[command(flatten)]
     follow: FollowArgs,
+}
+
+/// A rehearsal by its options: `seed=7,speed=60,faults=0.1,rate=10,fail=web-2`.
+#[derive(Clone, Debug)]
+struct Rehearse(Rehearsal);
+
+impl FromStr for Rehearse {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        let mode = format!("rehearse:{text}").parse()?;
+        Ok(Self(if let ProviderMode::Rehearse(rehearsal) = mode { rehearsal } else { Rehearsal::default() }))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -206,8 +225,12 @@ async fn send<T>(
 
 fn start(args: &RunArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let (batch, client) = (read(&args.file)?, connect::client()?);
+    let mut body = batch.value.clone();
+    if let (Some(Rehearse(rehearsal)), Some(fields)) = (&args.rehearse, body.as_object_mut()) {
+        fields.insert("rehearse".to_owned(), json!(rehearsal));
+    }
     block_on(async {
-        let view = send(&batch, client.batch_execute(&batch.value), printer).await?;
+        let view = send(&batch, client.batch_execute(&body), printer).await?;
         follow(&client, view.summary.batch_id, &args.follow, printer).await
     })
 }

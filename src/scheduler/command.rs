@@ -7,14 +7,17 @@ use serde_json::json;
 use crate::engine::Direction;
 use crate::model::batch::{BatchSpec, Operation, Payload};
 use crate::model::id::BatchId;
+use crate::model::rehearsal::{MODE_VARIABLE, ProviderMode};
 use crate::model::rollback::RollbackStep;
 use crate::model::task::Launch;
 
 /// What runs the work of the execution plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// The executable; prov itself unless configured.
     pub path: PathBuf,
+    /// How it reaches providers, where the work doesn't say.
+    pub mode: ProviderMode,
 }
 
 /// A command by its parts: what a task shows, and what is started.
@@ -62,14 +65,14 @@ pub fn line(program: &Program, batch: &BatchSpec, operation: &Operation, directi
     if direction == Direction::Undo
         && let Some(rollback) = &operation.rollback
     {
-        return Some(own(&format!("undo_{}", operation.id), &rollback.command, &rollback.args));
+        return Some(own(batch, &format!("undo_{}", operation.id), &rollback.command, &rollback.args));
     }
     let noun = match &operation.payload {
         Payload::ServerBatch { .. } => "servers",
         Payload::TaskservBatch { .. } => "taskserv",
         Payload::ClusterBatch { .. } => "cluster",
         Payload::Command { command, args, .. } => {
-            return (direction == Direction::Do).then(|| own(operation.id.as_str(), command, args));
+            return (direction == Direction::Do).then(|| own(batch, operation.id.as_str(), command, args));
         }
     };
     let (verb, last) = match direction {
@@ -100,8 +103,17 @@ pub fn proof_line(
 /// The exit status of a check that found something to change.
 pub const CHANGES: i32 = 3;
 
-/// A command of the user's own.
-fn own(name: &str, command: &str, args: &[String]) -> CommandLine {
+/// A command of the user's own. In a rehearsal it is told instead of run: nobody knows what it would touch.
+fn own(batch: &BatchSpec, name: &str, command: &str, args: &[String]) -> CommandLine {
+    if batch.rehearse.is_some() {
+        let told = ["rehearsed, not run:", command].map(str::to_owned).into_iter().chain(args.iter().cloned());
+        return CommandLine {
+            name: name.to_owned(),
+            program: "echo".to_owned(),
+            words: Vec::new(),
+            args: told.collect(),
+        };
+    }
     CommandLine { name: name.to_owned(), program: command.to_owned(), words: Vec::new(), args: args.to_vec() }
 }
 
@@ -141,6 +153,10 @@ fn started(line: &CommandLine, id: BatchId, batch: &BatchSpec, operation: &Opera
     if let Payload::Command { env, cwd, .. } = &operation.payload {
         launch.env = env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         launch.cwd.clone_from(cwd);
+    }
+    if let Some(rehearsal) = &batch.rehearse {
+        let mode = ProviderMode::Rehearse(rehearsal.clone());
+        launch.env.push((MODE_VARIABLE.to_owned(), mode.to_string()));
     }
     launch.env.push(("PROV_BATCH_ID".to_owned(), id.to_string()));
     launch.env.push(("PROV_OPERATION_ID".to_owned(), operation.id.to_string()));
