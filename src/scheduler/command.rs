@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine::Direction;
 use crate::model::batch::{BatchSpec, Operation, Payload};
@@ -160,9 +160,25 @@ fn started(line: &CommandLine, id: BatchId, batch: &BatchSpec, operation: &Opera
     }
     launch.env.push(("PROV_BATCH_ID".to_owned(), id.to_string()));
     launch.env.push(("PROV_OPERATION_ID".to_owned(), operation.id.to_string()));
-    let mut document = json!(operation);
+    let mut document = document(batch, operation);
     document["batch_id"] = json!(id);
-    document["infra"] = json!(batch.infra);
     launch.stdin = document.to_string();
     launch
+}
+
+/// The operation as its command reads it from standard input; the batch's id is added where it has one.
+#[must_use]
+pub fn document(batch: &BatchSpec, operation: &Operation) -> Value {
+    let mut document = json!(operation);
+    document["infra"] = json!(batch.infra);
+    document
+}
+
+/// The words that have the execution plane say what an operation would change; `None` where it runs a program.
+#[must_use]
+pub fn plan_words(program: &Program, batch: &BatchSpec, operation: &Operation) -> Option<Vec<String>> {
+    let mut line = line(program, batch, operation, Direction::Do).filter(|line| !line.words.is_empty())?;
+    line.args.pop();
+    line.args.push("--check".to_owned());
+    Some([line.words, line.args].concat())
 }

@@ -25,6 +25,7 @@ pub(super) fn batch(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<BatchR
     let parallel_limit = object.optional("parallel_limit", positive);
     let rollback_enabled = object.optional("rollback_enabled", boolean);
     let check_mode = object.optional("check_mode", boolean);
+    let plan = object.optional("plan", digest);
     let infra = infra(object, name.as_deref());
     let rehearse = object.optional("rehearse", rehearsal);
     let operations = operations(object, graph);
@@ -40,6 +41,7 @@ pub(super) fn batch(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<BatchR
             operations: operations?,
         },
         check_mode: check_mode.unwrap_or(false),
+        plan,
         storage_backend: storage_backend.unwrap_or_else(|| BACKENDS[0].to_owned()),
     })
 }
@@ -52,6 +54,14 @@ fn infra(object: &Object<'_>, batch_name: Option<&str>) -> Option<Name> {
     }
     let why = |error| format!("is required, because the batch's name can't be that of an infra: {error}");
     Name::new(batch_name?).map_err(|error| object.fault("infra", why(error))).ok()
+}
+
+/// The digest of a plan.
+fn digest(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    let is_hex = digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_hex { Ok(text) } else { Err("must be `sha256:` and 64 hexadecimal digits, as a plan shows it".to_owned()) }
 }
 
 /// `true` for a rehearsal as it comes, or what its twins are like.

@@ -38,6 +38,9 @@ pub struct BatchRequest {
     /// Validate and answer the plan, run nothing.
     #[schemars(default)]
     pub check_mode: bool,
+    /// The digest of a plan: the batch is refused when it would do anything else by now.
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub plan: Option<String>,
     /// The infra its servers belong to; the batch's name when absent.
     pub infra: Option<Name>,
     /// Whether it works against twins of its providers, which fail as clouds do, and what they are like.
