@@ -6,6 +6,7 @@ mod api;
 mod authz;
 mod cli;
 mod docs;
+mod hosts;
 mod local;
 mod servers;
 mod settings;
