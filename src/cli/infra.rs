@@ -1,5 +1,7 @@
 //! `prov infra`: the infras of the workspace as their settings describe them.
 
+mod drift;
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -17,7 +19,7 @@ use crate::provision::servers::{self, Servers, ServersError, wanted};
 use crate::provision::settings::{self, Settings, SettingsError};
 use crate::provision::workspace::Workspace;
 
-/// Infras: list, show, validate their settings
+/// Infras: list, show, validate their settings, compare them with what there is
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true)]
 pub struct Args {
@@ -49,6 +51,27 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         settings: Option<String>,
     },
+    /// Compare what is declared, what was made and what the providers have; exits with 3 where they differ
+    Drift {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Adopt or delete machines that carry the infra's labels and are on no record here; without an option, list them
+    Reconcile(drift::Reconcile),
+}
+
+/// Which infra, and where else than at the providers of its settings to look.
+#[derive(Debug, clap::Args)]
+struct Where {
+    /// The infra
+    #[arg(value_name = "NAME", add = complete::infras())]
+    infra: Name,
+    /// The settings file, relative to the infra's directory [default: config.ncl, config.yaml or config.json]
+    #[arg(short, long, value_name = "FILE")]
+    settings: Option<String>,
+    /// A provider to ask besides those of the settings and those where this workspace has made something; may be repeated
+    #[arg(long = "provider", value_name = "PROVIDER")]
+    providers: Vec<Name>,
 }
 
 /// An infra in a list.
@@ -79,6 +102,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::Show { infra, settings } => show(&workspace, infra, settings.as_deref(), printer),
         Command::Validate { infras, settings } => {
             validate(&workspace, infras, settings.as_deref(), printer, &Reporter::from_env(global.is_quiet()))
+        }
+        Command::Drift { at } => drift::drift(&workspace, at, printer, &Reporter::from_env(global.is_quiet())),
+        Command::Reconcile(reconcile) => {
+            drift::reconcile(&workspace, reconcile, global, &Reporter::from_env(global.is_quiet()))
         }
     }
 }

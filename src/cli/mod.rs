@@ -68,6 +68,8 @@ use clap::{Args, Parser, Subcommand};
 pub use error::{CliError, Kind};
 pub use printer::{Format, Printer};
 
+use crate::model::rehearsal::ProviderMode;
+
 /// Durable provisioning: describe an infrastructure, submit it, and get all of it or a clean way back.
 #[derive(Debug, Parser)]
 #[command(name = "prov", version, propagate_version = true, disable_help_subcommand = true)]
@@ -101,6 +103,16 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub workspace: PathBuf,
+    /// How providers are reached: `live`, or `rehearse` for a built-in twin of each, that fails as clouds do
+    #[arg(
+        long,
+        global = true,
+        value_name = "MODE",
+        env = crate::model::rehearsal::MODE_VARIABLE,
+        default_value = "live",
+        help_heading = "Global options"
+    )]
+    pub provider_mode: ProviderMode,
 }
 
 impl Global {
@@ -128,7 +140,7 @@ enum Command {
     /// Clusters: make, delete, list
     #[command(visible_alias = "cl")]
     Cluster(cluster::Args),
-    /// Infras: list, show, validate their settings
+    /// Infras: list, show, validate their settings, compare them with what there is
     #[command(visible_alias = "i")]
     Infra(infra::Args),
     /// Log in, and remember the session

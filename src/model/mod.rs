@@ -16,6 +16,7 @@
 //! | cluster | servers and taskservs that work as one |
 //! | compensation | the command that undoes an operation |
 //! | checkpoint | a named position in the log of completed operations |
+//! | rehearsal | the same work against a twin of each provider |
 //! | rollback | what undoes completed work because somebody asks for it |
 
 pub mod api_token;
@@ -28,6 +29,7 @@ pub mod name;
 pub mod nearest;
 pub mod network;
 pub mod plan;
+pub mod rehearsal;
 pub mod rollback;
 pub(crate) mod schema;
 pub mod status;

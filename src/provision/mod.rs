@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod declared;
 pub mod describe;
+pub mod disk;
 pub mod lock;
 pub mod operation;
 pub mod plan;

@@ -15,11 +15,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::name::{Name, PathError, relative_path};
+use crate::model::rehearsal::ProviderMode;
 
 /// The file that marks a directory as a workspace.
 pub const MARKER: &str = "prov.toml";
 /// The directory of what the execution plane remembers.
 const STATE_DIR: &str = ".prov";
+/// What rehearsals remember, in there: nothing of them is mixed up with what is real.
+const REHEARSAL_DIR: &str = "rehearsal";
 /// The directory of the infras.
 const INFRA_DIR: &str = "infra";
 
@@ -29,6 +32,7 @@ pub struct Workspace {
     root: PathBuf,
     /// As people wrote it, for what is shown to them.
     given: PathBuf,
+    mode: ProviderMode,
 }
 
 /// Why something of a workspace can't be had.
@@ -121,7 +125,19 @@ impl Workspace {
         if !root.is_dir() {
             return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
         }
-        Ok(Self { root, given: dir.to_owned() })
+        Ok(Self { root, given: dir.to_owned(), mode: ProviderMode::Live })
+    }
+
+    /// The same workspace, whose providers are reached so.
+    #[must_use]
+    pub fn with_mode(self, mode: ProviderMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// How its providers are reached.
+    #[must_use]
+    pub const fn mode(&self) -> &ProviderMode {
+        &self.mode
     }
 
     /// The workspace at `dir`, which must hold something of one: for those who only look.
@@ -213,7 +229,8 @@ impl Workspace {
     /// Where the execution plane remembers things; made when something is written.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
-        self.root.join(STATE_DIR)
+        let own = self.root.join(STATE_DIR);
+        if self.mode == ProviderMode::Live { own } else { own.join(REHEARSAL_DIR) }
     }
 
     /// The path `relative` of the workspace as whoever named the workspace would write it.

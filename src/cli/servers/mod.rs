@@ -152,7 +152,7 @@ fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global
     }
     let mut servers = Vec::new();
     for infra in &infras {
-        let of_infra = existing(workspace, infra, reporter).and_then(|servers| servers.list());
+        let of_infra = existing(workspace, infra, reporter).and_then(|servers| servers.all());
         servers.extend(of_infra.map_err(|error| servers_error(&error))?);
     }
     Printer::new(global).list(&servers, server_rows)?;
@@ -181,12 +181,14 @@ fn parallel(text: &str) -> Result<usize, String> {
 
 /// The workspace of a command that changes nothing: it must be one, or a wrong directory would pass for an empty one.
 pub(super) fn workspace_to_look_at(global: &Global) -> Result<Workspace, CliError> {
-    Workspace::existing(&global.workspace).map_err(|error| workspace_error(&error))
+    let workspace = Workspace::existing(&global.workspace).map_err(|error| workspace_error(&error))?;
+    Ok(workspace.with_mode(global.provider_mode.clone()))
 }
 
 /// The workspace of a command that may be the first to make something in it.
 pub(super) fn workspace(global: &Global) -> Result<Workspace, CliError> {
-    Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))
+    let workspace = Workspace::open(&global.workspace).map_err(|error| workspace_error(&error))?;
+    Ok(workspace.with_mode(global.provider_mode.clone()))
 }
 
 pub(super) fn workspace_error(error: &WorkspaceError) -> CliError {

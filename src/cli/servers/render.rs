@@ -52,7 +52,7 @@ fn server_row(server: &Server) -> Vec<String> {
     vec![
         spec.name.to_string(),
         spec.infra.to_string(),
-        state(server.state).to_owned(),
+        if server.stray { "stray".to_owned() } else { state(server.state).to_owned() },
         server.provider.clone(),
         spec.plan.to_string(),
         spec.zone.to_string(),
@@ -105,6 +105,8 @@ mod tests {
             address: Some("10.0.0.1".to_owned()),
             limits: "enforced (cgroup v1)".to_owned(),
             notes: Vec::new(),
+            changed: Vec::new(),
+            stray: false,
         }
     }
 

@@ -34,6 +34,8 @@ fn made(wanted: &Wanted, state: ServerState) -> Server {
         address: None,
         limits: String::new(),
         notes: Vec::new(),
+        changed: Vec::new(),
+        stray: false,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod cloud;
 pub mod http;
 pub mod local;
 pub mod pace;
+pub mod twin;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +15,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::cloud::{Catalogue, Cloud};
+use self::twin::Twin;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
+use crate::model::rehearsal::ProviderMode;
 use crate::provision::transport::Transport;
 use crate::provision::workspace::Workspace;
 
@@ -61,6 +65,12 @@ pub struct Server {
     /// What its user should know, a sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// In what somebody changed it at its provider since it was made: `plan: 1xCPU-2 GB → 2xCPU-4 GB`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// Whether it carries the infra's labels though this workspace has no record of making it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stray: bool,
 }
 
 /// Whether a server runs.
@@ -144,11 +154,53 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// What sizes and places can be had. Where any can, both are empty.
+    ///
+    /// # Errors
+    /// When the provider can't be asked.
+    fn catalogue(&self) -> Result<Catalogue, ProviderError> {
+        Ok(Catalogue::default())
+    }
+
     /// The servers of `infra`, those that a crash left incomplete included, ordered by name.
     ///
     /// # Errors
     /// When the provider can't be asked.
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError>;
+
+    /// What carries the labels of `infra` without being in [`list`](Self::list): machines that this workspace has no record of.
+    ///
+    /// # Errors
+    /// When the provider can't be asked.
+    fn strays(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
+        let _ = infra;
+        Ok(Vec::new())
+    }
+
+    /// The servers of `infra` that this workspace made and somebody else deleted.
+    ///
+    /// # Errors
+    /// When the provider can't be asked.
+    fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
+        let _ = infra;
+        Ok(Vec::new())
+    }
+
+    /// Deletes a stray. That it is gone counts as done.
+    ///
+    /// # Errors
+    /// When something of it is left.
+    fn delete_stray(&self, stray: &Server) -> Result<(), ProviderError> {
+        Err(no_strays(stray))
+    }
+
+    /// Records a stray as this workspace's server, as its `spec` says.
+    ///
+    /// # Errors
+    /// When the name is taken, or the machine is gone.
+    fn adopt(&self, stray: &Server) -> Result<Server, ProviderError> {
+        Err(no_strays(stray))
+    }
 
     /// Makes the server, or finds the one that an earlier call with the same spec made and starts it if need be.
     ///
@@ -187,6 +239,10 @@ pub trait Provider: Send + Sync {
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError>;
 }
 
+fn no_strays(stray: &Server) -> ProviderError {
+    ProviderError::Invalid { what: format!("the provider {} has no strays", stray.provider), hint: None }
+}
+
 pub use crate::model::batch::PROVIDERS as KNOWN;
 
 /// The provider called `name`, for a workspace.
@@ -195,6 +251,20 @@ pub use crate::model::batch::PROVIDERS as KNOWN;
 /// [`ProviderError::Invalid`] for an unknown name, [`ProviderError::Unavailable`] for one that this host or account can't
 /// use.
 pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
+    let live = live(name, workspace)?;
+    let ProviderMode::Rehearse(rehearsal) = workspace.mode() else { return Ok(live) };
+    let twin = Twin::of(live, rehearsal, &workspace.state_dir());
+    let reach = twin.reach();
+    Ok(Box::new(Cloud::new(workspace, Box::new(twin), reach)))
+}
+
+/// The providers besides those of this machine at which the workspace has made something for `infra`.
+#[must_use]
+pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
+    cloud::used(workspace, infra)
+}
+
+fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
         "upcloud" | "aws" => Err(ProviderError::Unavailable {

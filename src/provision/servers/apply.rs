@@ -151,6 +151,9 @@ impl Servers<'_> {
     /// Deletes `actual`, if it is still that one.
     fn delete(&self, actual: &Server) -> Result<(), WorkError> {
         let provider = self.provider(&actual.provider)?;
+        if actual.stray {
+            return Ok(provider.delete_stray(actual)?);
+        }
         let now = provider.list(&self.infra)?.into_iter().find(|server| server.spec.name == actual.spec.name);
         match now {
             Some(now) if now.id != actual.id || now.spec != actual.spec => Err(WorkError::Changed),

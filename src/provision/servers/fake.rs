@@ -93,6 +93,8 @@ impl Provider for Fake {
             address: None,
             limits: "not enforced: it is a fake".to_owned(),
             notes: Vec::new(),
+            changed: Vec::new(),
+            stray: false,
         };
         state.servers.insert(spec.name.clone(), server.clone());
         Ok(server)

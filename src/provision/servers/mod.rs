@@ -9,20 +9,22 @@ mod apply;
 mod fake;
 mod outcome;
 mod prepare;
+mod reconcile;
 pub mod wanted;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 
 use super::plan::{Action, Changes, Others, Wanted};
-use super::provider::{self, Provider, ProviderError, Server};
+use super::provider::{self, Provider, ProviderError, Server, ServerSpec};
 use super::report::Reporter;
 use super::workspace::Workspace;
 use crate::model::name::Name;
 
 pub use self::apply::Options;
 pub use self::outcome::{Done, Failure, Outcome};
-pub use self::prepare::{PrepareError, Prepared, Source, existing, load, require_infra};
+pub use self::prepare::{PrepareError, Prepared, Source, everywhere, existing, load, require_infra};
+pub use self::reconcile::{Drift, DriftKind, Reconciled};
 
 /// The servers of one infra.
 pub struct Servers<'a> {
@@ -61,6 +63,14 @@ pub enum ServersError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// Machines have the names of wanted servers, and this workspace has no record of making them.
+    #[error("{} not on record here, and in the way:{}", counted(strays.len(), "machine is", "machines are"), list(strays))]
+    Strays {
+        /// The infra.
+        infra: Name,
+        /// One line each.
+        strays: Vec<String>,
+    },
     /// Some servers were done and some were not.
     #[error("{0}")]
     Incomplete(Box<Outcome>),
@@ -73,6 +83,7 @@ impl ServersError {
         match self {
             Self::Provider { source, .. } | Self::List { source, .. } => provider_hint(source),
             Self::Invalid { hint, .. } => hint.clone(),
+            Self::Strays { infra, .. } => Some(format!("adopt or delete them: prov infra reconcile {infra}")),
             Self::Incomplete(outcome) => outcome.hint(),
         }
     }
@@ -85,7 +96,7 @@ impl ServersError {
             Self::Provider { source, .. } | Self::List { source, .. } => {
                 matches!(**source, ProviderError::Invalid { .. })
             }
-            Self::Incomplete(_) => false,
+            Self::Incomplete(_) | Self::Strays { .. } => false,
         }
     }
 }
@@ -117,20 +128,48 @@ impl<'a> Servers<'a> {
     /// # Errors
     /// [`ServersError::List`] where a provider can't say.
     pub fn list(&self) -> Result<Vec<Server>, ServersError> {
-        let mut servers = Vec::new();
-        for (name, provider) in &self.providers {
-            servers.extend(self.listed(name, provider.as_ref())?);
-        }
+        let mut servers = self.of_each(|provider| provider.list(&self.infra))?;
         servers.sort_by(|a: &Server, b: &Server| a.spec.name.cmp(&b.spec.name));
         Ok(servers)
     }
 
-    fn listed(&self, name: &str, provider: &dyn Provider) -> Result<Vec<Server>, ServersError> {
-        provider.list(&self.infra).map_err(|source| ServersError::List {
-            infra: self.infra.clone(),
-            provider: name.to_owned(),
-            source: Box::new(source),
-        })
+    /// The machines that carry the infra's labels though this workspace has no record of making them, by name.
+    ///
+    /// # Errors
+    /// [`ServersError::List`] where a provider can't say.
+    pub fn strays(&self) -> Result<Vec<Server>, ServersError> {
+        self.of_each(|provider| provider.strays(&self.infra))
+    }
+
+    /// The servers that this workspace made and somebody else deleted.
+    ///
+    /// # Errors
+    /// [`ServersError::List`] where a provider can't say.
+    pub fn gone(&self) -> Result<Vec<ServerSpec>, ServersError> {
+        self.of_each(|provider| provider.gone(&self.infra))
+    }
+
+    /// Everything that there is: what [`list`](Self::list) and [`strays`](Self::strays) say.
+    ///
+    /// # Errors
+    /// [`ServersError::List`] where a provider can't say.
+    pub fn all(&self) -> Result<Vec<Server>, ServersError> {
+        let mut servers = self.list()?;
+        servers.extend(self.strays()?);
+        servers.sort_by(|a, b| (&a.spec.name, a.stray).cmp(&(&b.spec.name, b.stray)));
+        Ok(servers)
+    }
+
+    fn of_each<T>(&self, ask: impl Fn(&dyn Provider) -> Result<Vec<T>, ProviderError>) -> Result<Vec<T>, ServersError> {
+        let mut answers = Vec::new();
+        for (name, provider) in &self.providers {
+            answers.extend(ask(provider.as_ref()).map_err(|source| self.cannot_list(name, source))?);
+        }
+        Ok(answers)
+    }
+
+    fn cannot_list(&self, provider: &str, source: ProviderError) -> ServersError {
+        ServersError::List { infra: self.infra.clone(), provider: provider.to_owned(), source: Box::new(source) }
     }
 
     /// Asks the providers whether they could make what is wanted; touches nothing.
@@ -156,7 +195,19 @@ impl<'a> Servers<'a> {
     /// # Errors
     /// [`ServersError::List`].
     pub fn plan(&self, wanted: &[Wanted], others: Others) -> Result<Changes, ServersError> {
-        Ok(self.warned(Changes::between(&self.infra, wanted, &self.list()?, others)))
+        let there = self.list()?;
+        self.refuse_strays(wanted, &there)?;
+        Ok(self.warned(Changes::between(&self.infra, wanted, &there, others)))
+    }
+
+    /// A wanted server whose name a stray has can be neither made nor kept before somebody says what the stray is.
+    fn refuse_strays(&self, wanted: &[Wanted], there: &[Server]) -> Result<(), ServersError> {
+        let is_wanted = |stray: &&Server| {
+            let named = |spec: &ServerSpec| spec.name == stray.spec.name;
+            wanted.iter().any(|wanted| named(&wanted.spec)) && !there.iter().any(|server| named(&server.spec))
+        };
+        let strays: Vec<String> = self.strays()?.iter().filter(is_wanted).map(stray_line).collect();
+        if strays.is_empty() { Ok(()) } else { Err(ServersError::Strays { infra: self.infra.clone(), strays }) }
     }
 
     /// The changes with what the providers say beforehand of servers that are yet to be made.
@@ -176,6 +227,10 @@ impl<'a> Servers<'a> {
             hint: None,
         })
     }
+}
+
+fn stray_line(stray: &Server) -> String {
+    format!("{} at {}: {}", stray.spec.name, stray.provider, stray.id)
 }
 
 /// An error with its causes, in one line.

@@ -10,6 +10,7 @@ use crate::provision::declared;
 use crate::provision::lock;
 use crate::provision::operation::{self, BatchOperation, OperationError};
 use crate::provision::plan::{Changes, Others, Wanted};
+use crate::provision::provider;
 use crate::provision::report::Reporter;
 use crate::provision::settings::{self, DEFAULT_PROVIDER, Settings, SettingsError};
 use crate::provision::workspace::{Workspace, WorkspaceError};
@@ -139,11 +140,11 @@ impl<'a> Prepared<'a> {
                     // An infra that batches alone made has no file, whatever is called so elsewhere.
                     Some(file) if workspace.infra_dir(infra).is_ok() => {
                         let settings = load(workspace, infra, Some(file))?;
-                        Servers::open(workspace, infra, providers(Some(&settings)), reporter)?
+                        everywhere(workspace, infra, Some(&settings), &[], reporter)?
                     }
                     _ => existing(workspace, infra, reporter)?,
                 };
-                let changes = Changes::deleting(infra, &servers.list()?, |_| true);
+                let changes = Changes::deleting(infra, &servers.all()?, |_| true);
                 Ok(Self { servers, changes })
             }
             Source::Operation(from) => Self::undo(workspace, infra, &BatchOperation::read(from)?, reporter),
@@ -162,7 +163,7 @@ impl<'a> Prepared<'a> {
         }
         let identity = operation.identity_to_undo()?;
         let servers = Servers::open(workspace, infra, [operation.provider()], reporter)?;
-        let changes = Changes::deleting(infra, &servers.list()?, |server| server.spec.operation == identity);
+        let changes = Changes::deleting(infra, &servers.all()?, |server| server.spec.operation == identity);
         Ok(Self { servers, changes })
     }
 
@@ -177,7 +178,7 @@ impl<'a> Prepared<'a> {
         reporter: &'a Reporter,
     ) -> Result<Self, PrepareError> {
         let servers = existing(workspace, infra, reporter)?;
-        let there = servers.list()?;
+        let there = servers.all()?;
         let known: Vec<&str> = there.iter().map(|server| server.spec.name.as_str()).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
             let hint = match nearest(name.as_str(), &known) {
@@ -238,13 +239,31 @@ pub fn existing<'a>(
             None
         }
     };
-    Servers::open(workspace, infra, providers(settings.as_ref()), reporter)
+    everywhere(workspace, infra, settings.as_ref(), &[], reporter)
 }
 
-/// The default provider, where batches may have made servers, and those of the settings.
-fn providers(settings: Option<&Settings>) -> Vec<&str> {
+/// The servers of `infra` at every provider where one may be, and at those named `more`.
+///
+/// # Errors
+/// [`ServersError::Provider`].
+pub fn everywhere<'a>(
+    workspace: &'a Workspace,
+    infra: &Name,
+    settings: Option<&Settings>,
+    more: &[&str],
+    reporter: &'a Reporter,
+) -> Result<Servers<'a>, ServersError> {
+    let used = provider::used(workspace, infra);
+    let names = providers(settings, &used);
+    Servers::open(workspace, infra, names.into_iter().chain(more.iter().copied()), reporter)
+}
+
+/// The default provider, where batches may have made servers, those of the settings, and those at which this workspace ever
+/// made something.
+fn providers<'s>(settings: Option<&'s Settings>, used: &'s [String]) -> Vec<&'s str> {
     let of_servers = settings.into_iter().flat_map(|settings| &settings.servers);
-    [DEFAULT_PROVIDER].into_iter().chain(of_servers.map(|server| server.provider.as_str())).collect()
+    let of_servers = of_servers.map(|server| server.provider.as_str());
+    [DEFAULT_PROVIDER].into_iter().chain(of_servers).chain(used.iter().map(String::as_str)).collect()
 }
 
 fn providers_of(wanted: &[Wanted], others: Others) -> Vec<&str> {

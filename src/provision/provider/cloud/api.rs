@@ -191,4 +191,9 @@ pub trait Api: Send + Sync {
 
     /// How long after an order its machine is in every list. Until then, that it is in none says nothing.
     fn settles_within(&self) -> Duration;
+
+    /// How often a machine is looked at that changes.
+    fn poll_every(&self) -> Duration {
+        Duration::from_secs(2)
+    }
 }

@@ -1,9 +1,271 @@
-//! Providers whose machines are made by calls over a network.
+//! Providers whose machines are made by calls over a network: one [`Provider`] over any [`Api`].
+//!
+//! Never loses a machine: the [`journal`] knows what may have been ordered before the provider does, [`order`] makes it once
+//! whatever is lost on the way, and what carries our labels without being in the journal is a stray. [`ask`] has the patience.
+//! Knows no particular provider; callers hold the lock on a server while they change it.
 
 mod api;
+mod ask;
 mod backoff;
+mod journal;
+mod order;
+mod reach;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use self::api::{
     Api, CallError, Catalogue, Deletion, INFRA, Labels, Machine, MachineState, OPERATION, OWN, Offer, Order, SERVER,
     TOKEN,
 };
+pub use self::journal::used;
+use self::journal::{Entry, Journal, Stage};
+pub use self::reach::Reach;
+use super::{Provider, ProviderError, Server, ServerSpec};
+use crate::model::name::Name;
+use crate::model::time::Timestamp;
+use crate::provision::transport::{Exec, Transport};
+use crate::provision::workspace::Workspace;
+
+/// How long a machine may take to answer `true`.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// The machines of one provider.
+pub struct Cloud {
+    api: Box<dyn Api>,
+    reach: Box<dyn Reach>,
+    journal: Journal,
+    /// The machines of an infra as they were seen last: many who wait look once.
+    seen: Mutex<Option<(Instant, Name, Vec<Machine>)>>,
+}
+
+impl Cloud {
+    /// Those that `api` makes for a workspace, reached by `reach`.
+    #[must_use]
+    pub fn new(workspace: &Workspace, api: Box<dyn Api>, reach: Box<dyn Reach>) -> Self {
+        let journal = Journal::of(workspace, api.name());
+        Self { api, reach, journal, seen: Mutex::new(None) }
+    }
+
+    /// How long one thing is tried again.
+    fn patience(&self) -> Duration {
+        self.api.poll_every() * 300
+    }
+
+    /// The machines of an infra, as they were at most one poll ago.
+    fn seen(&self, infra: &Name) -> Result<Vec<Machine>, ProviderError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.as_ref() {
+            Some((at, of, machines)) if of == infra && at.elapsed() < self.api.poll_every() => Ok(machines.clone()),
+            _ => {
+                let machines = self.find(&of_infra(infra))?;
+                *seen = Some((Instant::now(), infra.clone(), machines.clone()));
+                Ok(machines)
+            }
+        }
+    }
+
+    /// The machines of an infra, as they are now.
+    fn all(&self, infra: &Name) -> Result<Vec<Machine>, ProviderError> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.seen(infra)
+    }
+
+    /// The server's entry and its machine, if lists show it yet.
+    fn own(&self, infra: &Name, name: &Name) -> Result<(Entry, Option<Machine>), ProviderError> {
+        let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
+        let machine = self.seen(infra)?.into_iter().find(|machine| entry.owns(machine));
+        let may_come = Timestamp::now().since(entry.at()) <= self.api.settles_within();
+        if machine.is_none() && !may_come {
+            return Err(ProviderError::NotFound(name.clone()));
+        }
+        Ok((entry, machine))
+    }
+
+    /// The server that is to be there as `spec` says; what an earlier process left undone is brought to its end.
+    fn have(&self, spec: &ServerSpec) -> Result<(Entry, Machine), ProviderError> {
+        let (infra, name) = (&spec.infra, &spec.name);
+        let Some(entry) = self.journal.read(infra, name)? else {
+            self.refuse_stray(spec)?;
+            return self.order(spec);
+        };
+        if matches!(entry.stage, Stage::Deleting { .. }) {
+            self.delete(infra, name)?;
+            return self.order(spec);
+        }
+        match self.look_for(&entry)? {
+            Some(machine) => match view::difference(&entry.spec, spec) {
+                None => self.made(entry, machine),
+                Some(conflict) => Err(conflict),
+            },
+            // The order that was begun is the one that is wanted: it goes on under its own token.
+            None if entry.id().is_none() && view::difference(&entry.spec, spec).is_none() => self.order_as(entry),
+            // Somebody else deleted it, or nothing came of an order of something else.
+            None => self.order(spec),
+        }
+    }
+
+    /// Refuses a name that a machine has which isn't in the journal.
+    fn refuse_stray(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
+        match self.find(&order::where_it_is(spec))?.first() {
+            Some(stray) => Err(view::stray_has_the_name(self.api.name(), spec, stray)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Provider for Cloud {
+    fn name(&self) -> &str {
+        self.api.name()
+    }
+
+    fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
+        if let Some(label) = spec.labels.keys().find(|label| label.starts_with(OWN)) {
+            let what = format!("server {}: the label {label:?} is prov's own", spec.name);
+            return Err(ProviderError::Invalid { what, hint: Some(format!("labels must not begin with {OWN:?}")) });
+        }
+        self.api.validate(spec)
+    }
+
+    fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
+        self.api.warnings(spec)
+    }
+
+    fn catalogue(&self) -> Result<Catalogue, ProviderError> {
+        self.ask("list its plans and zones", || self.api.catalogue())
+    }
+
+    fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
+        // First what was ordered, then what there is: what comes in between is somebody's work under way, no stray.
+        let entries = self.journal.all(infra)?;
+        let (machines, settles) = (self.all(infra)?, self.api.settles_within());
+        Ok(entries.iter().filter_map(|entry| view::of_entry(self.api.name(), entry, &machines, settles)).collect())
+    }
+
+    fn strays(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
+        let machines = self.seen(infra)?;
+        let entries = self.journal.all(infra)?;
+        let own = |machine: &Machine| entries.iter().any(|entry| entry.owns(machine));
+        Ok(machines
+            .iter()
+            .filter(|machine| !own(machine))
+            .map(|it| view::of_stray(self.api.name(), infra, it))
+            .collect())
+    }
+
+    fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
+        let (machines, settles) = (self.seen(infra)?, self.api.settles_within());
+        let mut entries = self.journal.all(infra)?;
+        entries.retain(|entry| view::of_entry(self.api.name(), entry, &machines, settles).is_none());
+        Ok(entries.into_iter().map(|entry| entry.spec).collect())
+    }
+
+    fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {
+        self.validate(spec)?;
+        let (entry, machine) = self.have(spec)?;
+        if machine.state == MachineState::Stopped {
+            self.ask(&format!("start the server {}", spec.name), || self.api.start(&machine))?;
+        }
+        Ok(view::of_machine(self.api.name(), &entry, &machine))
+    }
+
+    fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
+        let until = Instant::now() + limit;
+        let mut last = "it isn't running yet".to_owned();
+        loop {
+            let (entry, machine) = self.own(infra, name)?;
+            match machine.as_ref().map(|machine| (machine.state, machine)) {
+                Some((MachineState::Running, machine)) => match self.answers(machine, &entry.spec) {
+                    Ok(()) => return Ok(view::of_machine(self.api.name(), &entry, machine)),
+                    Err(why) => last = why,
+                },
+                Some((MachineState::Failed, _)) => "the provider says that it failed".clone_into(&mut last),
+                Some((MachineState::Stopped, _)) => "it is stopped".clone_into(&mut last),
+                Some((MachineState::Changing, _)) => {}
+                None => "the provider doesn't list it yet".clone_into(&mut last),
+            }
+            if Instant::now() >= until {
+                let what = format!("server {name} was not ready within {} s: {last}", limit.as_secs());
+                return Err(ProviderError::Unavailable {
+                    what,
+                    hint: Some("create it again to go on waiting".to_owned()),
+                });
+            }
+            std::thread::sleep(self.api.poll_every());
+        }
+    }
+
+    fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        let Some(mut entry) = self.journal.read(infra, name)? else { return Ok(()) };
+        if !matches!(entry.stage, Stage::Deleting { .. }) {
+            entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned), at: entry.at() };
+            self.journal.write(&entry)?;
+        }
+        if let Some(machine) = self.look_for(&entry)? {
+            self.end(&machine)?;
+            self.reach.forget(self.api.name(), &machine.id);
+        }
+        self.journal.remove(infra, name)
+    }
+
+    fn delete_stray(&self, stray: &Server) -> Result<(), ProviderError> {
+        let mut found = self.find(&of_infra(&stray.spec.infra))?;
+        found.retain(|machine| machine.id == stray.id);
+        found.iter().try_for_each(|machine| self.end(machine))
+    }
+
+    fn adopt(&self, stray: &Server) -> Result<Server, ProviderError> {
+        let spec = &stray.spec;
+        if self.journal.read(&spec.infra, &spec.name)?.is_some() {
+            let what = format!("server {}: the workspace has another machine of that name", spec.name);
+            return Err(ProviderError::Invalid { what, hint: Some("delete one of the two".to_owned()) });
+        }
+        let found = self.find(&of_infra(&spec.infra))?.into_iter().find(|machine| machine.id == stray.id);
+        let machine = found.ok_or_else(|| ProviderError::NotFound(spec.name.clone()))?;
+        let token = machine.labels.get(TOKEN).cloned().unwrap_or_default();
+        let stage = Stage::Made { id: machine.id.clone(), at: Timestamp::now() };
+        let entry = Entry { spec: spec.clone(), token, stage };
+        self.journal.write(&entry)?;
+        Ok(view::of_machine(self.api.name(), &entry, &machine))
+    }
+
+    fn relabel(&self, infra: &Name, name: &Name, labels: &BTreeMap<String, String>) -> Result<Server, ProviderError> {
+        let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
+        let machine = self.look_for(&entry)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
+        let spec = ServerSpec { labels: labels.clone(), ..entry.spec.clone() };
+        let entry = Entry { spec, ..entry };
+        let all = order::labels(&entry);
+        self.ask(&format!("label the server {name}"), || self.api.relabel(&machine, &all))?;
+        self.journal.write(&entry)?;
+        Ok(view::of_machine(self.api.name(), &entry, &machine))
+    }
+
+    fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
+        let (entry, machine) = self.own(infra, name)?;
+        let machine = machine.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
+        self.reach.transport(self.api.name(), &machine, &self.api.login(&entry.spec))
+    }
+}
+
+impl Cloud {
+    /// Whether commands run in the machine.
+    fn answers(&self, machine: &Machine, spec: &ServerSpec) -> Result<(), String> {
+        let way = self.reach.transport(self.api.name(), machine, &self.api.login(spec));
+        let deadline = Instant::now().checked_add(ANSWERS_WITHIN);
+        let exec = Exec { argv: vec!["true".to_owned()], deadline, ..Exec::default() };
+        match way.and_then(|way| way.exec(&exec)) {
+            Ok(result) if result.status == 0 && !result.timed_out => Ok(()),
+            Ok(result) => Err(format!("`true` ended with status {}", result.status)),
+            Err(error) => Err(crate::provision::servers::chain(&error)),
+        }
+    }
+}
+
+/// The label by which all machines of an infra are found.
+fn of_infra(infra: &Name) -> Labels {
+    [(INFRA.to_owned(), infra.to_string())].into()
+}

@@ -236,7 +236,17 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
     let Record { spec, id, address, limits, mut notes, .. } = record;
     notes.extend(init.into_iter().flat_map(|init| init.notes));
     let address = address.map(|address| address.to_string());
-    Ok(Some(Server { spec, id, provider: "local".to_owned(), state, address, limits, notes }))
+    Ok(Some(Server {
+        spec,
+        id,
+        provider: "local".to_owned(),
+        state,
+        address,
+        limits,
+        notes,
+        changed: Vec::new(),
+        stray: false,
+    }))
 }
 
 /// A server of which nothing is known but that it is there.
@@ -259,6 +269,8 @@ fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
         address: None,
         limits: "unknown".to_owned(),
         notes: vec![format!("its record is damaged, so it can only be deleted ({error})")],
+        changed: Vec::new(),
+        stray: false,
     }
 }
 

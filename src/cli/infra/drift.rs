@@ -1,0 +1,117 @@
+//! `prov infra drift` and `prov infra reconcile`: where settings, records and providers differ, and what to do about it.
+
+use std::process::ExitCode;
+
+use super::{Where, settings_error};
+use crate::cli::Global;
+use crate::cli::confirm::Yes;
+use crate::cli::error::{CliError, Kind};
+use crate::cli::printer::{Printer, Rows, or_dash};
+use crate::cli::servers::{server_rows, servers_error, workspace_error};
+use crate::model::name::Name;
+use crate::provision::plan::Wanted;
+use crate::provision::report::Reporter;
+use crate::provision::servers::{self, Drift, Reconciled, Servers, wanted};
+use crate::provision::workspace::Workspace;
+
+/// What is done about strays.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reconcile {
+    #[command(flatten)]
+    at: Where,
+    /// Record as this workspace's own what is as declared, or is not declared at all
+    #[arg(long)]
+    adopt: bool,
+    /// Delete what is not adopted
+    #[arg(long)]
+    delete: bool,
+    /// Take servers off the record that somebody else deleted
+    #[arg(long)]
+    forget: bool,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+pub(super) fn drift(
+    workspace: &Workspace,
+    at: &Where,
+    printer: Printer,
+    reporter: &Reporter,
+) -> Result<ExitCode, CliError> {
+    let (servers, wanted) = open(workspace, at, reporter)?;
+    let drift = servers.drift(&wanted).map_err(|error| servers_error(&error))?;
+    printer.list(&drift, drift_rows)?;
+    Ok(ExitCode::from(if drift.is_empty() { 0 } else { Kind::Changes.code() }))
+}
+
+pub(super) fn reconcile(
+    workspace: &Workspace,
+    args: &Reconcile,
+    global: &Global,
+    reporter: &Reporter,
+) -> Result<ExitCode, CliError> {
+    let printer = Printer::new(global);
+    let (servers, wanted) = open(workspace, &args.at, reporter)?;
+    let failed = |error| servers_error(&error);
+    let strays = || servers.list().and_then(|_| servers.strays()).map_err(failed);
+    if !(args.adopt || args.delete || args.forget) {
+        let strays = strays()?;
+        printer.list(&strays, server_rows)?;
+        return Ok(ExitCode::from(if strays.is_empty() { 0 } else { Kind::Changes.code() }));
+    }
+    let mut outcomes = Vec::new();
+    if args.adopt {
+        outcomes.extend(servers.adopt(&wanted).map_err(failed)?);
+    }
+    if args.delete {
+        let lines: Vec<String> = strays()?
+            .iter()
+            .map(|stray| format!("delete {} at {} ({}) with all it holds", stray.spec.name, stray.provider, stray.id))
+            .collect();
+        if !lines.is_empty() {
+            args.yes.agree(global, &lines.join("\n"))?;
+            outcomes.retain(|outcome| outcome.done);
+            outcomes.extend(servers.delete_strays().map_err(failed)?);
+        }
+    }
+    if args.forget {
+        outcomes.extend(servers.forget_gone().map_err(failed)?);
+    }
+    let is_done = outcomes.iter().all(|outcome| outcome.done);
+    printer.list(&outcomes, outcome_rows)?;
+    Ok(ExitCode::from(if is_done { 0 } else { Kind::Failure.code() }))
+}
+
+/// The infra's servers wherever they may be, and those that its settings declare: none where it has no settings.
+fn open<'w>(
+    workspace: &'w Workspace,
+    at: &Where,
+    reporter: &'w Reporter,
+) -> Result<(Servers<'w>, Vec<Wanted>), CliError> {
+    servers::require_infra(workspace, &at.infra).map_err(|error| workspace_error(&error))?;
+    let settings = match servers::load(workspace, &at.infra, at.settings.as_deref()) {
+        Ok(settings) => Some(settings),
+        Err(error) if error.is_not_found() && at.settings.is_none() => None,
+        Err(error) => return Err(settings_error(&error)),
+    };
+    let wanted = settings.as_ref().map(|settings| wanted::by_settings(settings, "")).unwrap_or_default();
+    let more: Vec<&str> = at.providers.iter().map(Name::as_str).collect();
+    let servers = servers::everywhere(workspace, &at.infra, settings.as_ref(), &more, reporter);
+    Ok((servers.map_err(|error| servers_error(&error))?, wanted))
+}
+
+fn drift_rows(drift: &[Drift]) -> Rows {
+    let row = |one: &Drift| {
+        let provider = or_dash(Some(&one.provider).filter(|provider| !provider.is_empty()));
+        vec![one.server.to_string(), one.kind.as_str().to_owned(), provider, one.what.clone()]
+    };
+    Rows { header: vec!["SERVER", "DRIFT", "PROVIDER", "WHAT"], narrow: 4, rows: drift.iter().map(row).collect() }
+}
+
+fn outcome_rows(outcomes: &[Reconciled]) -> Rows {
+    let row = |one: &Reconciled| {
+        let id = or_dash(Some(&one.id).filter(|id| !id.is_empty()));
+        vec![one.server.to_string(), one.provider.clone(), id, one.outcome.clone()]
+    };
+    Rows { header: vec!["SERVER", "PROVIDER", "ID", "OUTCOME"], narrow: 4, rows: outcomes.iter().map(row).collect() }
+}

@@ -1,0 +1,144 @@
+//! What this workspace knows of the machines that it ordered: a file each, written before anything is asked for.
+//!
+//! `.prov/cloud/PROVIDER/INFRA/SERVER.json`. The provider says what there is; the journal says what may be there though no
+//! list shows it yet, and which of the machines with our labels are ours.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::api::{Machine, TOKEN};
+use crate::model::name::Name;
+use crate::model::time::Timestamp;
+use crate::provision::disk;
+use crate::provision::provider::{ProviderError, ServerSpec};
+use crate::provision::workspace::Workspace;
+
+/// A server and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// What was asked for.
+    pub(super) spec: ServerSpec,
+    /// Names the order; the machine carries it as a label.
+    pub(super) token: String,
+    /// How far it is.
+    #[serde(flatten)]
+    pub(super) stage: Stage,
+}
+
+/// How far a server is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "lowercase")]
+pub(super) enum Stage {
+    /// It may have been ordered, last at this time; what came of that isn't known.
+    Ordered {
+        /// When.
+        at: Timestamp,
+    },
+    /// The provider made it.
+    Made {
+        /// The provider's id.
+        id: String,
+        /// When that was learnt.
+        at: Timestamp,
+    },
+    /// It is being deleted.
+    Deleting {
+        /// The provider's id, if it was ever known.
+        id: Option<String>,
+        /// When its deletion began, or when it may have been ordered where that was later.
+        at: Timestamp,
+    },
+}
+
+impl Entry {
+    /// Whether the machine is this entry's.
+    pub(super) fn owns(&self, machine: &Machine) -> bool {
+        self.id() == Some(machine.id.as_str()) || machine.labels.get(TOKEN) == Some(&self.token)
+    }
+
+    /// The provider's id, if it is known.
+    pub(super) fn id(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Ordered { .. } => None,
+            Stage::Made { id, .. } => Some(id),
+            Stage::Deleting { id, .. } => id.as_deref(),
+        }
+    }
+
+    /// When the provider last heard of it.
+    pub(super) const fn at(&self) -> Timestamp {
+        match &self.stage {
+            Stage::Ordered { at } | Stage::Made { at, .. } | Stage::Deleting { at, .. } => *at,
+        }
+    }
+}
+
+/// The providers that have entries of an infra, by name.
+#[must_use]
+pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
+    let directories = fs::read_dir(workspace.state_dir().join("cloud")).into_iter().flatten().flatten();
+    let used = directories.filter(|provider| provider.path().join(infra.as_str()).is_dir());
+    let mut names: Vec<String> = used.filter_map(|provider| provider.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// The entries of one provider.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+}
+
+impl Journal {
+    pub(super) fn of(workspace: &Workspace, provider: &str) -> Self {
+        Self { directory: workspace.state_dir().join("cloud").join(provider) }
+    }
+
+    fn path(&self, infra: &Name, name: &Name) -> PathBuf {
+        self.directory.join(infra.as_str()).join(format!("{name}.json"))
+    }
+
+    pub(super) fn read(&self, infra: &Name, name: &Name) -> Result<Option<Entry>, ProviderError> {
+        let path = self.path(infra, name);
+        let failed = |source: io::Error| failed(format!("can't read {}", path.display()), source);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// On disk when this returns.
+    pub(super) fn write(&self, entry: &Entry) -> Result<(), ProviderError> {
+        let path = self.path(&entry.spec.infra, &entry.spec.name);
+        let bytes =
+            serde_json::to_vec(entry).map_err(|error| failed("can't write an entry".to_owned(), error.into()))?;
+        disk::replace(&path, &bytes).map_err(|error| failed(format!("can't write {}", path.display()), error))
+    }
+
+    pub(super) fn remove(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        let path = self.path(infra, name);
+        disk::remove(&path).map_err(|error| failed(format!("can't remove {}", path.display()), error))
+    }
+
+    /// All entries of an infra, by name.
+    pub(super) fn all(&self, infra: &Name) -> Result<Vec<Entry>, ProviderError> {
+        let directory = self.directory.join(infra.as_str());
+        let found = match fs::read_dir(&directory) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(format!("can't read {}", directory.display()), error)),
+        };
+        let files = found.flatten().filter_map(|file| file.file_name().into_string().ok());
+        let mut names: Vec<Name> = files.filter_map(|file| Name::new(file.strip_suffix(".json")?).ok()).collect();
+        names.sort();
+        names.iter().filter_map(|name| self.read(infra, name).transpose()).collect()
+    }
+}
+
+fn failed(attempt: String, source: io::Error) -> ProviderError {
+    ProviderError::Failed { attempt, source: Box::new(source) }
+}
