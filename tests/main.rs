@@ -7,6 +7,7 @@ mod authz;
 mod aws;
 mod cli;
 mod docs;
+mod hosts;
 mod local;
 mod servers;
 mod settings;

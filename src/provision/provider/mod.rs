@@ -22,6 +22,7 @@ use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::rehearsal::ProviderMode;
 use crate::provision::transport::Transport;
+use crate::provision::transport::ssh::Access;
 use crate::provision::workspace::Workspace;
 
 /// A server as somebody wants it.
@@ -265,10 +266,16 @@ pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
     cloud::used(workspace, infra)
 }
 
+/// A provider whose machines are reached by ssh, with the workspace's key.
+fn over_ssh(workspace: &Workspace, api: Box<dyn cloud::Api>) -> Result<Box<dyn Provider>, ProviderError> {
+    Ok(Box::new(Cloud::new(workspace, api, Box::new(Access::of(workspace)))))
+}
+
 fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
-        "upcloud" | "aws" => Err(ProviderError::Unavailable {
+        "aws" => over_ssh(workspace, Box::new(aws::Aws::open(workspace)?)),
+        "upcloud" => Err(ProviderError::Unavailable {
             what: format!("this version of prov can't reach the provider {name} yet"),
             hint: Some("use the provider `local`".to_owned()),
         }),
