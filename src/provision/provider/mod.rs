@@ -7,6 +7,8 @@ pub mod cloud;
 pub mod http;
 pub mod local;
 pub mod pace;
+pub mod plugin;
+pub mod ssh;
 pub mod twin;
 
 use std::collections::BTreeMap;
@@ -16,11 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::cloud::{Catalogue, Cloud};
+use self::plugin::Plugin;
 use self::twin::Twin;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::rehearsal::ProviderMode;
 use crate::provision::transport::Transport;
+use crate::provision::transport::ssh::Access;
 use crate::provision::workspace::Workspace;
 
 /// A server as somebody wants it.
@@ -261,19 +265,28 @@ pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, Prov
 /// The providers besides those of this machine at which the workspace has made something for `infra`.
 #[must_use]
 pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
-    cloud::used(workspace, infra)
+    let mut used = cloud::used(workspace, infra);
+    used.extend(ssh::has_any(workspace, infra).then(|| ssh::NAME.to_owned()));
+    used
 }
 
 fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
+        ssh::NAME => Ok(Box::new(ssh::SshHosts::new(workspace))),
         "upcloud" | "aws" => Err(ProviderError::Unavailable {
             what: format!("this version of prov can't reach the provider {name} yet"),
             hint: Some("use the provider `local`".to_owned()),
         }),
-        _ => Err(ProviderError::Invalid {
-            what: format!("there is no provider {name:?}"),
-            hint: Some(format!("the providers are {}", KNOWN.join(", "))),
-        }),
+        _ => match plugin::find(workspace, name) {
+            Some(path) => {
+                let plugin = Plugin::open(workspace, name, &path)?;
+                Ok(Box::new(Cloud::new(workspace, Box::new(plugin), Box::new(Access::of(workspace)))))
+            }
+            None => Err(ProviderError::Invalid {
+                what: format!("there is no provider {name:?}"),
+                hint: Some(format!("the providers are {}, and plugins", KNOWN.join(", "))),
+            }),
+        },
     }
 }

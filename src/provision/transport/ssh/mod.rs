@@ -60,6 +60,11 @@ impl Ssh {
         Ok(Self { way, room, connect_within: CONNECT_WITHIN })
     }
 
+    /// Where its connections are.
+    pub(super) fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
+    }
+
     /// The same where a connection may take as long as `limit`, in whole seconds.
     #[must_use]
     pub const fn connecting_within(mut self, limit: Duration) -> Self {
