@@ -4,6 +4,7 @@
 
 mod api;
 mod authz;
+mod aws;
 mod cli;
 mod docs;
 mod hosts;

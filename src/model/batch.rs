@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::name::Name;
 use super::plan::Plan;
+use super::rehearsal::Rehearsal;
 
 /// A validated batch, immutable once accepted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct BatchSpec {
     pub rollback_enabled: bool,
     /// The infra its servers belong to.
     pub infra: Name,
+    /// Whether it works against twins of its providers, and what they are like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearse: Option<Rehearsal>,
     /// The graph, in the order given.
     pub operations: Vec<Operation>,
 }

@@ -3,6 +3,7 @@
 //! A provider knows servers and how to reach them. It knows nothing of task services, batches or the daemon. All calls
 //! block; a caller that wants several at once uses threads.
 
+pub mod aws;
 pub mod cloud;
 pub mod http;
 pub mod local;
