@@ -8,6 +8,7 @@ pub mod http;
 pub mod local;
 pub mod pace;
 pub mod twin;
+pub mod upcloud;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
