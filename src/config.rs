@@ -27,6 +27,7 @@ use std::str::FromStr;
 use etcetera::BaseStrategy;
 
 use crate::model::nearest::unknown;
+use crate::model::rehearsal::ProviderMode;
 use crate::model::user::Role;
 pub use encryption::{Certificate, Encryption};
 pub use webhooks::Webhooks;
@@ -46,6 +47,8 @@ pub struct Daemon {
     pub max_parallel: usize,
     /// What runs the work; prov itself when absent.
     pub command: Option<PathBuf>,
+    /// How that reaches providers.
+    pub provider_mode: ProviderMode,
     /// Whether the log is for people or for programs.
     pub log_format: LogFormat,
     /// Where the addresses are written once both APIs answer.
@@ -194,6 +197,7 @@ const KEYS: &[(&str, &str)] = &[
     ("control_listen", "127.0.0.1:9080"),
     ("max_parallel", ""),
     ("command", ""),
+    ("provider_mode", "live"),
     ("log_format", ""),
     ("ready_file", ""),
     ("drain_seconds", "30"),
@@ -263,6 +267,7 @@ pub fn daemon(workspace: &Path, flags: Layer, file: Option<&Path>) -> Result<(Da
         control_listen: value(&origins, "control_listen")?,
         max_parallel: value(&origins, "max_parallel")?,
         command: optional(&origins, "command"),
+        provider_mode: value(&origins, "provider_mode")?,
         log_format: value(&origins, "log_format")?,
         ready_file: optional(&origins, "ready_file"),
         drain_seconds: value(&origins, "drain_seconds")?,

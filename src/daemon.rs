@@ -337,7 +337,7 @@ fn program(config: &Daemon) -> Result<Program, DaemonError> {
         Some(command) => command.clone(),
         None => std::env::current_exe().map_err(DaemonError::Runtime)?,
     };
-    Ok(Program { path })
+    Ok(Program { path, mode: config.provider_mode.clone() })
 }
 
 fn places(config: &Daemon, data_dir: &Path) -> Places {

@@ -4,8 +4,10 @@
 
 mod api;
 mod authz;
+mod aws;
 mod cli;
 mod docs;
+mod hosts;
 mod local;
 mod secrets;
 mod servers;

@@ -23,6 +23,8 @@ pub struct BatchRequest {
     pub spec: BatchSpec,
     /// Validate and answer the plan, run nothing.
     pub check_mode: bool,
+    /// The digest of the plan that it must still have.
+    pub plan: Option<String>,
     /// Where the caller would like the state kept: `redb`, `surrealdb` or `filesystem`.
     pub storage_backend: String,
 }
@@ -111,6 +113,9 @@ pub struct BatchSummary {
     pub parallel_limit: u32,
     /// Whether failure undoes.
     pub rollback_enabled: bool,
+    /// Whether it works against twins of its providers, and makes nothing for real.
+    #[serde(default)]
+    pub rehearse: bool,
     /// Operations in all.
     pub operations_total: u32,
     /// Operations that are Completed.
@@ -190,6 +195,10 @@ pub struct BatchPlan {
     pub waves: Vec<Vec<Name>>,
     /// What each operation would do.
     pub operations: Vec<PlannedOperation>,
+    /// Names all of it, where what would change was asked for: a batch that is run with it is refused when it would do
+    /// anything else by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// What one operation would do.
@@ -208,6 +217,10 @@ pub struct PlannedOperation {
     pub args: Vec<String>,
     /// What undoes it; absent when nothing does.
     pub compensation: Option<String>,
+    /// What it would change as things are now, as its command says it in check mode; absent where that wasn't asked for,
+    /// and for a command, of which nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<serde_json::Value>,
 }
 
 /// The query of a batch list.

@@ -92,6 +92,7 @@ pub const TABLE: &[Row] = &[
     row("workflow_cluster_create", Orchestrator, "POST", "/workflows/cluster/create", Action("workflow_submit")),
     row("batch_execute", Orchestrator, "POST", "/batch/execute", Action("batch_execute")),
     row("batch_validate", Orchestrator, "POST", "/batch/validate", Action("batch_execute")),
+    row("batch_plan", Orchestrator, "POST", "/batch/plan", Action("batch_execute")),
     row("batch_list", Orchestrator, "GET", "/batch/operations", Action("batch_read")).with_query(),
     row("batch_get", Orchestrator, "GET", "/batch/operations/{id}", Action("batch_read")),
     row("batch_cancel", Orchestrator, "POST", "/batch/operations/{id}/cancel", Action("batch_cancel")),

@@ -21,6 +21,7 @@ use check::Checked;
 pub(super) use rights::{providers, runs_any_program};
 
 mod check;
+mod foreseen;
 mod plan;
 mod rights;
 mod rows;
@@ -52,6 +53,9 @@ impl App {
             let plan = aside(move || plan::plan(&program, &request.spec)).await?;
             return Ok(Answer { data: Executed::Planned(Box::new(plan)), warnings });
         }
+        if let Some(digest) = &request.plan {
+            resources.demand_plan(&request.spec, digest).await?;
+        }
         let id = BatchId(Uuid::now_v7());
         let resource = audit::Resource::new("infra", &request.spec.infra);
         let (name, operations) = (&request.spec.name, request.spec.operations.len());
@@ -77,6 +81,18 @@ impl App {
             Ok(Answer { data: plan::plan(&program, &request.spec), warnings })
         });
         planned.await?
+    }
+
+    /// Plans a batch with what each operation would change as things are now.
+    ///
+    /// # Errors
+    /// When its graph doesn't hold together, with every problem; when an operation can't be planned.
+    pub async fn batch_plan(&self, context: &Context, draft: BatchDraft) -> Result<Answer<BatchPlan>, Error> {
+        let permit = self.may_run(context, "batch_plan", draft.request.as_ref()).await?;
+        let resources = self.guarded.open(&permit);
+        let workspace = resources.workspace.clone();
+        let Checked { request, warnings } = aside(move || check::check(draft, &workspace)).await??;
+        Ok(Answer { data: resources.foresee(&request.spec).await?, warnings })
     }
 
     /// Batches, newest first.

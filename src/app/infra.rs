@@ -64,7 +64,9 @@ fn found<T>(answered: Answered<T>, name: &Name) -> Result<T, Error> {
     match answered {
         Answered::Data(data) => Ok(data),
         Answered::NotFound => Err(missing(name)),
-        Answered::Wrong(why) => Err(Error::Conflict(format!("the settings of infra {name} are wrong: {why}"))),
+        Answered::Wrong(why) | Answered::Failed(why) => {
+            Err(Error::Conflict(format!("the settings of infra {name} are wrong: {why}")))
+        }
     }
 }
 

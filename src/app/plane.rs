@@ -1,6 +1,6 @@
 //! Questions that only the execution plane can answer: it is asked in a process of its own, which has its time and no more.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::{Resources, aside};
+use crate::model::rehearsal::{MODE_VARIABLE, ProviderMode};
 
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +29,8 @@ pub(super) enum Answered<T> {
     NotFound,
     /// What it was asked about is wrong: how.
     Wrong(String),
+    /// It could not find out, and says why.
+    Failed(String),
 }
 
 impl Resources {
@@ -39,24 +42,54 @@ impl Resources {
         &self,
         words: &[&str],
     ) -> Result<Answered<T>, Error> {
-        let mut command = Command::new(&self.program.path);
-        command.args(words).args(["--output", "json", "--no-input", "--workspace"]).arg(&self.workspace);
-        let what = words.join(" ");
-        let turn = self.plane.acquire().await;
-        let said = aside(move || run(command)).await?;
-        drop(turn);
-        let cannot = |why: String| {
-            tracing::warn!(what, why, "the execution plane doesn't answer");
-            Error::Unavailable(format!("the execution plane can't be asked for `{what}`: {why}"))
-        };
-        let said = said.map_err(|error| cannot(error.to_string()))?;
-        match said.code {
-            Some(0) => serde_json::from_slice(&said.out).map(Answered::Data).map_err(|error| cannot(error.to_string())),
-            Some(NOT_FOUND) => Ok(Answered::NotFound),
-            Some(WRONG) => Ok(Answered::Wrong(said.why())),
-            _ => Err(cannot(said.why())),
+        let mode = self.program.mode.clone();
+        match self.ask_plane_about(Question { words, stdin: String::new(), mode }).await? {
+            Answered::Failed(why) => Err(cannot(words, why)),
+            answered => Ok(answered),
         }
     }
+
+    /// The same with something to read.
+    ///
+    /// # Errors
+    /// As [`Resources::ask_plane`].
+    pub(super) async fn ask_plane_about<T: DeserializeOwned + Send + 'static>(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Answered<T>, Error> {
+        let Question { words, stdin, mode } = question;
+        let mut command = Command::new(&self.program.path);
+        command.env(MODE_VARIABLE, mode.to_string());
+        command.args(words).args(["--output", "json", "--no-input", "--workspace"]).arg(&self.workspace);
+        let turn = self.plane.acquire().await;
+        let said = aside(move || run(command, &stdin)).await?;
+        drop(turn);
+        let said = said.map_err(|error| cannot(words, error.to_string()))?;
+        match said.code {
+            Some(0) => {
+                serde_json::from_slice(&said.out).map(Answered::Data).map_err(|error| cannot(words, error.to_string()))
+            }
+            Some(NOT_FOUND) => Ok(Answered::NotFound),
+            Some(WRONG) => Ok(Answered::Wrong(said.why())),
+            _ => Ok(Answered::Failed(said.why())),
+        }
+    }
+}
+
+fn cannot(words: &[&str], why: String) -> Error {
+    let what = words.join(" ");
+    tracing::warn!(what, why, "the execution plane doesn't answer");
+    Error::Unavailable(format!("the execution plane can't be asked for `{what}`: {why}"))
+}
+
+/// A question to the execution plane.
+pub(super) struct Question<'q> {
+    /// Its command.
+    pub(super) words: &'q [&'q str],
+    /// What that reads from standard input.
+    pub(super) stdin: String,
+    /// How it reaches providers.
+    pub(super) mode: ProviderMode,
 }
 
 struct Said {
@@ -81,9 +114,9 @@ impl Said {
     }
 }
 
-fn run(mut command: Command) -> io::Result<Said> {
+fn run(mut command: Command, stdin: &str) -> io::Result<Said> {
     let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (done, ended) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -93,6 +126,10 @@ fn run(mut command: Command) -> io::Result<Said> {
         }
         is_late
     });
+    if let Some(mut pipe) = child.stdin.take() {
+        // A command that ends without reading says why itself.
+        let _ = pipe.write_all(stdin.as_bytes());
+    }
     let read = read(&mut child);
     if read.is_err() {
         let _ = child.kill();

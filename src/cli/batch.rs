@@ -1,9 +1,13 @@
 //! `prov batch …`.
 
+mod plan;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Subcommand;
+use serde_json::{Value, json};
 
 use super::complete;
 use super::confirm::Yes;
@@ -11,7 +15,7 @@ use super::connect::{self, ask, block_on};
 use super::error::CliError;
 use super::infra::settings_error;
 use super::page::PageArgs;
-use super::printer::{Rows, age, counted, or_dash};
+use super::printer::{Rows, age, or_dash};
 use super::rollback;
 use super::watch::{self, FollowArgs, TimeoutArgs};
 use super::words::one_of;
@@ -23,6 +27,7 @@ use crate::api::rollback::RollbackRequest;
 use crate::client::{Client, ClientError};
 use crate::model::id::BatchId;
 use crate::model::name::Name;
+use crate::model::rehearsal::{ModeError, ProviderMode, Rehearsal};
 use crate::model::status::BatchStatus;
 use crate::model::time::Timestamp;
 use crate::provision::settings::{self, Document};
@@ -38,8 +43,8 @@ pub struct Args {
 enum Verb {
     /// Run a batch from a Nickel, YAML or JSON file, and follow it on a terminal
     Run(RunArgs),
-    /// Show what a batch would do
-    Plan(FileArgs),
+    /// Show what a batch would change as things are now, and the digest that `run --plan` takes
+    Plan(PlanArgs),
     /// Check a batch, and list every problem
     Validate(FileArgs),
     /// List batches, newest first
@@ -63,8 +68,36 @@ struct RunArgs {
     /// Validate and show the plan, run nothing
     #[arg(long)]
     check: bool,
+    /// Work against twins of the providers, which fail as clouds do, and make nothing for real
+    #[arg(long, value_name = "OPTIONS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    rehearse: Option<Rehearse>,
+    /// Refuse to run it where it would not do what this plan says, by the digest that `prov batch plan` shows
+    #[arg(long, value_name = "DIGEST", conflicts_with = "check")]
+    plan: Option<String>,
     #[command(flatten)]
     follow: FollowArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// As it would be at twins of the providers
+    #[arg(long, value_name = "OPTIONS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    rehearse: Option<Rehearse>,
+}
+
+/// A rehearsal by its options: `seed=7,speed=60,faults=0.1,rate=10,fail=web-2`.
+#[derive(Clone, Debug)]
+struct Rehearse(Rehearsal);
+
+impl FromStr for Rehearse {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        let mode = format!("rehearse:{text}").parse()?;
+        Ok(Self(if let ProviderMode::Rehearse(rehearsal) = mode { rehearsal } else { Rehearsal::default() }))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -135,9 +168,9 @@ struct RollbackArgs {
 pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let printer = &Printer::new(global);
     match args.verb {
-        Verb::Run(args) if args.check => plan(&args.file, printer),
+        Verb::Run(args) if args.check => show_plan(&planned(&args.file, printer)?, printer),
         Verb::Run(args) => start(&args, printer),
-        Verb::Plan(file) => plan(&file, printer),
+        Verb::Plan(args) => foresee(&args, printer),
         Verb::Validate(file) => validate(&file, printer),
         Verb::List(args) => list(&args, printer),
         Verb::Get(one) => {
@@ -206,8 +239,12 @@ async fn send<T>(
 
 fn start(args: &RunArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let (batch, client) = (read(&args.file)?, connect::client()?);
+    let mut body = rehearsed(&batch.value, args.rehearse.as_ref());
+    if let (Some(digest), Some(fields)) = (&args.plan, body.as_object_mut()) {
+        fields.insert("plan".to_owned(), json!(digest));
+    }
     block_on(async {
-        let view = send(&batch, client.batch_execute(&batch.value), printer).await?;
+        let view = send(&batch, client.batch_execute(&body), printer).await?;
         follow(&client, view.summary.batch_id, &args.follow, printer).await
     })
 }
@@ -234,21 +271,31 @@ fn planned(file: &FileArgs, printer: &Printer) -> Result<BatchPlan, CliError> {
     block_on(send(&batch, client.batch_validate(&batch.value), printer))
 }
 
-fn plan(file: &FileArgs, printer: &Printer) -> Result<ExitCode, CliError> {
-    let plan = planned(file, printer)?;
-    printer.item(&plan, &plan.name, plan_text)?;
+/// What a file would change, as things are now.
+fn foresee(args: &PlanArgs, printer: &Printer) -> Result<ExitCode, CliError> {
+    let (batch, client) = (read(&args.file)?, connect::client()?);
+    let body = rehearsed(&batch.value, args.rehearse.as_ref());
+    show_plan(&block_on(send(&batch, client.batch_plan(&body), printer))?, printer)
+}
+
+fn show_plan(plan: &BatchPlan, printer: &Printer) -> Result<ExitCode, CliError> {
+    printer.item(plan, plan.digest.as_ref().unwrap_or(&plan.name), plan::text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The batch with a rehearsal where one is asked for.
+fn rehearsed(batch: &Value, how: Option<&Rehearse>) -> Value {
+    let mut body = batch.clone();
+    if let (Some(Rehearse(rehearsal)), Some(fields)) = (how, body.as_object_mut()) {
+        fields.insert("rehearse".to_owned(), json!(rehearsal));
+    }
+    body
 }
 
 fn validate(file: &FileArgs, printer: &Printer) -> Result<ExitCode, CliError> {
     let plan = planned(file, printer)?;
-    printer.item(&plan, &plan.name, |plan| format!("{} is valid: {}\n", plan.name, size(plan)))?;
+    printer.item(&plan, &plan.name, |plan| format!("{} is valid: {}\n", plan.name, plan::size(plan)))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// `3 operations in 2 waves`.
-fn size(plan: &BatchPlan) -> String {
-    format!("{} in {}", counted(plan.operations.len(), "operation"), counted(plan.waves.len(), "wave"))
 }
 
 fn list(args: &ListArgs, printer: &Printer) -> Result<ExitCode, CliError> {
@@ -311,20 +358,6 @@ pub(super) fn overview(batch: &BatchView) -> String {
         let task = operation.task_id.map(|id| format!("  task {id}")).unwrap_or_default();
         let line = format!("  {:wide$}  {:14}  {:14}{task}", operation.id, operation.kind, operation.status);
         text += &format!("{}\n", line.trim_end());
-    }
-    text
-}
-
-fn plan_text(plan: &BatchPlan) -> String {
-    let mut text = format!("{}: {}\n", plan.name, size(plan));
-    for (number, wave) in plan.waves.iter().enumerate() {
-        text += &format!("wave {}\n", number + 1);
-        for operation in plan.operations.iter().filter(|operation| wave.contains(&operation.id)) {
-            let provider = operation.provider.as_ref().map(|provider| format!(" at {provider}")).unwrap_or_default();
-            text += &format!("  {}  {}{provider}\n", operation.id, operation.kind);
-            text += &format!("    do:   {} {}\n", operation.command, operation.args.join(" "));
-            text += &format!("    undo: {}\n", operation.compensation.as_deref().unwrap_or("nothing undoes it"));
-        }
     }
     text
 }

@@ -11,6 +11,7 @@ use crate::config::{self, ConfigError, Layer, LogFormat};
 use crate::daemon;
 use crate::logging::levels::Levels;
 use crate::logging::{Logging, Look};
+use crate::model::rehearsal::ProviderMode;
 
 /// Run the daemon: the orchestrator and the control center
 #[derive(Debug, clap::Args)]
@@ -75,7 +76,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, CliError> {
     let file = args.config.clone();
     let reset = daemon::Reset { admin: args.reset_admin, policies: args.reset_policies };
     let (config, _) =
-        config::daemon(&global.workspace, layer(args), file.as_deref()).map_err(|error| invalid(&error))?;
+        config::daemon(&global.workspace, layer(args, global), file.as_deref()).map_err(|error| invalid(&error))?;
     let logging = Logging::new(levels()?);
     check(&config)?;
     logging.install(look(config.log_format));
@@ -87,13 +88,15 @@ fn invalid(error: &ConfigError) -> CliError {
     CliError::of(Kind::Usage, error)
 }
 
-fn layer(args: Args) -> Layer {
+fn layer(args: Args, global: &Global) -> Layer {
+    let mode = &global.provider_mode;
     let values = [
         ("data_dir", args.data_dir),
         ("listen", args.listen),
         ("control_listen", args.control_listen),
         ("max_parallel", args.max_parallel),
         ("command", args.command),
+        ("provider_mode", (*mode != ProviderMode::Live).then(|| mode.to_string())),
         ("log_format", args.log_format),
         ("ready_file", args.ready_file),
         ("drain_seconds", args.drain_seconds),

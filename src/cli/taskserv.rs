@@ -117,7 +117,9 @@ impl<'a> At<'a> {
         }
         let meant = meant(args, self.workspace, declared::taskservs)?;
         if target.check {
-            let plan = self.each(&meant, target, |services, wanted| services.plan(wanted, again))?;
+            let expected = meant.operation.as_ref().map_or(&[][..], |operation| &operation.made_before);
+            let plan =
+                self.each(&meant, target, |services, wanted| services.plan_expecting(wanted, again, expected))?;
             printer.list(&plan, done_rows)?;
             return Ok(target.checked(plan.iter().any(|done| done.action != Action::Keep)));
         }

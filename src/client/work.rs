@@ -66,6 +66,11 @@ impl Client {
         success(self.post("/batch/validate", batch).await?).await.map(|answer| (answer.data, answer.warnings))
     }
 
+    /// `POST /batch/plan`, with the remarks of the answer.
+    pub async fn batch_plan(&self, batch: &Value) -> Result<(BatchPlan, Vec<String>), ClientError> {
+        success(self.post("/batch/plan", batch).await?).await.map(|answer| (answer.data, answer.warnings))
+    }
+
     /// `GET /batch/operations`.
     pub async fn batch_list(&self, query: &BatchQuery) -> Result<Part<BatchSummary>, ClientError> {
         self.list("/batch/operations", query).await

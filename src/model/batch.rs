@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::name::Name;
 use super::plan::Plan;
+use super::rehearsal::Rehearsal;
 
 /// A validated batch, immutable once accepted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct BatchSpec {
     pub rollback_enabled: bool,
     /// The infra its servers belong to.
     pub infra: Name,
+    /// Whether it works against twins of its providers, and what they are like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearse: Option<Rehearsal>,
     /// The graph, in the order given.
     pub operations: Vec<Operation>,
 }
@@ -223,4 +227,4 @@ pub const DEFAULT_TIMEOUT_SECONDS: u64 = 1800;
 /// The parallel limit of a batch that names none.
 pub const DEFAULT_PARALLEL_LIMIT: u32 = 5;
 /// The providers an operation can name. Which of them this build can reach is the execution plane's to say.
-pub const PROVIDERS: &[&str] = &["local", "upcloud", "aws"];
+pub const PROVIDERS: &[&str] = &["local", "upcloud", "aws", "ssh"];

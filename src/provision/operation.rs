@@ -21,6 +21,9 @@ pub struct BatchOperation {
     /// The batch's id; absent in one that a person wrote.
     #[serde(default)]
     pub batch_id: Option<String>,
+    /// The servers at its provider that operations before it will have made.
+    #[serde(default)]
+    pub made_before: Vec<Name>,
     /// The operation.
     #[serde(flatten)]
     pub operation: Operation,

@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine::Direction;
 use crate::model::batch::{BatchSpec, Operation, Payload};
 use crate::model::id::BatchId;
+use crate::model::rehearsal::{MODE_VARIABLE, ProviderMode};
 use crate::model::rollback::RollbackStep;
 use crate::model::task::Launch;
 
 /// What runs the work of the execution plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// The executable; prov itself unless configured.
     pub path: PathBuf,
+    /// How it reaches providers, where the work doesn't say.
+    pub mode: ProviderMode,
 }
 
 /// A command by its parts: what a task shows, and what is started.
@@ -62,14 +65,14 @@ pub fn line(program: &Program, batch: &BatchSpec, operation: &Operation, directi
     if direction == Direction::Undo
         && let Some(rollback) = &operation.rollback
     {
-        return Some(own(&format!("undo_{}", operation.id), &rollback.command, &rollback.args));
+        return Some(own(batch, &format!("undo_{}", operation.id), &rollback.command, &rollback.args));
     }
     let noun = match &operation.payload {
         Payload::ServerBatch { .. } => "servers",
         Payload::TaskservBatch { .. } => "taskserv",
         Payload::ClusterBatch { .. } => "cluster",
         Payload::Command { command, args, .. } => {
-            return (direction == Direction::Do).then(|| own(operation.id.as_str(), command, args));
+            return (direction == Direction::Do).then(|| own(batch, operation.id.as_str(), command, args));
         }
     };
     let (verb, last) = match direction {
@@ -100,8 +103,17 @@ pub fn proof_line(
 /// The exit status of a check that found something to change.
 pub const CHANGES: i32 = 3;
 
-/// A command of the user's own.
-fn own(name: &str, command: &str, args: &[String]) -> CommandLine {
+/// A command of the user's own. In a rehearsal it is told instead of run: nobody knows what it would touch.
+fn own(batch: &BatchSpec, name: &str, command: &str, args: &[String]) -> CommandLine {
+    if batch.rehearse.is_some() {
+        let told = ["rehearsed, not run:", command].map(str::to_owned).into_iter().chain(args.iter().cloned());
+        return CommandLine {
+            name: name.to_owned(),
+            program: "echo".to_owned(),
+            words: Vec::new(),
+            args: told.collect(),
+        };
+    }
     CommandLine { name: name.to_owned(), program: command.to_owned(), words: Vec::new(), args: args.to_vec() }
 }
 
@@ -142,11 +154,31 @@ fn started(line: &CommandLine, id: BatchId, batch: &BatchSpec, operation: &Opera
         launch.env = env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         launch.cwd.clone_from(cwd);
     }
+    if let Some(rehearsal) = &batch.rehearse {
+        let mode = ProviderMode::Rehearse(rehearsal.clone());
+        launch.env.push((MODE_VARIABLE.to_owned(), mode.to_string()));
+    }
     launch.env.push(("PROV_BATCH_ID".to_owned(), id.to_string()));
     launch.env.push(("PROV_OPERATION_ID".to_owned(), operation.id.to_string()));
-    let mut document = json!(operation);
+    let mut document = document(batch, operation);
     document["batch_id"] = json!(id);
-    document["infra"] = json!(batch.infra);
     launch.stdin = document.to_string();
     launch
+}
+
+/// The operation as its command reads it from standard input; the batch's id is added where it has one.
+#[must_use]
+pub fn document(batch: &BatchSpec, operation: &Operation) -> Value {
+    let mut document = json!(operation);
+    document["infra"] = json!(batch.infra);
+    document
+}
+
+/// The words that have the execution plane say what an operation would change; `None` where it runs a program.
+#[must_use]
+pub fn plan_words(program: &Program, batch: &BatchSpec, operation: &Operation) -> Option<Vec<String>> {
+    let mut line = line(program, batch, operation, Direction::Do).filter(|line| !line.words.is_empty())?;
+    line.args.pop();
+    line.args.push("--check".to_owned());
+    Some([line.words, line.args].concat())
 }

@@ -19,6 +19,7 @@ use crate::engine::{Attempt, Command, Engine, Event, Inputs, Outcome, Step};
 use crate::exec::wire::Request;
 use crate::exec::{Key, Spawn, logs};
 use crate::model::id::{TaskId, WorkId};
+use crate::model::rehearsal::{MODE_VARIABLE, ProviderMode};
 use crate::model::time::Timestamp;
 use crate::store::record::{LiveRecord, LoggedEvent, WorkRecord};
 use crate::store::{Backend, Change, Precondition, Transaction};
@@ -328,6 +329,10 @@ impl Driver {
         let workspace = &self.config.workspace;
         let mut env = launch.env;
         env.push(("PROV_WORKSPACE".to_owned(), workspace.display().to_string()));
+        let mode = &self.config.program.mode;
+        if *mode != ProviderMode::Live && !env.iter().any(|(name, _)| name == MODE_VARIABLE) {
+            env.push((MODE_VARIABLE.to_owned(), mode.to_string()));
+        }
         env.push(("PROV_ATTEMPT".to_owned(), attempt.attempt.to_string()));
         let events = logs::events_path(&self.config.places.logs, attempt.task);
         env.push(("PROV_EVENTS".to_owned(), events.display().to_string()));

@@ -50,6 +50,7 @@ impl Submission {
             infra: spec.infra.clone(),
             parallel_limit: spec.parallel_limit,
             rollback_enabled: spec.rollback_enabled,
+            rehearse: spec.rehearse.is_some(),
             total: crate::engine::index(spec.operations.len()),
             completed: 0,
             created_at: at,

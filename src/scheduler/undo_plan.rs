@@ -190,6 +190,7 @@ fn nearest<'s>(
 mod tests {
     use super::*;
     use crate::model::batch::{Dependency, OnFailure, Operation, Payload};
+    use crate::model::rehearsal::ProviderMode;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -219,6 +220,7 @@ mod tests {
             version: "1".to_owned(),
             parallel_limit: 3,
             rollback_enabled: true,
+            rehearse: None,
             infra: Name::new(format!("i{infra}")).unwrap(),
             operations: edges.iter().enumerate().map(operation).collect(),
         }
@@ -264,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn everything_wanted_is_done_once_and_in_order(wanted in any_wanted()) {
-            let program = Program { path: "prov".into() };
+            let program = Program { path: "prov".into(), mode: ProviderMode::Live };
             let steps = steps(&program, &wanted);
             let before = reaches(&steps);
             let find = |batch: BatchId, operation: u32, action: RollbackAction| {
@@ -326,7 +328,7 @@ mod tests {
 
         #[test]
         fn what_was_completed_last_is_undone_first(first in 1usize..5, second in 1usize..5) {
-            let program = Program { path: "prov".into() };
+            let program = Program { path: "prov".into(), mode: ProviderMode::Live };
             let batch = |number: u128, count: usize, start: u64| Wanted {
                 id: BatchId(Uuid::from_u128(number)),
                 spec: spec(0, &vec![(vec![], true); count]),

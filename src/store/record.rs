@@ -86,6 +86,9 @@ pub struct BatchRecord {
     pub parallel_limit: u32,
     /// Whether failure undoes.
     pub rollback_enabled: bool,
+    /// Whether it works against twins of its providers.
+    #[serde(default)]
+    pub rehearse: bool,
     /// Operations in all.
     pub total: u32,
     /// Operations that are Completed.

@@ -9,6 +9,7 @@ use prov::engine::Outcome;
 use prov::exec::wire::Request;
 use prov::exec::{Key, Places};
 use prov::model::id::BatchId;
+use prov::model::rehearsal::ProviderMode;
 use prov::model::time::Timestamp;
 use prov::scheduler::command::Program;
 use prov::scheduler::driver::{Driver, Effect};
@@ -66,7 +67,7 @@ pub fn through(request: &BatchRequest) -> Duration {
 
 fn config(max_parallel: usize) -> Config {
     let places = Places { directory: PathBuf::from("/nowhere"), logs: PathBuf::from("/nowhere"), log_limit: 0 };
-    let program = Program { path: PathBuf::from("/bin/true") };
+    let program = Program { path: PathBuf::from("/bin/true"), mode: ProviderMode::Live };
     let (workspace, grace) = (PathBuf::from("/"), Duration::from_secs(1));
     Config { max_parallel, program, workspace, places, grace, checkpoint_every: 5 }
 }

@@ -13,6 +13,7 @@ use prov::exec::Places;
 use prov::exec::wire::Request;
 use prov::model::batch::BatchSpec;
 use prov::model::id::{BatchId, RollbackId, WorkId};
+use prov::model::rehearsal::ProviderMode;
 use prov::model::rollback::{RollbackScope, RollbackSpec};
 use prov::model::status::{BatchStatus, OperationStatus};
 use prov::model::time::Timestamp;
@@ -102,7 +103,7 @@ impl World {
     pub fn new(plan: &Plan) -> Self {
         let nowhere = std::path::PathBuf::from("/nowhere");
         let places = Places { directory: nowhere.clone(), logs: nowhere.clone(), log_limit: 0 };
-        let program = Program { path: "prov".into() };
+        let program = Program { path: "prov".into(), mode: ProviderMode::Live };
         let grace = Duration::from_secs(5);
         let max_parallel = plan.max_parallel;
         let config = Config { max_parallel, program, workspace: nowhere, places, grace, checkpoint_every: 2 };

@@ -1,6 +1,8 @@
 //! A real daemon for a test: its own directory, free ports, logged in, gone when dropped.
 
 pub mod certificates;
+pub mod ec2;
+pub mod moto;
 pub mod proxy;
 pub mod receiver;
 pub mod sockets;
@@ -328,8 +330,8 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn()
 }
 
 /// Runs a test's future.
-pub fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
 /// An operation that runs a shell script.

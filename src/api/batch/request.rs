@@ -9,6 +9,7 @@ use crate::model::batch::{
     Operation, PROVIDERS, Payload, Retry, Rollback, ServerConfig, TaskservRef,
 };
 use crate::model::name::Name;
+use crate::model::rehearsal::Rehearsal;
 
 const BACKENDS: &[&str] = &["redb", "surrealdb", "filesystem"];
 const TYPES: &[&str] = &["server_batch", "taskserv_batch", "cluster_batch", "command"];
@@ -24,7 +25,9 @@ pub(super) fn batch(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<BatchR
     let parallel_limit = object.optional("parallel_limit", positive);
     let rollback_enabled = object.optional("rollback_enabled", boolean);
     let check_mode = object.optional("check_mode", boolean);
+    let plan = object.optional("plan", digest);
     let infra = infra(object, name.as_deref());
+    let rehearse = object.optional("rehearse", rehearsal);
     let operations = operations(object, graph);
     object.no_more();
     Some(BatchRequest {
@@ -34,9 +37,11 @@ pub(super) fn batch(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<BatchR
             parallel_limit: parallel_limit.unwrap_or(DEFAULT_PARALLEL_LIMIT),
             rollback_enabled: rollback_enabled.unwrap_or(true),
             infra: infra?,
+            rehearse: rehearse.flatten(),
             operations: operations?,
         },
         check_mode: check_mode.unwrap_or(false),
+        plan,
         storage_backend: storage_backend.unwrap_or_else(|| BACKENDS[0].to_owned()),
     })
 }
@@ -49,6 +54,26 @@ fn infra(object: &Object<'_>, batch_name: Option<&str>) -> Option<Name> {
     }
     let why = |error| format!("is required, because the batch's name can't be that of an infra: {error}");
     Name::new(batch_name?).map_err(|error| object.fault("infra", why(error))).ok()
+}
+
+/// The digest of a plan.
+fn digest(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    let is_hex = digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_hex { Ok(text) } else { Err("must be `sha256:` and 64 hexadecimal digits, as a plan shows it".to_owned()) }
+}
+
+/// `true` for a rehearsal as it comes, or what its twins are like.
+fn rehearsal(value: &Value) -> Result<Option<Rehearsal>, String> {
+    match value {
+        Value::Bool(is_wanted) => Ok(is_wanted.then(Rehearsal::default)),
+        Value::Object(_) => {
+            let rehearsal: Rehearsal = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+            rehearsal.fault().map_or(Ok(Some(rehearsal)), Err)
+        }
+        _ => Err("must be true, false or an object with `seed`, `speed`, `faults`, `rate`, `fail`".to_owned()),
+    }
 }
 
 fn operations(object: &Object<'_>, graph: &mut Vec<Node>) -> Option<Vec<Operation>> {

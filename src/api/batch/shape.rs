@@ -10,6 +10,7 @@ use crate::api::read::{LABEL, relative_path};
 use crate::model::batch::{Backoff, DEFAULT_PARALLEL_LIMIT, DEFAULT_TIMEOUT_SECONDS, DependencyKind, OnFailure};
 use crate::model::name::Name;
 use crate::model::plan::Plan;
+use crate::model::rehearsal::Rehearsal;
 
 /// A graph of operations, how many of them run at once, and what a failure means.
 #[derive(Debug, JsonSchema)]
@@ -37,11 +38,26 @@ pub struct BatchRequest {
     /// Validate and answer the plan, run nothing.
     #[schemars(default)]
     pub check_mode: bool,
+    /// The digest of a plan: the batch is refused when it would do anything else by now.
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub plan: Option<String>,
     /// The infra its servers belong to; the batch's name when absent.
     pub infra: Option<Name>,
+    /// Whether it works against twins of its providers, which fail as clouds do, and what they are like.
+    pub rehearse: Option<Rehearse>,
     /// The graph; each id is there once, and nothing waits for itself.
     #[schemars(length(min = 1))]
     pub operations: Vec<OperationRequest>,
+}
+
+/// `true`, or what the twins are like.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Rehearse {
+    /// A rehearsal as it comes.
+    Wanted(bool),
+    /// One with these twins.
+    With(Rehearsal),
 }
 
 /// Where state is kept.

@@ -109,6 +109,11 @@ fn batches() -> Vec<Operation> {
             .body::<BatchRequest>(read, batch_request())
             .answering(plan())
             .pure(),
+        one::<BatchPlan>("batch_plan", "Plans a batch, and asks what each operation would change")
+            .noting("The execution plane is asked, and by it the providers. The digest of the answer is what `plan` of /batch/execute takes.")
+            .body::<BatchRequest>(read, batch_request())
+            .answering(plan())
+            .pure(),
         part::<BatchSummary>("batch_list", "Lists batches").query::<BatchQuery>().answering(json!([summary()])),
         one::<BatchView>("batch_get", "Shows a batch with its operations").of::<BatchId>(id).answering(batch()),
         one::<BatchView>("batch_cancel", "Ends a batch")

@@ -19,6 +19,7 @@ pub(super) fn plan(program: &Program, spec: &BatchSpec) -> BatchPlan {
             command: line.as_ref().map(command::CommandLine::command).unwrap_or_default(),
             args: line.map(|line| line.args).unwrap_or_default(),
             compensation: undo.map(|line| [vec![line.command()], line.args].concat().join(" ")),
+            changes: None,
         }
     };
     BatchPlan {
@@ -26,5 +27,6 @@ pub(super) fn plan(program: &Program, spec: &BatchSpec) -> BatchPlan {
         valid: true,
         waves: waves.into_iter().map(|wave| wave.into_iter().map(name).collect()).collect(),
         operations: spec.operations.iter().map(planned).collect(),
+        digest: None,
     }
 }

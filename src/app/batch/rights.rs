@@ -29,7 +29,7 @@ impl App {
         let providers = providers(spec);
         let infra = Infra { name: spec.infra.as_str(), environment: &described.environment };
         let question = Question {
-            check_mode: *check_mode || operation == "batch_validate",
+            check_mode: *check_mode || matches!(operation, "batch_validate" | "batch_plan"),
             operation: Some("create"),
             providers: Some(&providers),
             ..Question::about(Resource::Infra(infra))

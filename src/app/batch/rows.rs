@@ -16,6 +16,7 @@ pub(super) fn summary(batch: BatchRecord) -> BatchSummary {
         infra: batch.infra,
         parallel_limit: batch.parallel_limit,
         rollback_enabled: batch.rollback_enabled,
+        rehearse: batch.rehearse,
         operations_total: batch.total,
         operations_completed: batch.completed,
         progress: f64::from(batch.completed) / f64::from(batch.total.max(1)),

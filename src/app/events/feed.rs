@@ -189,6 +189,7 @@ mod tests {
             version: String::new(),
             parallel_limit: 1,
             rollback_enabled: false,
+            rehearse: None,
             infra: name("lab"),
             operations: vec![operation],
         };

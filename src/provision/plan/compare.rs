@@ -13,13 +13,15 @@ use crate::provision::settings;
 /// What makes `wanted` come true, where `actual` is the server of that name, if there is one.
 pub(super) fn toward(wanted: &Wanted, actual: Option<&Server>) -> Change {
     let spec = &wanted.spec;
-    let change = |action, differences, reason: Option<&str>| Change {
+    let change = |action: Action, differences, reason: Option<&str>| Change {
         action,
         server: spec.name.clone(),
         provider: wanted.provider.to_string(),
         plan: spec.plan,
         zone: spec.zone.clone(),
         differences,
+        known_after: action.known_after(),
+        rollback: action.rollback(),
         reason: reason.map(str::to_owned),
         warnings: Vec::new(),
         actual: actual.cloned(),
@@ -63,6 +65,8 @@ pub(super) fn of_actual(action: Action, server: &Server, reason: Option<String>)
         plan: server.spec.plan,
         zone: server.spec.zone.clone(),
         differences: Vec::new(),
+        known_after: action.known_after(),
+        rollback: action.rollback(),
         reason,
         warnings: Vec::new(),
         actual: Some(server.clone()),

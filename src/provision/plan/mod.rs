@@ -83,6 +83,22 @@ impl Action {
         matches!(self, Self::Create | Self::Start | Self::Update | Self::Replace | Self::Delete)
     }
 
+    /// What nobody knows of a server before this is done.
+    const fn known_after(self) -> &'static [&'static str] {
+        if matches!(self, Self::Create | Self::Replace) { &["id", "address"] } else { &[] }
+    }
+
+    /// What undoes it, as far as it can be undone.
+    const fn rollback(self) -> Option<&'static str> {
+        match self {
+            Self::Create => Some("delete it"),
+            Self::Start | Self::Update => Some("leave it: nothing that it holds was touched"),
+            Self::Replace => Some("delete the new one; what the old one held is gone"),
+            Self::Delete => Some("nothing brings back what it held"),
+            Self::Keep | Self::Leave => None,
+        }
+    }
+
     /// Whether it destroys what a server holds.
     #[must_use]
     pub const fn is_destructive(self) -> bool {
@@ -130,6 +146,12 @@ pub struct Change {
     /// What differs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// Attributes of the server that nobody knows before it is made.
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    pub known_after: &'static [&'static str],
+    /// What undoes it; none where nothing changes, and where what was there can't be had back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<&'static str>,
     /// Why, where the rest doesn't say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -82,6 +82,7 @@ impl Reference {
     ///
     /// # Errors
     /// What is wrong with it.
+    #[must_use]
     pub fn of(value: &Value) -> Option<Result<Self, String>> {
         let fields = value.as_object()?;
         fields.contains_key(MARK).then(|| Self::parse(fields))

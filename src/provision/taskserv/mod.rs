@@ -7,6 +7,7 @@
 
 pub mod definition;
 mod error;
+mod expected;
 pub(super) mod host;
 pub mod library;
 mod members;

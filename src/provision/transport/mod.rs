@@ -3,6 +3,9 @@
 //! A [`Transport`] leads to one server; its provider opens it ([`super::provider::Provider::transport`]). Files go and come
 //! by commands unless a transport knows better. Knows nothing of task services.
 
+pub mod ssh;
+pub mod tail;
+
 use std::time::{Duration, Instant};
 
 use super::provider::ProviderError;

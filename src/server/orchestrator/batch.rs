@@ -30,6 +30,11 @@ pub(super) async fn batch_validate(app: Shared, caller: Authenticated, mut body:
     Ok(answer(app.batch_validate(&caller.0, draft).await?))
 }
 
+pub(super) async fn batch_plan(app: Shared, caller: Authenticated, mut body: JsonBody<Batch>) -> Answered {
+    let draft = body.read_aside(BatchDraft::read).await?;
+    Ok(answer(app.batch_plan(&caller.0, draft).await?))
+}
+
 pub(super) async fn batch_list(app: Shared, caller: Authenticated, Query(query, uri): Query<BatchQuery>) -> Answered {
     let page = query.page;
     Ok(list(app.batch_list(&caller.0, query).await?, page, &uri))

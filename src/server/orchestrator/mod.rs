@@ -38,6 +38,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/workflows/cluster/create", post(workflows::workflow_cluster_create))
         .route("/batch/execute", post(batch::batch_execute))
         .route("/batch/validate", post(batch::batch_validate))
+        .route("/batch/plan", post(batch::batch_plan))
         .route("/batch/operations", get(batch::batch_list))
         .route("/batch/operations/{id}", get(batch::batch_get))
         .route("/batch/operations/{id}/cancel", post(batch::batch_cancel))

@@ -6,7 +6,6 @@
 mod group;
 pub mod inside;
 mod leftover;
-mod tail;
 mod warden;
 
 use std::io::{self, Read, Write};

@@ -53,8 +53,8 @@ pub(super) struct Fields {
 pub(super) struct Network {
     pub(super) kind: String,
     pub(super) family: String,
-    /// UUID of a private network.
-    pub(super) network: Option<String>,
+    /// The UUID of the network that a private one is.
+    pub(super) id: Option<String>,
 }
 
 /// What is wrong with a field, said of the field.
@@ -146,7 +146,7 @@ fn keys(value: &Value) -> Result<Vec<String>, Fault> {
 
 /// A public address, and one of UpCloud's own network.
 fn usual() -> Vec<Network> {
-    let of = |kind: &str| Network { kind: kind.to_owned(), family: FAMILIES[0].to_owned(), network: None };
+    let of = |kind: &str| Network { kind: kind.to_owned(), family: FAMILIES[0].to_owned(), id: None };
     vec![of("public"), of("utility")]
 }
 
@@ -180,7 +180,7 @@ fn network(value: &Value) -> Result<Network, Fault> {
             "an interface has a `network`, the UUID of one, where its type is private, and else none".to_owned(),
         ));
     }
-    Ok(Network { kind, family, network: network.map(str::to_owned) })
+    Ok(Network { kind, family, id: network.map(str::to_owned) })
 }
 
 /// UpCloud's rules for labels.

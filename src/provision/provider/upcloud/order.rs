@@ -97,7 +97,7 @@ fn interface(network: &Network) -> Value {
         "type": network.kind,
         "ip_addresses": { "ip_address": [{ "family": network.family }] },
     });
-    if let (Some(id), Some(fields)) = (&network.network, interface.as_object_mut()) {
+    if let (Some(id), Some(fields)) = (&network.id, interface.as_object_mut()) {
         fields.insert("network".to_owned(), id.clone().into());
     }
     interface

@@ -56,31 +56,28 @@ pub(super) fn custom(rows: &[SizeRow], wanted: Plan) -> Option<Size> {
 
 /// The error for a size that can't be had, with the nearest one that can.
 pub(super) fn not_sold(plans: &[PlanRow], sizes: &[SizeRow], wanted: Plan, named: Option<&str>) -> CallError {
-    let of_size = |row: &&PlanRow| row.size() == Some(wanted);
-    let (what, hint) = match named {
-        Some(name) => match plans.iter().find(|row| row.name == name) {
-            Some(row) => {
-                let size = row.size().map(|size| format!("write plan = \"{size}\""));
-                (format!("UpCloud's plan {name} isn't of the size {wanted}"), size)
-            }
-            None => {
-                let known: Vec<&str> = plans.iter().map(|row| row.name.as_str()).collect();
-                (unknown("plan of UpCloud's", name, &known), None)
-            }
-        },
-        None => {
-            let others: Vec<&str> = plans.iter().filter(of_size).map(|row| row.name.as_str()).collect();
-            let singly = sizes.iter().filter_map(SizeRow::size);
-            let all =
-                plans.iter().filter(|row| row.name.parse::<Plan>().is_ok()).filter_map(PlanRow::size).chain(singly);
-            let hint = match others.as_slice() {
-                [] => nearest(all, wanted).map(|near| format!("the nearest size is {near}")),
-                others => Some(format!("plans of that size are named with plan_name: {}", others.join(", "))),
-            };
-            (format!("UpCloud sells no server of the size {wanted}"), hint)
-        }
+    if let Some(name) = named {
+        return not_of_the_name(plans, wanted, name);
+    }
+    let of_size = plans.iter().filter(|row| row.size() == Some(wanted));
+    let others: Vec<&str> = of_size.map(|row| row.name.as_str()).collect();
+    let plain = plans.iter().filter(|row| row.name.parse::<Plan>().is_ok()).filter_map(PlanRow::size);
+    let all = plain.chain(sizes.iter().filter_map(SizeRow::size));
+    let hint = match others.as_slice() {
+        [] => nearest(all, wanted).map(|near| format!("the nearest size is {near}")),
+        others => Some(format!("plans of that size are named with plan_name: {}", others.join(", "))),
     };
-    CallError::Refused { what, hint }
+    CallError::Refused { what: format!("UpCloud sells no server of the size {wanted}"), hint }
+}
+
+/// The error for a plan that somebody names and that isn't the one of this size.
+fn not_of_the_name(plans: &[PlanRow], wanted: Plan, name: &str) -> CallError {
+    let Some(row) = plans.iter().find(|row| row.name == name) else {
+        let known: Vec<&str> = plans.iter().map(|row| row.name.as_str()).collect();
+        return CallError::Refused { what: unknown("plan of UpCloud's", name, &known), hint: None };
+    };
+    let hint = row.size().map(|size| format!("write plan = \"{size}\""));
+    CallError::Refused { what: format!("UpCloud's plan {name} isn't of the size {wanted}"), hint }
 }
 
 /// The nearest of the sizes: by how many times more or less they are, memory and processors alike; of two, the larger.

@@ -73,7 +73,8 @@ struct AddressList {
 struct Address {
     #[serde(default)]
     access: String,
-    address: String,
+    #[serde(rename = "address")]
+    text: String,
     #[serde(default)]
     family: String,
 }
@@ -100,7 +101,7 @@ impl Row {
             MachineState::Failed => vec!["UpCloud reports an error with its host; it returns by itself".to_owned()],
             _ => Vec::new(),
         };
-        let address = self.ip_addresses.ip_address.into_iter().min_by_key(reach).map(|address| address.address);
+        let address = self.ip_addresses.ip_address.into_iter().min_by_key(reach).map(|address| address.text);
         Machine { id: self.uuid, labels, state, plan, zone: self.zone, address, notes }
     }
 }

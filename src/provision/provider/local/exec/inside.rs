@@ -24,9 +24,10 @@ use super::super::state::{InitRecord, ServerDir};
 use super::super::sys::{self, Fault, Side, at};
 use super::super::unprivileged;
 use super::group::Group;
-use super::tail::Tail;
+
 use super::warden::{Charge, Warden};
 use super::{Reply, Request, frame};
+use crate::provision::transport::tail::Tail;
 
 /// How often the command's streams are looked after while it is being ended.
 const INTERVAL: Duration = Duration::from_millis(5);
