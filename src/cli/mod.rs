@@ -19,6 +19,7 @@ mod config;
 mod confirm;
 mod connect;
 mod context;
+mod credentials;
 mod demo;
 mod doctor;
 mod environment;
@@ -204,6 +205,8 @@ enum Command {
     /// Policies: who may do what
     #[command(visible_alias = "policies")]
     Policy(policy::Args),
+    /// Credentials of providers, and secrets that settings refer to: set, list, delete
+    Credentials(credentials::Args),
     /// Find out what this host and account can do for servers
     Doctor,
     /// Find out whether prov keeps its promises on this host
@@ -271,6 +274,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Bundle(args) => bundle::run(&args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),
+        Command::Credentials(args) => credentials::run(&args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),

@@ -7,6 +7,7 @@
 pub mod artifact;
 pub mod bundle;
 pub mod cluster;
+pub mod credentials;
 pub mod declared;
 pub mod describe;
 pub mod disk;

@@ -13,6 +13,7 @@ pub mod library;
 mod members;
 mod order;
 pub mod packages;
+mod parameter;
 mod place;
 mod record;
 mod script;
@@ -34,9 +35,10 @@ use self::host::{Host, HostError};
 use self::library::Library;
 use self::members::Cluster;
 use self::order::Placed;
+pub use self::parameter::Parameter;
 pub(super) use self::place::arch;
 pub use self::record::Record;
-use super::artifact;
+pub use self::software::Asked;
 use super::lock::ServerLocks;
 use super::provider::{Provider, Server, ServerState};
 use super::report::{Reporter, Steps};
@@ -115,7 +117,7 @@ pub struct MadeOf {
     /// Its packages.
     pub packages: packages::Wanted,
     /// Its artifacts, with what was said of each.
-    pub artifacts: Vec<(artifact::Definition, artifact::Given)>,
+    pub artifacts: Vec<Asked>,
 }
 
 /// What these services, and those that they need, are made of.
@@ -384,7 +386,8 @@ impl<'a> Taskservs<'a> {
                         let result = opened.map_err(HostError::from).and_then(|transport| {
                             let transport = transport.as_ref();
                             let (operation, reporter) = (self.operation.as_str(), self.reporter);
-                            each(&Host { transport, server, operation, cluster, cache: self.cache(), reporter }, items)
+                            let (cache, workspace) = (self.cache(), self.workspace);
+                            each(&Host { transport, server, operation, cluster, cache, workspace, reporter }, items)
                         });
                         match result {
                             Ok(some) => lock(&done).push((server.spec.name.clone(), some)),
