@@ -9,6 +9,7 @@ mod cli;
 mod docs;
 mod hosts;
 mod local;
+mod rehearsal;
 mod servers;
 mod settings;
 mod sim;
