@@ -18,6 +18,7 @@ mod config;
 mod confirm;
 mod connect;
 mod context;
+mod credentials;
 mod demo;
 mod doctor;
 mod environment;
@@ -205,6 +206,8 @@ enum Command {
     /// Policies: who may do what
     #[command(visible_alias = "policies")]
     Policy(policy::Args),
+    /// Credentials of providers, and secrets that settings refer to: set, list, delete
+    Credentials(credentials::Args),
     /// Find out what this host and account can do for servers
     Doctor,
     /// Find out whether prov keeps its promises on this host
@@ -272,6 +275,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),
+        Command::Credentials(args) => credentials::run(&args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),
