@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::cloud::{Catalogue, Cloud};
+use self::cloud::{Api, Catalogue, Cloud};
 use self::plugin::Plugin;
 use self::twin::Twin;
 use crate::model::name::Name;
@@ -271,19 +271,22 @@ pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
     used
 }
 
+/// A provider whose machines are reached by ssh, with the workspace's key.
+fn over_ssh(workspace: &Workspace, api: impl Api + 'static) -> Box<dyn Provider> {
+    Box::new(Cloud::new(workspace, Box::new(api), Box::new(Access::of(workspace))))
+}
+
 fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
+        "aws" => Ok(over_ssh(workspace, aws::Aws::open(workspace)?)),
         ssh::NAME => Ok(Box::new(ssh::SshHosts::new(workspace))),
-        "upcloud" | "aws" => Err(ProviderError::Unavailable {
+        "upcloud" => Err(ProviderError::Unavailable {
             what: format!("this version of prov can't reach the provider {name} yet"),
             hint: Some("use the provider `local`".to_owned()),
         }),
         _ => match plugin::find(workspace, name) {
-            Some(path) => {
-                let plugin = Plugin::open(workspace, name, &path)?;
-                Ok(Box::new(Cloud::new(workspace, Box::new(plugin), Box::new(Access::of(workspace)))))
-            }
+            Some(path) => Ok(over_ssh(workspace, Plugin::open(workspace, name, &path)?)),
             None => Err(ProviderError::Invalid {
                 what: format!("there is no provider {name:?}"),
                 hint: Some(format!("the providers are {}, and plugins", KNOWN.join(", "))),
