@@ -145,7 +145,7 @@ pub(super) fn topics() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let cli = Cli::command();
         let commands = cli.get_subcommands().map(|command| command.get_name().to_owned());
-        named(commands.chain(["exit-codes", "environment"].map(str::to_owned)).collect())
+        named(commands.chain(["exit-codes", "environment", "plugins"].map(str::to_owned)).collect())
     })
 }
 

@@ -61,7 +61,7 @@ pub struct ManArgs {
 /// Show a help topic
 #[derive(Debug, clap::Args)]
 pub struct HelpArgs {
-    /// exit-codes, environment, or a command
+    /// exit-codes, environment, plugins, or a command
     #[arg(value_name = "TOPIC", add = complete::topics())]
     topic: Vec<String>,
 }
@@ -124,6 +124,7 @@ pub(super) fn help(args: &HelpArgs) -> Result<ExitCode, CliError> {
     match args.topic.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["exit-codes"] => printer::page(EXIT_CODES)?,
         ["environment"] => printer::page(&environment::help())?,
+        ["plugins"] => printer::page(crate::provision::provider::plugin::PAGE)?,
         _ => {
             let words =
                 ["prov".into()].into_iter().chain(args.topic.iter().map(OsString::from)).chain(["--help".into()]);

@@ -24,6 +24,7 @@ mod environment;
 pub mod error;
 mod events;
 mod generate;
+mod hosts;
 mod infra;
 mod init;
 mod invisible;
@@ -143,6 +144,9 @@ enum Command {
     /// Infras: list, show, validate their settings, compare them with what there is
     #[command(visible_alias = "i")]
     Infra(infra::Args),
+    /// Hosts that you have already: confirm who they are
+    #[command(visible_alias = "host")]
+    Hosts(hosts::Args),
     /// Log in, and remember the session
     Login(login::LoginArgs),
     /// End the session
@@ -207,7 +211,7 @@ enum Command {
     Completions(generate::CompletionsArgs),
     /// Write the man pages
     Man(generate::ManArgs),
-    /// Show a help topic: exit-codes, environment, or a command
+    /// Show a help topic: exit-codes, environment, plugins, or a command
     Help(generate::HelpArgs),
     /// Show the version
     Version,
@@ -240,6 +244,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Taskserv(args) => taskserv::run(&args, global),
         Command::Cluster(args) => cluster::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),
+        Command::Hosts(args) => hosts::run(&args, global),
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),
         Command::Whoami => login::whoami(global),

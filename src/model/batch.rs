@@ -227,4 +227,4 @@ pub const DEFAULT_TIMEOUT_SECONDS: u64 = 1800;
 /// The parallel limit of a batch that names none.
 pub const DEFAULT_PARALLEL_LIMIT: u32 = 5;
 /// The providers an operation can name. Which of them this build can reach is the execution plane's to say.
-pub const PROVIDERS: &[&str] = &["local", "upcloud", "aws"];
+pub const PROVIDERS: &[&str] = &["local", "upcloud", "aws", "ssh"];

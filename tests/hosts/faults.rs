@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use prov::provision::provider::ProviderError;
+use prov::provision::provider::cloud::Reach;
 use prov::provision::transport::Transport;
 use prov::provision::transport::ssh::{Access, Destination, HostKeys, Ssh, Way};
 use prov::provision::workspace::Workspace;
@@ -103,8 +104,8 @@ fn a_machine_that_is_starting_is_waited_for_and_known_from_then_on() {
     let Some(sshd) = Sshd::start("") else { return };
     let dir = tempfile::tempdir().unwrap();
     let workspace = Workspace::open(dir.path()).unwrap();
-    let access = Access::of(&workspace).unwrap();
-    let ssh = access.to("test", "m-1", "root", "127.0.0.1", sshd.port).unwrap();
+    let access = Access::of(&workspace);
+    let ssh = access.to("test", "m-1", "root", &format!("127.0.0.1:{}", sshd.port)).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Its user is made only after it has begun to answer.
@@ -112,15 +113,15 @@ fn a_machine_that_is_starting_is_waited_for_and_known_from_then_on() {
             while sshd.connections() == 0 && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            std::fs::write(sshd.path("authorized_keys"), access.public_key()).unwrap();
+            std::fs::write(sshd.path("authorized_keys"), access.public_key().unwrap()).unwrap();
         });
         ssh.wait_ready(Duration::from_secs(30)).unwrap();
     });
     let known = dir.path().join(".prov/ssh/known_hosts/test:m-1");
     assert!(known.exists());
-    access.forget("test", "m-1").unwrap();
+    access.forget("test", "m-1");
     assert!(!known.exists());
-    assert!(access.to("test", "m-1", "root", "-oProxyCommand=id", 22).is_err());
+    assert!(access.to("test", "m-1", "root", "-oProxyCommand=id").is_err());
     let shown = Ssh::new(Way { ..sshd.way() }).unwrap().shown_key().unwrap();
     assert!(sshd.host_key().starts_with(&shown.line()));
 }

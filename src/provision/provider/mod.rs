@@ -8,6 +8,8 @@ pub mod cloud;
 pub mod http;
 pub mod local;
 pub mod pace;
+pub mod plugin;
+pub mod ssh;
 pub mod twin;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::cloud::{Catalogue, Cloud};
+use self::cloud::{Api, Catalogue, Cloud};
+use self::plugin::Plugin;
 use self::twin::Twin;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
@@ -263,25 +266,31 @@ pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, Prov
 /// The providers besides those of this machine at which the workspace has made something for `infra`.
 #[must_use]
 pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
-    cloud::used(workspace, infra)
+    let mut used = cloud::used(workspace, infra);
+    used.extend(ssh::has_any(workspace, infra).then(|| ssh::NAME.to_owned()));
+    used
 }
 
 /// A provider whose machines are reached by ssh, with the workspace's key.
-fn over_ssh(workspace: &Workspace, api: Box<dyn cloud::Api>) -> Result<Box<dyn Provider>, ProviderError> {
-    Ok(Box::new(Cloud::new(workspace, api, Box::new(Access::of(workspace)))))
+fn over_ssh(workspace: &Workspace, api: impl Api + 'static) -> Box<dyn Provider> {
+    Box::new(Cloud::new(workspace, Box::new(api), Box::new(Access::of(workspace))))
 }
 
 fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
-        "aws" => over_ssh(workspace, Box::new(aws::Aws::open(workspace)?)),
+        "aws" => Ok(over_ssh(workspace, aws::Aws::open(workspace)?)),
+        ssh::NAME => Ok(Box::new(ssh::SshHosts::new(workspace))),
         "upcloud" => Err(ProviderError::Unavailable {
             what: format!("this version of prov can't reach the provider {name} yet"),
             hint: Some("use the provider `local`".to_owned()),
         }),
-        _ => Err(ProviderError::Invalid {
-            what: format!("there is no provider {name:?}"),
-            hint: Some(format!("the providers are {}", KNOWN.join(", "))),
-        }),
+        _ => match plugin::find(workspace, name) {
+            Some(path) => Ok(over_ssh(workspace, Plugin::open(workspace, name, &path)?)),
+            None => Err(ProviderError::Invalid {
+                what: format!("there is no provider {name:?}"),
+                hint: Some(format!("the providers are {}, and plugins", KNOWN.join(", "))),
+            }),
+        },
     }
 }

@@ -24,6 +24,10 @@ const SERVER_TASKSERV_FIELDS: &[&str] = &["name", "profile", "params"];
 const CLUSTER_FIELDS: &[&str] = &["name", "type", "provider", "params"];
 /// The zone of servers that need none, because their provider has only one place.
 const LOCAL_ZONE: &str = "local";
+/// The provider of hosts that the user has already, wherever they are.
+const OWN_HOSTS: &str = "ssh";
+/// Their zone where the settings don't say.
+const OWN_ZONE: &str = "own";
 
 /// What servers have where they don't say otherwise.
 struct Defaults {
@@ -33,12 +37,12 @@ struct Defaults {
     labels: BTreeMap<String, String>,
 }
 
-/// Checks the settings of the infra `infra`.
+/// Checks the settings of the infra `infra`; `is_plugin` says which providers there are besides prov's own.
 ///
 /// # Errors
 /// Everything that is wrong, at least one finding.
-pub fn settings(value: &Value, infra: &Name) -> Result<Settings, Vec<Finding>> {
-    let mut checker = Checker::default();
+pub fn settings(value: &Value, infra: &Name, is_plugin: &dyn Fn(&str) -> bool) -> Result<Settings, Vec<Finding>> {
+    let mut checker = Checker::knowing(is_plugin);
     let settings = checker.record(value, &ValuePath::default()).map(|top| infra_settings(&mut checker, &top, infra));
     let findings = checker.into_findings();
     match settings {
@@ -47,7 +51,7 @@ pub fn settings(value: &Value, infra: &Name) -> Result<Settings, Vec<Finding>> {
     }
 }
 
-fn infra_settings(checker: &mut Checker, top: &Record<'_>, infra: &Name) -> Settings {
+fn infra_settings(checker: &mut Checker<'_>, top: &Record<'_>, infra: &Name) -> Settings {
     checker.only(top, INFRA_FIELDS);
     checker.text(top, "description");
     if let Some(name) = checker.parsed::<Name>(top, "name")
@@ -65,7 +69,7 @@ fn infra_settings(checker: &mut Checker, top: &Record<'_>, infra: &Name) -> Sett
     Settings { name: infra.clone(), environment, provider: defaults.provider, servers, taskservs, clusters }
 }
 
-fn defaults(checker: &mut Checker, top: &Record<'_>) -> Defaults {
+fn defaults(checker: &mut Checker<'_>, top: &Record<'_>) -> Defaults {
     let local = || Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name");
     let provider = provider_name(checker, top).unwrap_or_else(local);
     let Some(record) = checker.child(top, "defaults") else {
@@ -80,9 +84,9 @@ fn defaults(checker: &mut Checker, top: &Record<'_>) -> Defaults {
     }
 }
 
-fn provider_name(checker: &mut Checker, record: &Record<'_>) -> Option<Name> {
+fn provider_name(checker: &mut Checker<'_>, record: &Record<'_>) -> Option<Name> {
     let name: Name = checker.parsed(record, "provider")?;
-    if provider::KNOWN.contains(&name.as_str()) {
+    if provider::KNOWN.contains(&name.as_str()) || checker.is_plugin(name.as_str()) {
         return Some(name);
     }
     let message = unknown("provider", name.as_str(), provider::KNOWN);
@@ -90,7 +94,7 @@ fn provider_name(checker: &mut Checker, record: &Record<'_>) -> Option<Name> {
     None
 }
 
-fn servers(checker: &mut Checker, top: &Record<'_>, defaults: &Defaults) -> Vec<ServerSettings> {
+fn servers(checker: &mut Checker<'_>, top: &Record<'_>, defaults: &Defaults) -> Vec<ServerSettings> {
     let mut first: BTreeMap<Name, ValuePath> = BTreeMap::new();
     let mut servers = Vec::new();
     for (element, path) in checker.elements(top, "servers") {
@@ -113,7 +117,7 @@ fn declared_names<'v>(top: &Record<'v>) -> Vec<&'v str> {
     servers.into_iter().flatten().filter_map(|server| server.get("name")?.as_str()).collect()
 }
 
-fn server(checker: &mut Checker, record: &Record<'_>, defaults: &Defaults) -> Option<ServerSettings> {
+fn server(checker: &mut Checker<'_>, record: &Record<'_>, defaults: &Defaults) -> Option<ServerSettings> {
     checker.missing(record, "name", "each server has its own");
     let name = checker.parsed(record, "name");
     let provider = provider_name(checker, record).unwrap_or_else(|| defaults.provider.clone());
@@ -133,11 +137,16 @@ fn server(checker: &mut Checker, record: &Record<'_>, defaults: &Defaults) -> Op
 }
 
 fn only_zone(provider: &Name) -> Option<Name> {
-    (provider.as_str() == DEFAULT_PROVIDER).then(|| Name::new(LOCAL_ZONE).expect("the local zone's name is a name"))
+    let zone = match provider.as_str() {
+        DEFAULT_PROVIDER => LOCAL_ZONE,
+        OWN_HOSTS => OWN_ZONE,
+        _ => return None,
+    };
+    Some(Name::new(zone).expect("the zone's name is a name"))
 }
 
 /// The fields that are for the provider. It refuses what it doesn't know; a misspelt field of ours is refused here.
-fn extra(checker: &mut Checker, record: &Record<'_>) -> Map<String, Value> {
+fn extra(checker: &mut Checker<'_>, record: &Record<'_>) -> Map<String, Value> {
     let mut extra = Map::new();
     for (key, value) in record.fields.iter().filter(|(key, _)| !SERVER_FIELDS.contains(&key.as_str())) {
         if nearest(key, SERVER_FIELDS).is_some() {
@@ -150,13 +159,13 @@ fn extra(checker: &mut Checker, record: &Record<'_>) -> Map<String, Value> {
 }
 
 /// Task services: a name each, or a record with the fields `known`, which may refer to the servers `declared`.
-fn taskservs(checker: &mut Checker, record: &Record<'_>, known: &[&str], declared: &[&str]) -> Vec<TaskservRef> {
+fn taskservs(checker: &mut Checker<'_>, record: &Record<'_>, known: &[&str], declared: &[&str]) -> Vec<TaskservRef> {
     let elements = checker.elements(record, "taskservs");
     elements.into_iter().filter_map(|(element, path)| taskserv(checker, element, &path, known, declared)).collect()
 }
 
 fn taskserv(
-    checker: &mut Checker,
+    checker: &mut Checker<'_>,
     element: &Value,
     path: &ValuePath,
     known: &[&str],
@@ -176,7 +185,7 @@ fn taskserv(
     Some(TaskservRef { name: name?, servers: named, profile, params })
 }
 
-fn server_names(checker: &mut Checker, record: &Record<'_>, declared: &[&str]) -> Vec<Name> {
+fn server_names(checker: &mut Checker<'_>, record: &Record<'_>, declared: &[&str]) -> Vec<Name> {
     let mut names = Vec::new();
     for (element, path) in checker.elements(record, "servers") {
         match element.as_str() {
@@ -191,7 +200,7 @@ fn server_names(checker: &mut Checker, record: &Record<'_>, declared: &[&str]) -
     names
 }
 
-fn clusters(checker: &mut Checker, top: &Record<'_>, defaults: &Defaults) -> Vec<ClusterSettings> {
+fn clusters(checker: &mut Checker<'_>, top: &Record<'_>, defaults: &Defaults) -> Vec<ClusterSettings> {
     let mut first: BTreeMap<Name, ValuePath> = BTreeMap::new();
     let mut clusters = Vec::new();
     for (element, path) in checker.elements(top, "clusters") {
@@ -207,7 +216,12 @@ fn clusters(checker: &mut Checker, top: &Record<'_>, defaults: &Defaults) -> Vec
     clusters
 }
 
-fn cluster(checker: &mut Checker, element: &Value, path: &ValuePath, defaults: &Defaults) -> Option<ClusterSettings> {
+fn cluster(
+    checker: &mut Checker<'_>,
+    element: &Value,
+    path: &ValuePath,
+    defaults: &Defaults,
+) -> Option<ClusterSettings> {
     if let Value::String(text) = element {
         let cluster_type: Name = checker.parse(text, path)?;
         let provider = defaults.provider.clone();
@@ -240,7 +254,7 @@ mod tests {
     }
 
     fn messages(value: &Value) -> Vec<String> {
-        let findings = settings(value, &infra()).unwrap_err();
+        let findings = settings(value, &infra(), &|_| false).unwrap_err();
         findings
             .iter()
             .map(|finding| {
@@ -259,7 +273,7 @@ mod tests {
                 {"name": "web-2", "plan": "2xCPU-4GB", "zone": "fi-hel1", "labels": {"tier": "b"}, "ports": [80]},
             ],
         });
-        let settings = settings(&value, &infra()).unwrap();
+        let settings = settings(&value, &infra(), &|_| false).unwrap();
         assert_eq!(settings.environment.as_str(), "production");
         let [one, two] = settings.servers.as_slice() else { panic!("{settings:?}") };
         assert_eq!((one.plan.to_string().as_str(), one.zone.as_str()), ("1xCPU-1 GB", "de-fra1"));
@@ -276,7 +290,7 @@ mod tests {
             "taskservs": ["ntp", {"name": "etcd", "servers": ["a"], "profile": "small"}],
             "clusters": ["etcd", {"type": "buildkit", "name": "builders", "params": {"size": 2}}],
         });
-        let settings = settings(&value, &infra()).unwrap();
+        let settings = settings(&value, &infra(), &|_| false).unwrap();
         assert_eq!(settings.servers[0].taskservs[1].params["port"], 81);
         assert_eq!(settings.taskservs[1].servers[0].as_str(), "a");
         assert_eq!(settings.clusters[1].name.as_str(), "builders");
@@ -350,7 +364,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_value_is_settings_or_has_findings_that_point_into_it(value in values()) {
-            match settings(&value, &infra()) {
+            match settings(&value, &infra(), &|_| false) {
                 Ok(settings) => {
                     let names: BTreeSet<&Name> = settings.servers.iter().map(|server| &server.name).collect();
                     prop_assert_eq!(names.len(), settings.servers.len());

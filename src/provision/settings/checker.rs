@@ -41,9 +41,9 @@ impl Finding {
 }
 
 /// Everything that was found to be wrong so far.
-#[derive(Debug, Default)]
-pub struct Checker {
+pub struct Checker<'p> {
     findings: Vec<Finding>,
+    is_plugin: &'p dyn Fn(&str) -> bool,
 }
 
 /// A record and where it stands.
@@ -55,7 +55,19 @@ pub struct Record<'v> {
     pub path: ValuePath,
 }
 
-impl Checker {
+impl<'p> Checker<'p> {
+    /// One that knows which providers there are besides prov's own.
+    #[must_use]
+    pub const fn knowing(is_plugin: &'p dyn Fn(&str) -> bool) -> Self {
+        Self { findings: Vec::new(), is_plugin }
+    }
+
+    /// Whether there is a provider of that name that a plugin is.
+    #[must_use]
+    pub fn is_plugin(&self, name: &str) -> bool {
+        (self.is_plugin)(name)
+    }
+
     /// What was found.
     #[must_use]
     pub fn into_findings(self) -> Vec<Finding> {

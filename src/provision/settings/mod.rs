@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 pub use self::checker::Finding;
 pub use self::evaluate::{Document, Evaluator};
 pub use self::problem::{Limit, Problem, SettingsError, ValuePath, excerpt};
+use super::provider::plugin;
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
@@ -146,7 +147,7 @@ fn read_with(
     // The directory first: that the infra is unknown says more than that its file is.
     workspace.infra_dir(infra)?;
     let document = evaluator.document(workspace, &format!("infra/{infra}/{}", relative(file)?))?;
-    match check::settings(&document.value, infra) {
+    match check::settings(&document.value, infra, &|name| plugin::find(workspace, name).is_some()) {
         Ok(settings) => Ok((settings, document)),
         Err(findings) => Err(document.invalid(findings)),
     }
@@ -227,7 +228,7 @@ mod tests {
             ],
             "taskservs": ["ntp", {"name": "etcd", "servers": ["b"]}],
         });
-        let settings = check::settings(&value, &Name::new("i").unwrap()).unwrap();
+        let settings = check::settings(&value, &Name::new("i").unwrap(), &|_| false).unwrap();
         let placed: Vec<String> = settings
             .placed_taskservs()
             .iter()

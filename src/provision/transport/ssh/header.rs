@@ -130,7 +130,7 @@ mod tests {
         let mark = Mark::new();
         let input = header(exec, &mark, None).unwrap();
         let mut shell = Command::new("sh");
-        let mut child = shell.args(["-c", READ]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let child = shell.args(["-c", READ]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = child.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&input).unwrap();
