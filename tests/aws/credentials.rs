@@ -55,7 +55,7 @@ fn signatures_are_right() {
     assert_eq!(good.find(&sample.labels(&[])).unwrap()[0].id, made.id);
     let refused = |error: CallError, code: &str| match error {
         CallError::Refused { what, hint: Some(hint) } => {
-            assert!(what.contains(code) && !what.contains(secret), "{what} {hint}")
+            assert!(what.contains(code) && !what.contains(secret), "{what} {hint}");
         }
         other => panic!("{other:?}"),
     };

@@ -36,7 +36,7 @@ pub fn security_groups(ec2: &Ec2, infra: &Name, fields: &Fields<'_>) -> Result<V
             hint: Some("check `security_groups` and `subnet`".to_owned()),
         }),
     };
-    fields.security_groups.iter().map(|group| id_of(group)).collect()
+    fields.security_groups.iter().map(id_of).collect()
 }
 
 /// The network (VPC) of the server's subnet, or the region's default one.
