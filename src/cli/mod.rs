@@ -18,6 +18,7 @@ mod config;
 mod confirm;
 mod connect;
 mod context;
+mod credentials;
 mod demo;
 mod doctor;
 mod environment;
@@ -38,6 +39,7 @@ mod policy;
 pub mod printer;
 mod processes;
 mod progress;
+mod provider;
 pub mod qr;
 mod recognise;
 mod rollback;
@@ -135,6 +137,9 @@ enum Command {
     /// Servers: make, delete, list
     #[command(visible_aliases = ["server", "s"])]
     Servers(servers::Args),
+    /// Providers: what can be had there
+    #[command(visible_alias = "providers")]
+    Provider(provider::Args),
     /// Task services: install, remove, list
     #[command(visible_alias = "t")]
     Taskserv(taskserv::Args),
@@ -201,6 +206,8 @@ enum Command {
     /// Policies: who may do what
     #[command(visible_alias = "policies")]
     Policy(policy::Args),
+    /// Credentials of providers, and secrets that settings refer to: set, list, delete
+    Credentials(credentials::Args),
     /// Find out what this host and account can do for servers
     Doctor,
     /// Find out whether prov keeps its promises on this host
@@ -241,6 +248,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Init(args) => init::run(&args, global),
         Command::Demo(args) => demo::run(&args, global),
         Command::Servers(args) => servers::run(&args, global),
+        Command::Provider(args) => provider::run(&args, global),
         Command::Taskserv(args) => taskserv::run(&args, global),
         Command::Cluster(args) => cluster::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),
@@ -267,6 +275,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Batch(args) => batch::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),
+        Command::Credentials(args) => credentials::run(&args, global),
         Command::Doctor => doctor::run(global),
         Command::Selftest(args) => selftest::run(&args, global),
         Command::Config(args) => config::run(&args, global),

@@ -26,11 +26,16 @@ pub(super) fn given(args: &PasswordArgs, global: &Global) -> Result<Option<Strin
     if let Some(path) = &args.password_file {
         return password(std::fs::read_to_string(path), &path.display().to_string()).map(Some);
     }
-    if global.no_input || !std::io::stdin().is_terminal() {
+    if !may_ask(global) {
         let error = CliError::new(Kind::Usage, "there is nobody to ask for the password");
         return Err(error.hint("give it with --password-stdin or --password-file FILE".to_owned()));
     }
     Ok(None)
+}
+
+/// Whether there is somebody who can type it.
+pub(super) fn may_ask(global: &Global) -> bool {
+    !global.no_input && std::io::stdin().is_terminal()
 }
 
 /// All of standard input.

@@ -5,6 +5,7 @@
 //! providers say; what a provider of this machine must remember stands below `WORKSPACE/.prov/`.
 
 pub mod cluster;
+pub mod credentials;
 pub mod declared;
 pub mod describe;
 pub mod disk;

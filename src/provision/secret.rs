@@ -1,6 +1,18 @@
-//! A value that nobody may see.
+//! Values that nobody may see, and how settings refer to them.
+//!
+//! Settings and operations hold [`Reference`]s; what one refers to is had in the execution process alone, at the moment of
+//! use, as a [`Secret`]. What is recorded, shown and compared is the reference; where a changed value must be noticed, a
+//! [`keyed`] digest. What comes back from a script or a provider goes through a [`Redaction`] before anybody sees it.
+
+pub mod file;
+pub mod keyed;
+mod redaction;
+mod reference;
 
 use std::fmt;
+
+pub use self::redaction::Redaction;
+pub use self::reference::{Reference, SecretError, faults, in_value, resolved};
 
 /// A password, a key, a token. It can't be printed, compared or serialised: whoever needs it says so with
 /// [`Secret::expose`], and the places that do are few.

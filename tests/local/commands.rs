@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use prov::provision::provider::{Exec, Provider};
+use prov::provision::provider::Provider;
+use prov::provision::transport::Exec;
 
 use super::support::{Bench, infra, name, processes, spec, until};
 
@@ -16,7 +17,7 @@ fn a_command_gets_its_input_and_environment_and_nothing_else() {
         stdin: b"from outside",
         deadline: None,
     };
-    let result = bench.provider.exec(&infra(), &name("web"), &exec).unwrap();
+    let result = bench.provider.transport(&infra(), &name("web")).unwrap().exec(&exec).unwrap();
     assert_eq!(result.status, 7);
     let text = String::from_utf8(result.stdout).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
@@ -36,7 +37,7 @@ fn a_command_gets_its_input_and_environment_and_nothing_else() {
     );
     assert_eq!(bench.sh("web", "kill -9 $$").status, 137);
     let missing = Exec { argv: vec!["no-such-program".into()], ..Exec::default() };
-    let error = bench.provider.exec(&infra(), &name("web"), &missing).unwrap_err();
+    let error = bench.provider.transport(&infra(), &name("web")).unwrap().exec(&missing).unwrap_err();
     assert!(error.to_string().contains("no-such-program"), "{error}");
 }
 
@@ -65,9 +66,9 @@ fn a_stream_of_any_length_is_drained_and_its_end_kept() {
     assert_eq!(result.stderr, b"error\n");
     let input = vec![b'x'; 3 * 1024 * 1024];
     let exec = Exec { argv: vec!["wc".into(), "-c".into()], stdin: &input, ..Exec::default() };
-    assert_eq!(bench.provider.exec(&infra(), &name("web"), &exec).unwrap().stdout, b"3145728\n");
+    assert_eq!(bench.provider.transport(&infra(), &name("web")).unwrap().exec(&exec).unwrap().stdout, b"3145728\n");
     let exec = Exec { argv: vec!["true".into()], stdin: &input, ..Exec::default() };
-    assert_eq!(bench.provider.exec(&infra(), &name("web"), &exec).unwrap().status, 0);
+    assert_eq!(bench.provider.transport(&infra(), &name("web")).unwrap().exec(&exec).unwrap().status, 0);
 }
 
 #[test]

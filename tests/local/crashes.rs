@@ -134,6 +134,6 @@ fn caller_that_waits_for_a_long_command() {
         .unwrap()
         .with_program(env!("CARGO_BIN_EXE_prov").into());
     let argv = ["sh", "-c", "sleep 4323 & sleep 4323; :"].map(str::to_owned).to_vec();
-    let exec = prov::provision::provider::Exec { argv, ..Default::default() };
-    let _ = provider.exec(&infra(), &name("web"), &exec);
+    let exec = prov::provision::transport::Exec { argv, ..Default::default() };
+    let _ = provider.transport(&infra(), &name("web")).unwrap().exec(&exec);
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use prov::model::name::Name;
 use prov::provision::provider::local::LocalProvider;
-use prov::provision::provider::{Exec, ExecResult, Provider, ServerSpec};
+use prov::provision::provider::{Provider, ServerSpec};
+use prov::provision::transport::{Exec, ExecResult};
 
 /// A workspace with its driver.
 pub struct Bench {
@@ -53,7 +54,11 @@ impl Bench {
 
     pub fn sh_until(&self, server: &str, script: &str, deadline: Option<Instant>) -> ExecResult {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        self.provider.exec(&infra(), &name(server), &Exec { argv, deadline, ..Exec::default() }).unwrap()
+        self.provider
+            .transport(&infra(), &name(server))
+            .unwrap()
+            .exec(&Exec { argv, deadline, ..Exec::default() })
+            .unwrap()
     }
 
     /// What a script that succeeds prints.

@@ -3,7 +3,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use prov::provision::provider::{Exec, Provider, ProviderError, ServerState};
+use prov::provision::provider::{Provider, ProviderError, ServerState};
+use prov::provision::transport::Exec;
 
 use super::support::{Bench, infra, name, spec};
 
@@ -61,7 +62,7 @@ fn a_server_lives_its_whole_life() {
     );
     assert!(std::path::Path::new("/usr/bin/env").exists());
     let exec = Exec { argv: vec!["cat".into()], stdin: b"in", ..Exec::default() };
-    assert_eq!(bench.provider.exec(&infra(), &name("web"), &exec).unwrap().stdout, b"in");
+    assert_eq!(bench.provider.transport(&infra(), &name("web")).unwrap().exec(&exec).unwrap().stdout, b"in");
     let begun = std::time::Instant::now();
     let script = "trap '' TERM; sleep 4322 & sleep 4322";
     assert!(bench.sh_until("web", script, Some(begun + std::time::Duration::from_millis(200))).timed_out);

@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod sockets;
 pub mod totp;
+pub mod upcloud;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Daemon {
     pub program: PathBuf,
     child: Option<Child>,
     pub options: Vec<String>,
+    /// Variables of its environment, besides the test's own.
+    pub environment: Vec<(String, String)>,
     open_files: Option<u32>,
     orchestrator: String,
     pub control_center: String,
@@ -82,6 +85,7 @@ impl Daemon {
             program: env!("CARGO_BIN_EXE_prov").into(),
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            environment: Vec::new(),
             open_files: None,
             orchestrator: String::new(),
             control_center: String::new(),
@@ -120,6 +124,7 @@ impl Daemon {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
         let mut command = command_of(&self.program, &self.path("ws"), &self.path("data"), ANY_PORT);
         command.arg("--ready-file").arg(&ready).args(&self.options);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(limit) = self.open_files {
             command = limited(&command, limit);
         }

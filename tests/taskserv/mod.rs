@@ -13,8 +13,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use prov::model::name::Name;
+use prov::provision::provider::Provider;
 use prov::provision::provider::local::LocalProvider;
-use prov::provision::provider::{Exec, Provider};
+use prov::provision::transport::Exec;
 use serde_json::{Value, json};
 
 /// A workspace with running servers in its infra `demo`, all of which go with it.
@@ -109,7 +110,7 @@ impl Sample {
         let provider = LocalProvider::new(self.path()).unwrap().with_program(env!("CARGO_BIN_EXE_prov").into());
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
         let (infra, server) = (Name::new("demo").unwrap(), Name::new(server).unwrap());
-        let result = provider.exec(&infra, &server, &Exec { argv, ..Exec::default() }).unwrap();
+        let result = provider.transport(&infra, &server).unwrap().exec(&Exec { argv, ..Exec::default() }).unwrap();
         String::from_utf8(result.stdout).unwrap()
     }
 

@@ -8,7 +8,8 @@ use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 use crate::model::nearest::unknown;
 use crate::model::plan::Plan;
-use crate::provision::settings::ClusterSettings;
+use crate::provision::secret;
+use crate::provision::settings::{ClusterSettings, ValuePath};
 use crate::provision::taskserv::definition::{DefinitionError, out_of_range};
 use crate::provision::taskserv::library::Library;
 
@@ -89,6 +90,11 @@ impl Wish {
         let known: Vec<&str> = own.into_iter().chain(OF_SERVERS).chain(counts.iter().map(String::as_str)).collect();
         if let Some(name) = cluster.params.keys().find(|name| !known.contains(&name.as_str())) {
             return Err(wrong(unknown("parameter", name, &known)));
+        }
+        for (name, value) in &cluster.params {
+            if let Some((path, why)) = secret::faults(value, &ValuePath::default().key(name)).pop() {
+                return Err(wrong(format!("{path}: {why}")));
+            }
         }
         let given = |name: &str| cluster.params.get(name);
         for (role, count) in definition.roles.iter_mut().zip(&counts) {
@@ -233,6 +239,7 @@ mod tests {
             (json!({"membr_count": 1}), "did you mean `member_count`?"),
             (json!({"member_count": 0}), "member_count must be a number from 1 to 100, not 0"),
             (json!({"plan": "big"}), "plan: \"big\" is no plan"),
+            (json!({"client_port": {"secret": "s"}}), "client_port: a secret is written"),
         ] {
             let error = Wish::of(&library, &cluster("etcd", &params)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

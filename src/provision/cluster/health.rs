@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::definition::Wish;
 use super::{ClusterError, Clusters, is_of};
 use crate::provision::provider::{self, Server};
+use crate::provision::secret::{self, Redaction};
 use crate::provision::taskserv::host::{last_words, whole};
 use crate::provision::transport::Exec;
 
@@ -21,7 +22,9 @@ impl Clusters<'_> {
         let unhealthy = |why: String| ClusterError::Unhealthy { name: wish.name.clone(), why };
         let asked = members.iter().find(|server| server.spec.name.as_str().starts_with(&prefix));
         let asked = asked.ok_or_else(|| unhealthy(format!("it has no server of the role {}", health.role)))?;
-        let mut env: Vec<(String, String)> = wish.params.iter().map(|(name, value)| variable(name, value)).collect();
+        let (params, secrets) = secret::resolved(&Value::Object(wish.params.clone()), self.workspace)?;
+        let params = params.as_object().into_iter().flatten();
+        let mut env: Vec<(String, String)> = params.map(|(name, value)| variable(name, value)).collect();
         env.push(("PROV_PEERS".to_owned(), members.iter().map(peer).collect::<Vec<_>>().join(" ")));
         let exec = Exec {
             argv: ["bash", "-eu", "-o", "pipefail", "-s"].map(str::to_owned).to_vec(),
@@ -30,6 +33,7 @@ impl Clusters<'_> {
             deadline: Instant::now().checked_add(Duration::from_secs(health.timeout_seconds)),
         };
         let result = provider.transport(&self.infra, &asked.spec.name)?.exec(&exec)?;
+        let result = Redaction::of(&secrets).result(result);
         if result.timed_out {
             let (limit_s, how, said) = (health.timeout_seconds, whole(result.is_whole), last_words(&result));
             return Err(unhealthy(format!("its check took longer than {limit_s} s and was ended{how}{said}")));

@@ -17,6 +17,7 @@ use self::definition::Wish;
 use super::plan::{Action, CLUSTER_LABEL, Changes, Others, Wanted};
 use super::provider::{self, ProviderError, Server, ServerSpec, ServerState};
 use super::report::Reporter;
+use super::secret::SecretError;
 use super::servers::{Options, Servers, ServersError};
 use super::settings::{ClusterSettings, DEFAULT_PROVIDER, Settings};
 use super::taskserv::definition::DefinitionError;
@@ -53,6 +54,9 @@ pub enum ClusterError {
     /// Its task services.
     #[error(transparent)]
     Taskservs(#[from] TaskservError),
+    /// A secret among its parameters.
+    #[error("a secret of the cluster's can't be had")]
+    Secret(#[from] SecretError),
     /// The provider.
     #[error("the cluster's servers can't be reached")]
     Provider(#[from] ProviderError),
@@ -108,6 +112,7 @@ impl ClusterError {
                 let names: Vec<&str> = names.iter().map(Name::as_str).collect();
                 Some(format!("name one: {}", names.join(", ")))
             }
+            Self::Secret(error) => error.hint(),
             Self::Parameter { .. } | Self::Provider(_) => None,
         }
     }
@@ -119,7 +124,7 @@ impl ClusterError {
             Self::Definition(_) | Self::Unknown { .. } | Self::Parameter { .. } | Self::Ambiguous { .. } => true,
             Self::Servers(error) => error.is_invalid(),
             Self::Taskservs(error) => error.is_invalid(),
-            Self::Provider(_) | Self::Unhealthy { .. } | Self::Taken { .. } | Self::NoAddresses { .. } => false,
+            _ => false,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod pace;
 pub mod plugin;
 pub mod ssh;
 pub mod twin;
+pub mod upcloud;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -281,10 +282,7 @@ fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, Provider
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
         "aws" => Ok(over_ssh(workspace, aws::Aws::open(workspace)?)),
         ssh::NAME => Ok(Box::new(ssh::SshHosts::new(workspace))),
-        "upcloud" => Err(ProviderError::Unavailable {
-            what: format!("this version of prov can't reach the provider {name} yet"),
-            hint: Some("use the provider `local`".to_owned()),
-        }),
+        "upcloud" => Ok(over_ssh(workspace, upcloud::UpCloud::open(workspace)?)),
         _ => match plugin::find(workspace, name) {
             Some(path) => Ok(over_ssh(workspace, Plugin::open(workspace, name, &path)?)),
             None => Err(ProviderError::Invalid {

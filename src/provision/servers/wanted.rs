@@ -9,7 +9,8 @@ use crate::model::name::Name;
 use crate::provision::operation::{BatchOperation, OperationError};
 use crate::provision::plan::Wanted;
 use crate::provision::provider::ServerSpec;
-use crate::provision::settings::{DEFAULT_PROVIDER, Settings};
+use crate::provision::secret;
+use crate::provision::settings::{DEFAULT_PROVIDER, Settings, ValuePath};
 
 /// The servers that `settings` declare, as the work of `operation`.
 #[must_use]
@@ -53,6 +54,11 @@ pub fn by_operation(infra: &Name, operation: &BatchOperation) -> Result<Vec<Want
 
 fn spec(infra: &Name, config: &ServerConfig, operation: &str) -> Result<ServerSpec, String> {
     let mut extra = config.extra.clone();
+    for (key, value) in &extra {
+        if let Some((path, why)) = secret::faults(value, &ValuePath::default().key(key)).pop() {
+            return Err(format!("{path}: {why}"));
+        }
+    }
     let labels: BTreeMap<String, String> = match extra.remove("labels") {
         None | Some(Value::Null) => BTreeMap::new(),
         Some(labels) => serde_json::from_value(labels).map_err(|error| format!("labels: {error}"))?,

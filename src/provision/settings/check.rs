@@ -152,6 +152,7 @@ fn extra(checker: &mut Checker<'_>, record: &Record<'_>) -> Map<String, Value> {
         if nearest(key, SERVER_FIELDS).is_some() {
             checker.unknown(record, key, SERVER_FIELDS);
         } else {
+            checker.references(value, &record.path.key(key));
             extra.insert(key.clone(), value.clone());
         }
     }
@@ -181,7 +182,7 @@ fn taskserv(
     let name = checker.parsed(&record, "name");
     let named = if known.contains(&"servers") { server_names(checker, &record, declared) } else { Vec::new() };
     let profile = checker.parsed(&record, "profile");
-    let params = checker.child(&record, "params").map(|params| params.fields.clone()).unwrap_or_default();
+    let params = checker.params(&record);
     Some(TaskservRef { name: name?, servers: named, profile, params })
 }
 
@@ -233,7 +234,7 @@ fn cluster(
     let cluster_type: Option<Name> = checker.parsed(&record, "type");
     let name = checker.parsed(&record, "name").or_else(|| cluster_type.clone());
     let provider = provider_name(checker, &record).unwrap_or_else(|| defaults.provider.clone());
-    let params = checker.child(&record, "params").map(|params| params.fields.clone()).unwrap_or_default();
+    let params = checker.params(&record);
     Some(ClusterSettings { name: name?, cluster_type: cluster_type?, provider, params })
 }
 
@@ -342,6 +343,21 @@ mod tests {
         let value = json!({"provider": "upcloud", "servers": [{"name": "a", "plan": "1xCPU-1 GB"}]});
         assert_eq!(messages(&value), ["servers[0]: the field `zone` is missing (write it here or under `defaults`)"]);
         assert_eq!(messages(&json!([])), [": must be a record, not an array"]);
+    }
+
+    #[test]
+    fn references_to_secrets_are_checked_for_their_form_where_they_stand() {
+        let of = |kind: &str| json!({"secret": {kind: "A"}});
+        let value = json!({
+            "servers": [{"name": "a", "plan": "1xCPU-1 GB", "user_data": of("env"), "keys": [of("keyrnig")]}],
+            "taskservs": [{"name": "redis", "params": {"password": of("fiel")}}],
+            "clusters": [{"type": "etcd", "params": {"password": {"secret": "swordfish"}}}],
+        });
+        let messages = messages(&value);
+        assert_eq!(messages[0], "servers[0].keys[0]: unknown source of a secret `keyrnig`; did you mean `keyring`?");
+        assert!(messages[1].starts_with("taskservs[0].params.password: unknown source of a secret `fiel`"));
+        assert!(messages[2].starts_with("clusters[0].params.password: a secret is written"));
+        assert_eq!(messages.len(), 3);
     }
 
     /// Values that look like settings here and there.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::locate::Target;
 use super::problem::ValuePath;
 use crate::model::nearest;
+use crate::provision::secret;
 
 /// Something that is wrong with a value, before its place in the file is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +159,22 @@ impl<'p> Checker<'p> {
     pub fn child<'v>(&mut self, record: &Record<'v>, key: &str) -> Option<Record<'v>> {
         let value = record.fields.get(key).filter(|value| !value.is_null())?;
         self.record(value, &record.path.key(key))
+    }
+
+    /// The field `params`, whose values may be secrets.
+    pub fn params(&mut self, record: &Record<'_>) -> Map<String, Value> {
+        let Some(params) = self.child(record, "params") else { return Map::new() };
+        for (key, value) in params.fields {
+            self.references(value, &params.path.key(key));
+        }
+        params.fields.clone()
+    }
+
+    /// Refuses references to secrets, anywhere in the value at `path`, that are none.
+    pub fn references(&mut self, value: &Value, path: &ValuePath) {
+        for (path, why) in secret::faults(value, path) {
+            self.wrong(&path, why, None);
+        }
     }
 
     /// The field `key` as texts by name.

@@ -27,6 +27,7 @@ pub use self::checker::Finding;
 pub use self::evaluate::{Document, Evaluator};
 pub use self::problem::{Limit, Problem, SettingsError, ValuePath, excerpt};
 use super::provider::plugin;
+use super::secret::Reference;
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
@@ -195,16 +196,20 @@ fn outside(path: &str) -> String {
     )
 }
 
-/// `value` with every field whose name tells of a secret covered, for showing to people.
+/// `value` with every field whose name tells of a secret covered, for showing to people. What only says where a secret is
+/// stays.
 #[must_use]
 pub fn masked(value: &Value) -> Value {
     const TELLING: &[&str] = &["password", "passwd", "secret", "token", "private_key", "api_key", "credential"];
+    let is_reference = |value: &Value| matches!(Reference::of(value), Some(Ok(_)));
     match value {
+        reference if is_reference(reference) => reference.clone(),
         Value::Array(elements) => elements.iter().map(masked).collect(),
         Value::Object(fields) => {
             let cover = |(key, value): (&String, &Value)| {
                 let lower = key.to_lowercase();
-                let is_secret = TELLING.iter().any(|word| lower.contains(word)) && !value.is_null();
+                let is_secret = TELLING.iter().any(|word| lower.contains(word));
+                let is_secret = is_secret && !value.is_null() && !is_reference(value);
                 (key.clone(), if is_secret { Value::from("********") } else { masked(value) })
             };
             fields.iter().map(cover).collect()
@@ -243,5 +248,8 @@ mod tests {
         let expected =
             json!({"a": [{"db_password": "********", "port": 1}], "API_KEY": "********", "name": "n", "token": null});
         assert_eq!(masked(&value), expected);
+        let reference = json!({"password": {"secret": {"env": "DB_PASSWORD"}}, "user_data": {"secret": {"file": "x"}}});
+        assert_eq!(masked(&reference), reference);
+        assert_eq!(masked(&json!({"secret": "swordfish"})), json!({"secret": "********"}));
     }
 }

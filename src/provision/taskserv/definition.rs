@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::parameter::{Parameter, Parameters};
 use crate::model::name::Name;
+use crate::provision::secret::Reference;
 
 /// A task service, read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,7 +213,7 @@ impl Definition {
         &self,
         profile: Option<&Name>,
         given: &Map<String, Value>,
-    ) -> Result<Vec<(String, String)>, DefinitionError> {
+    ) -> Result<Parameters, DefinitionError> {
         let wrong = |what| DefinitionError::Parameter { name: self.name.clone(), what };
         let profile = profile.map_or("default", Name::as_str);
         let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
@@ -227,19 +229,24 @@ impl Definition {
 }
 
 /// A parameter as an environment variable: `port = 80` is `PROV_PARAM_PORT=80`.
-fn variable(name: &Name, param: &str, value: &Value) -> Result<(String, String), DefinitionError> {
+fn variable(name: &Name, param: &str, value: &Value) -> Result<(String, Parameter), DefinitionError> {
     let wrong = |what: String| DefinitionError::Parameter { name: name.clone(), what };
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !param.starts_with(|c: char| c.is_ascii_alphabetic()) || !param.chars().all(fits) {
         return Err(wrong(format!("{param:?} is no name of a parameter (letters, digits and `_`)")));
     }
+    let variable = format!("PROV_PARAM_{}", param.to_ascii_uppercase());
+    if let Some(reference) = Reference::of(value) {
+        let reference = reference.map_err(|why| wrong(format!("`{param}`: {why}")))?;
+        return Ok((variable, Parameter::Secret(reference)));
+    }
     let text = match value {
         Value::String(text) if text.contains('\0') => return Err(wrong(format!("{param} holds a NUL character"))),
         Value::String(text) => text.clone(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => return Err(wrong(format!("{param} must be a text, a number or a boolean"))),
+        _ => return Err(wrong(format!("{param} must be a text, a number, a boolean or a secret"))),
     };
-    Ok((format!("PROV_PARAM_{}", param.to_ascii_uppercase()), text))
+    Ok((variable, Parameter::Text(text)))
 }
 
 #[cfg(test)]
@@ -261,8 +268,14 @@ mod tests {
         let definition = Definition::read(&name, "x", &files("port = 80\ntext = \"a; rm -rf /\"\n")).unwrap();
         let given = json!({ "port": 8080 });
         let environment = definition.environment(None, given.as_object().unwrap()).unwrap();
-        assert!(environment.contains(&("PROV_PARAM_PORT".to_owned(), "8080".to_owned())));
-        assert!(environment.contains(&("PROV_PARAM_TEXT".to_owned(), "a; rm -rf /".to_owned())));
+        let text = |name: &str, text: &str| (name.to_owned(), Parameter::Text(text.to_owned()));
+        assert!(environment.contains(&text("PROV_PARAM_PORT", "8080")));
+        assert!(environment.contains(&text("PROV_PARAM_TEXT", "a; rm -rf /")));
+        let given = json!({ "text": {"secret": {"env": "DB_PASSWORD"}} });
+        let environment = definition.environment(None, given.as_object().unwrap()).unwrap();
+        assert!(matches!(&environment[1].1, Parameter::Secret(Reference::Env(name)) if name == "DB_PASSWORD"));
+        let error = definition.environment(None, json!({ "text": {"secret": "s"} }).as_object().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("`text`: a secret is written"), "{error}");
         let error = definition.environment(None, json!({ "prot": 1 }).as_object().unwrap()).unwrap_err();
         assert!(error.to_string().contains("did you mean `port`?"), "{error}");
     }

@@ -7,13 +7,16 @@ use super::definition::Definition;
 use super::library::Library;
 use super::order::{self, Placed};
 use super::packages::{self, PackageError};
+use super::parameter::{self, Parameter};
 use super::record::{DIRECTORY, Record, Stored, digest};
 use super::{Action, Cluster, Done, Installed, Removal};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
 use crate::provision::provider::{ProviderError, Server};
 use crate::provision::report::Reporter;
+use crate::provision::secret::SecretError;
 use crate::provision::transport::{Exec, ExecResult, Transport};
+use crate::provision::workspace::Workspace;
 
 /// How long the small commands may take that prov itself runs in a server.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
@@ -35,6 +38,15 @@ pub(super) enum HostError {
     TimedOut { taskserv: Name, what: &'static str, limit_s: u64, is_whole: bool, last_words: String },
     #[error("{taskserv}: its {what} script failed with status {status}{last_words}")]
     Script { taskserv: Name, what: &'static str, status: i32, last_words: String },
+    #[error("{taskserv}: the secret for {variable} can't be had")]
+    Secret {
+        taskserv: Name,
+        variable: String,
+        #[source]
+        source: SecretError,
+    },
+    #[error("the key that tells whether secrets changed can't be had")]
+    Key(#[source] std::io::Error),
     #[error("{taskserv}: its packages can't be had")]
     Packages {
         taskserv: Name,
@@ -71,6 +83,8 @@ pub(super) struct Host<'a> {
     /// The cluster that the server is a member of, if any.
     pub(super) cluster: Option<&'a Cluster>,
     pub(super) cache: PathBuf,
+    /// Where secrets in files are.
+    pub(super) workspace: &'a Workspace,
     pub(super) reporter: &'a Reporter,
 }
 
@@ -88,7 +102,7 @@ impl Host<'_> {
     /// What is to be done for the service to be there and working.
     fn decide(&self, placed: &Placed, records: &[Stored]) -> Result<Action, HostError> {
         Self::refuse_conflict(&placed.definition, records)?;
-        let works = self.is_as_wanted(placed, records) && self.check(placed).is_ok();
+        let works = self.is_as_wanted(placed, records)? && self.check(placed).is_ok();
         Ok(if works { Action::Keep } else { Action::Install })
     }
 
@@ -107,7 +121,7 @@ impl Host<'_> {
         let record = Record {
             name: definition.name.clone(),
             version: definition.version.clone(),
-            digest: digest(placed, self.peers()),
+            digest: digest(placed, self.peers(), self.workspace)?,
             // Whoever installed it first is who undoes it.
             operation: before.map_or_else(|| self.operation.to_owned(), |before| before.record.operation.clone()),
             at: Timestamp::now(),
@@ -157,7 +171,11 @@ impl Host<'_> {
         let Some(text) = kept.or_else(|| definition.map(|definition| definition.uninstall.clone())) else {
             return Ok(false);
         };
-        self.script(name, &stored.environment, "uninstall", (text.as_str(), stored.timeouts.uninstall))?;
+        let (parameters, gone) = parameter::available(&stored.environment, self.workspace);
+        if !gone.is_empty() {
+            self.say(name, &format!("its secrets can't be had any more; it is removed without {}", gone.join(", ")));
+        }
+        self.script(name, &parameters, "uninstall", (text.as_str(), stored.timeouts.uninstall))?;
         Ok(true)
     }
 
@@ -248,10 +266,10 @@ impl Host<'_> {
         self.cluster.map_or("", |cluster| &cluster.peers)
     }
 
-    fn is_as_wanted(&self, placed: &Placed, records: &[Stored]) -> bool {
-        let wanted = digest(placed, self.peers());
+    fn is_as_wanted(&self, placed: &Placed, records: &[Stored]) -> Result<bool, HostError> {
+        let wanted = digest(placed, self.peers(), self.workspace)?;
         let mut records = records.iter().map(|stored| &stored.record);
-        records.any(|record| record.name == placed.definition.name && record.complete && record.digest == wanted)
+        Ok(records.any(|record| record.name == placed.definition.name && record.complete && record.digest == wanted))
     }
 
     fn check(&self, placed: &Placed) -> Result<(), HostError> {
@@ -264,14 +282,15 @@ impl Host<'_> {
     fn script(
         &self,
         taskserv: &Name,
-        parameters: &[(String, String)],
+        parameters: &[(String, Parameter)],
         what: &'static str,
         (text, limit_s): (&str, u64),
     ) -> Result<(), HostError> {
-        let mut env = parameters.to_vec();
+        let (mut env, redaction) = parameter::resolved(taskserv, parameters, self.workspace)?;
         env.extend(self.surroundings(taskserv));
         let argv = ["bash", "-eu", "-o", "pipefail", "-s"].map(str::to_owned).to_vec();
         let result = self.exec(argv, env, text.as_bytes(), Duration::from_secs(limit_s))?;
+        let result = redaction.result(result);
         self.pass_on(taskserv, &result);
         let (taskserv, last_words) = (taskserv.clone(), last_words(&result));
         if result.timed_out {

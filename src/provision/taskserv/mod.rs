@@ -13,6 +13,7 @@ pub mod library;
 mod members;
 mod order;
 mod packages;
+mod parameter;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use self::host::{Host, HostError};
 use self::library::Library;
 use self::members::Cluster;
 use self::order::Placed;
+pub use self::parameter::Parameter;
 pub use self::record::Record;
 use super::lock::ServerLocks;
 use super::provider::{Provider, Server, ServerState};
@@ -351,7 +353,8 @@ impl<'a> Taskservs<'a> {
                         let result = opened.map_err(HostError::from).and_then(|transport| {
                             let transport = transport.as_ref();
                             let (operation, reporter) = (self.operation.as_str(), self.reporter);
-                            each(&Host { transport, server, operation, cluster, cache: self.cache(), reporter }, items)
+                            let (cache, workspace) = (self.cache(), self.workspace);
+                            each(&Host { transport, server, operation, cluster, cache, workspace, reporter }, items)
                         });
                         match result {
                             Ok(some) => lock(&done).push((server.spec.name.clone(), some)),

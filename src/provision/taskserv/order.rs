@@ -7,6 +7,7 @@ use serde_json::Map;
 use super::TaskservError;
 use super::definition::Definition;
 use super::library::Library;
+use super::parameter::Parameters;
 use super::record::Stored;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
@@ -15,8 +16,8 @@ use crate::model::name::Name;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed {
     pub(super) definition: Definition,
-    /// Its parameters as the scripts see them.
-    pub(super) environment: Vec<(String, String)>,
+    /// Its parameters, secrets not yet had.
+    pub(super) environment: Parameters,
 }
 
 /// The services and everything they need, each once, needed ones first.

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Definition, Timeouts};
 use super::host::{Host, HostError};
 use super::order::Placed;
+use super::parameter::{self, Parameters};
 use crate::model::digest::sha256;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
+use crate::provision::workspace::Workspace;
 
 /// Where records stand in a server.
 pub(super) const DIRECTORY: &str = "/var/lib/prov/taskservs";
@@ -38,9 +40,9 @@ pub struct Record {
 pub(super) struct Stored {
     #[serde(flatten)]
     pub(super) record: Record,
-    /// The parameters it was installed with, as its scripts see them: it is checked and removed with the same ones.
+    /// The parameters it was installed with: it is checked and removed with the same ones. Of a secret only where it is.
     #[serde(default)]
-    pub(super) environment: Vec<(String, String)>,
+    pub(super) environment: Parameters,
     /// How long its scripts may take.
     #[serde(default)]
     pub(super) timeouts: Timeouts,
@@ -54,14 +56,15 @@ pub(super) struct Scripts {
 }
 
 /// The digest of everything that decides what is installed.
-pub(super) fn digest(placed: &Placed, peers: &str) -> String {
+pub(super) fn digest(placed: &Placed, peers: &str, workspace: &Workspace) -> Result<String, HostError> {
     let definition = &placed.definition;
     let mut parts = vec![definition.version.as_str(), &definition.install, &definition.check, peers];
     parts.extend(definition.packages.iter().map(String::as_str));
-    parts.extend(placed.environment.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    let parameters = parameter::traces(&definition.name, &placed.environment, workspace)?;
+    parts.extend(parameters.iter().map(String::as_str));
     // Lengths keep parts apart: `ab` + `c` is not `a` + `bc`.
     let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
-    sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Host<'_> {
@@ -71,7 +74,7 @@ impl Host<'_> {
     }
 
     pub(super) fn write(&self, stored: &Stored) -> Result<(), HostError> {
-        // Parameters may hold secrets: the file is its owner's alone.
+        // Parameters may hold what should have been secrets: the file is its owner's alone.
         let json = serde_json::to_vec(stored).map_err(HostError::Record)?;
         Ok(self.transport.write(&format!("{DIRECTORY}/{}.json", stored.record.name), &json)?)
     }
