@@ -9,6 +9,7 @@ mod cli;
 mod docs;
 mod hosts;
 mod local;
+mod rehearsal;
 mod secrets;
 mod servers;
 mod settings;

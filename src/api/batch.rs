@@ -48,6 +48,9 @@ pub struct BatchDraft {
     pub request: Option<BatchRequest>,
     /// The operations that could be read.
     pub graph: Vec<Node>,
+    /// The providers that are none of prov's own, each with the place of the operation that names it: whether there are
+    /// such, the body can't say.
+    pub others: Vec<(usize, Name)>,
     /// What is wrong with the body's shape.
     pub problems: Problems,
 }
@@ -59,7 +62,7 @@ impl BatchDraft {
         let problems = Problems::default();
         let mut graph = Vec::new();
         let request = problems.object(body, String::new()).and_then(|object| request::batch(&object, &mut graph));
-        Self { request, graph, problems }
+        Self { request, graph, others: request::others(body), problems }
     }
 }
 

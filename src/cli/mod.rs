@@ -40,6 +40,7 @@ mod policy;
 pub mod printer;
 mod processes;
 mod progress;
+mod provider;
 pub mod qr;
 mod recognise;
 mod rollback;
@@ -137,6 +138,9 @@ enum Command {
     /// Servers: make, delete, list
     #[command(visible_aliases = ["server", "s"])]
     Servers(servers::Args),
+    /// Providers: what can be had there
+    #[command(visible_alias = "providers")]
+    Provider(provider::Args),
     /// Task services: install, remove, list
     #[command(visible_alias = "t")]
     Taskserv(taskserv::Args),
@@ -247,6 +251,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Init(args) => init::run(&args, global),
         Command::Demo(args) => demo::run(&args, global),
         Command::Servers(args) => servers::run(&args, global),
+        Command::Provider(args) => provider::run(&args, global),
         Command::Taskserv(args) => taskserv::run(&args, global),
         Command::Cluster(args) => cluster::run(&args, global),
         Command::Infra(args) => infra::run(&args, global),

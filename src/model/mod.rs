@@ -29,6 +29,7 @@ pub mod name;
 pub mod nearest;
 pub mod network;
 pub mod plan;
+pub mod plugin;
 pub mod rehearsal;
 pub mod rollback;
 pub(crate) mod schema;

@@ -132,7 +132,7 @@ fn an_order_whose_answer_is_none_may_have_been_carried_out() {
     let made = plugin.create(&Order { spec: &spec, token: "t", labels: &labels, public_key: "k" });
     assert!(matches!(made, Err(CallError::Unknown(_))), "{made:?}");
     spec.extra.insert("image".to_owned(), json!("x"));
-    assert_eq!(plugin.validate(&spec).unwrap_err().to_string(), "server s: unknown field `image`; known are: ");
+    assert_eq!(plugin.validate(&spec).unwrap_err().to_string(), "server s: unknown field `image`; there is none here");
 }
 
 #[test]

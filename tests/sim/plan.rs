@@ -86,6 +86,7 @@ impl BatchPlan {
             version: "1.0.0".to_owned(),
             parallel_limit: self.parallel_limit,
             rollback_enabled: self.rollback,
+            rehearse: None,
             infra: name("sim"),
             rehearse: None,
             operations: self.operations.iter().enumerate().map(|(index, plan)| plan.operation(index)).collect(),

@@ -94,7 +94,7 @@ fn operation(object: &Object<'_>, id: Option<Name>, dependencies: Vec<Dependency
     let kind = object.required("type", operation_type);
     let needs_provider = kind.as_deref().is_some_and(|kind| kind == "server_batch" || kind == "taskserv_batch");
     let provider =
-        if needs_provider { object.required("provider", provider) } else { object.optional("provider", provider) };
+        if needs_provider { object.required("provider", parsed) } else { object.optional("provider", parsed) };
     let timeout_seconds = object.optional("timeout_seconds", timeout);
     let on_failure = object.optional("on_failure", on_failure);
     let retry = object.object("retry").map(|retry| self::retry(&retry));
@@ -252,9 +252,14 @@ fn operation_type(value: &Value) -> Result<String, String> {
     if TYPES.contains(&text.as_str()) { Ok(text) } else { Err(unknown("operation type", &text, TYPES)) }
 }
 
-fn provider(value: &Value) -> Result<Name, String> {
-    let name: Name = parsed(value)?;
-    if PROVIDERS.contains(&name.as_str()) { Ok(name) } else { Err(unknown("provider", name.as_str(), PROVIDERS)) }
+/// The providers of a body's operations that are none of prov's own, each with its operation's place.
+pub(super) fn others(body: &Value) -> Vec<(usize, Name)> {
+    let operations = body.get("operations").and_then(Value::as_array);
+    let named = operations.into_iter().flatten().enumerate().filter_map(|(place, operation)| {
+        let name = operation.get("provider")?.as_str()?;
+        Some((place, Name::new(name).ok()?))
+    });
+    named.filter(|(_, name)| !PROVIDERS.contains(&name.as_str())).collect()
 }
 
 fn on_failure(value: &Value) -> Result<OnFailure, String> {

@@ -182,17 +182,10 @@ pub struct CommandOperation {
     pub cwd: Option<String>,
 }
 
-/// What makes servers.
+/// What makes servers: `local` (the daemon's own host), `upcloud`, `aws`, `ssh` (hosts that are there already), or the name of
+/// a plugin.
 #[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-pub enum Provider {
-    /// The daemon's own host.
-    Local,
-    /// UpCloud.
-    UpCloud,
-    /// Amazon Web Services.
-    Aws,
-}
+pub struct Provider(pub Name);
 
 /// A server to make. Further fields go to the provider as they are.
 #[derive(Debug, JsonSchema)]

@@ -8,6 +8,8 @@ use crate::app::error::Error;
 use crate::engine::{Shape, graph};
 use crate::model::batch::{BatchSpec, Operation, PROVIDERS, Payload};
 use crate::model::name::Name;
+use crate::model::nearest::unknown;
+use crate::model::plugin;
 
 /// Operations that a warning names.
 const NAMED: usize = 3;
@@ -23,7 +25,10 @@ pub(super) struct Checked {
 /// # Errors
 /// Every problem of both.
 pub(super) fn check(draft: BatchDraft, workspace: &Path) -> Result<Checked, Error> {
-    let BatchDraft { request, graph, problems } = draft;
+    let BatchDraft { request, graph, others, problems } = draft;
+    for (place, name) in others.iter().filter(|(_, name)| !is_plugin(workspace, name)) {
+        problems.push(format!("/operations/{place}/provider"), unknown("provider", name.as_str(), PROVIDERS));
+    }
     graph::check(&graph, &mut |found| {
         problems.note(|| Problem { pointer: found.pointer(), message: found.to_string() });
     });
@@ -37,6 +42,12 @@ pub(super) fn check(draft: BatchDraft, workspace: &Path) -> Result<Checked, Erro
         warnings.extend(serverless(&request.spec));
     }
     Ok(Checked { request, warnings })
+}
+
+/// Whether a program is the provider `name`; what it is, the execution plane finds out.
+fn is_plugin(workspace: &Path, name: &Name) -> bool {
+    let search = std::env::var_os("PATH");
+    plugin::paths(workspace, search.as_deref(), name).iter().any(|path| path.is_file())
 }
 
 /// A remark about operations that install on servers of which nothing is known.
@@ -88,8 +99,8 @@ fn made_before(spec: &BatchSpec) -> Vec<u64> {
     made
 }
 
-/// A bit for each provider there is.
+/// A bit for each provider of prov's own, and one for all plugins.
 fn provider_bit(operation: &Operation) -> u64 {
-    let known = |provider: &Name| PROVIDERS.iter().position(|known| *known == provider.as_str());
-    operation.provider.as_ref().and_then(known).map_or(0, |place| 1 << place)
+    let bit = |provider: &Name| PROVIDERS.iter().position(|known| *known == provider.as_str()).unwrap_or(63);
+    operation.provider.as_ref().map_or(0, |provider| 1 << bit(provider))
 }

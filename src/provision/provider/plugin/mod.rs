@@ -20,15 +20,13 @@ use self::wire::{Call, Described, Found, Gone, Made, PROTOCOL};
 use super::cloud::{Api, CallError, Catalogue, Deletion, Labels, Machine, Order};
 use super::pace::{Pace, Rate};
 use super::{ProviderError, ServerSpec};
+use crate::model::name::Name;
 use crate::model::nearest::unknown;
+use crate::model::plugin;
 use crate::provision::workspace::Workspace;
 
 /// The page above, for people who have no source.
 pub const PAGE: &str = include_str!("PROTOCOL.md");
-/// What the names of the programs begin with.
-const PREFIX: &str = "prov-provider-";
-/// Where a workspace has its own.
-const DIRECTORY: &str = "providers";
 /// How long a plugin may take to say what it is.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(10);
 /// How long any other call may take.
@@ -39,11 +37,9 @@ const DEFAULT_LOGIN: &str = "root";
 /// The program that is the provider `name`, if there is one: the workspace's own, then that on `PATH`.
 #[must_use]
 pub fn find(workspace: &Workspace, name: &str) -> Option<PathBuf> {
-    let program = format!("{PREFIX}{name}");
-    let own = workspace.resolve_inside(&format!("{DIRECTORY}/{program}")).ok();
-    let on_path = std::env::var_os("PATH");
-    let directories = on_path.iter().flat_map(std::env::split_paths).filter(|directory| directory.is_absolute());
-    own.into_iter().chain(directories.map(|directory| directory.join(&program))).find(|path| is_program(path))
+    let name = Name::new(name).ok()?;
+    let search = std::env::var_os("PATH");
+    plugin::paths(workspace.root(), search.as_deref(), &name).into_iter().find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -24,7 +24,7 @@ pub const NAME: &str = "ssh";
 /// How long a host may take to say that it is there, when all are listed.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How long it may take to be checked.
-const CHECKED_WITHIN: Duration = Duration::from_secs(60);
+const CHECKED_WITHIN: Duration = Duration::from_mins(1);
 /// Hosts that are asked at once.
 const AT_ONCE: usize = 16;
 /// What a host must be able to do, and what is asked of it.
@@ -195,14 +195,14 @@ fn refuse_other(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderE
         return conflict("zone", there.zone.to_string(), wanted.zone.to_string());
     }
     let shown = |spec: &ServerSpec| serde_json::Value::from(spec.extra.clone()).to_string();
-    if there.extra != wanted.extra { conflict("host", shown(there), shown(wanted)) } else { Ok(()) }
+    if there.extra == wanted.extra { Ok(()) } else { conflict("host", shown(there), shown(wanted)) }
 }
 
 /// What the check printed: the system, its processors, its memory in KiB.
 fn facts(printed: &[u8], spec: &ServerSpec) -> Option<Vec<String>> {
     let text = String::from_utf8_lossy(printed);
-    let [system, cpus, memory_kib] = text.lines().collect::<Vec<_>>()[..] else { return None };
-    let (cpus, memory_mib) = (cpus.parse::<u32>().ok()?, memory_kib.parse::<u64>().ok()? / 1024);
+    let [system, cpus, memory] = text.lines().collect::<Vec<_>>()[..] else { return None };
+    let (cpus, memory_mib) = (cpus.parse::<u32>().ok()?, memory.parse::<u64>().ok()? / 1024);
     let mut notes = vec![format!("{system}, {cpus} processors, {memory_mib} MB")];
     // What the kernel keeps for itself is no lie of the settings.
     if cpus < spec.plan.cpus || memory_mib + memory_mib / 8 < spec.plan.memory_mib {

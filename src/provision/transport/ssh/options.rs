@@ -71,7 +71,7 @@ pub(super) fn arguments(
         let quote = |word: &String| quoted(&word.replace('%', "%%"));
         let words: Vec<String> = words.iter().map(quote).collect();
         // Both addresses were checked: neither holds anything that a shell reads.
-        let command = format!("exec {} '[%h]:%p' -- {}", words.join(" "), jump.address());
+        let command = format!("{} '[%h]:%p' -- {}", words.join(" "), jump.address());
         arguments.extend(["-o".to_owned(), format!("ProxyCommand={command}")]);
     }
     arguments.extend(multiplexing(way, sockets)?);
@@ -166,7 +166,7 @@ fn value(path: &Path) -> Result<String, ProviderError> {
     match text {
         Some(text) if !text.starts_with('~') => Ok(format!("\"{}\"", text.replace('%', "%%"))),
         _ => Err(ProviderError::Invalid {
-            what: format!("ssh can't be given the path {path:?}"),
+            what: format!("ssh can't be given the path {:?}", path.to_string_lossy()),
             hint: Some("use a path without quotation marks, `\\`, `$` and control characters".to_owned()),
         }),
     }
@@ -193,7 +193,7 @@ mod tests {
         assert!(arguments.contains(&"HostKeyAlias=aws:i-1".to_owned()));
         assert!(arguments.contains(&"IdentityFile=\"/a key/100%%\"".to_owned()));
         let proxy = arguments.iter().find_map(|argument| argument.strip_prefix("ProxyCommand=")).unwrap();
-        assert!(proxy.starts_with("exec 'ssh' '-F' 'none'") && proxy.ends_with("'-W' '[%h]:%p' -- gate"), "{proxy}");
+        assert!(proxy.starts_with("'ssh' '-F' 'none'") && proxy.ends_with("'-W' '[%h]:%p' -- gate"), "{proxy}");
         assert!(
             proxy.contains(r#"'UserKnownHostsFile="/it'\''s/known"'"#) && !proxy.contains("HostKeyAlias"),
             "{proxy}"

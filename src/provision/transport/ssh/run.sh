@@ -51,6 +51,7 @@ __end() {
 }
 # Hands the command its input, and ends it when its time is up or the connection is.
 __feed() {
+  exec 4>&-
   trap 'kill $__p $__q $! 2>/dev/null; exit' TERM
   read -r __x __rest </proc/self/stat
   echo "$__x"

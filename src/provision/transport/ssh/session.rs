@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// How long there is something to wait for; closes the input at the deadline, which tells the other end.
-    fn patience(&mut self, deadline: Option<Instant>) -> Option<Option<Duration>> {
+    fn patience(&mut self, deadline: Option<Instant>) -> Option<Duration> {
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
             self.stdin = None;
@@ -145,17 +145,18 @@ impl Session {
         };
         match next {
             Some(next) if next <= now => None,
-            Some(next) => Some(Some(next - now)),
-            None => Some(None),
+            Some(next) => Some(next - now),
+            None => Some(Duration::MAX),
         }
     }
 
-    fn wait(&self, writes: bool, left: Option<Duration>) -> io::Result<()> {
+    fn wait(&self, writes: bool, left: Duration) -> io::Result<()> {
         let mut waited = Vec::with_capacity(3);
         waited.extend(self.stdout.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         waited.extend(self.stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         waited.extend(self.stdin.as_ref().filter(|_| writes).map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        // What is longer than the system can say is for ever.
+        let timeout = Timespec::try_from(left).ok();
         match poll(&mut waited, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
