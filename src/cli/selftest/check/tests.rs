@@ -110,6 +110,7 @@ fn evidence(text: &str, max_attempts: u32, statuses: [OperationStatus; 4], whole
     }
     let of = |status| operations.iter().filter(move |shown| shown.status == status);
     let summary = BatchSummary {
+        rehearse: false,
         batch_id: BatchId(Uuid::nil()),
         name: plan.name.clone(),
         version: "1".to_owned(),
@@ -117,6 +118,7 @@ fn evidence(text: &str, max_attempts: u32, statuses: [OperationStatus; 4], whole
         infra: name("selftest"),
         parallel_limit: 4,
         rollback_enabled: plan.rollback,
+        rehearse: false,
         operations_total: 4,
         operations_completed: u32::try_from(of(Completed).count()).unwrap(),
         progress: 0.0,
