@@ -10,6 +10,7 @@
 mod audit;
 mod away;
 mod batch;
+mod bundle;
 mod checkpoint;
 mod cluster;
 mod code;
@@ -184,6 +185,8 @@ enum Command {
     /// Batches: graphs of operations with a parallel limit and rollback
     #[command(visible_alias = "bat")]
     Batch(batch::Args),
+    /// Bundles: a workspace with packages and artifacts in one file, for a host without a network
+    Bundle(bundle::Args),
     /// Checkpoints: positions in the log of completed work that can be gone back to
     #[command(visible_alias = "checkpoints")]
     Checkpoint(checkpoint::Args),
@@ -273,6 +276,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, CliError> {
         Command::Logs(args) => logs::run(args, global),
         Command::Top(args) => top::run(args, global),
         Command::Batch(args) => batch::run(args, global),
+        Command::Bundle(args) => bundle::run(&args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Policy(args) => policy::run(args, global),
         Command::Credentials(args) => credentials::run(&args, global),

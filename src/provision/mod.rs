@@ -4,6 +4,8 @@
 //! wrong here takes the daemon down. Deliberately knows nothing of the daemon, its store or its API. State is what the
 //! providers say; what a provider of this machine must remember stands below `WORKSPACE/.prov/`.
 
+pub mod artifact;
+pub mod bundle;
 pub mod cluster;
 pub mod credentials;
 pub mod declared;

@@ -129,9 +129,9 @@ fn states_on_the_way_are_told_as_such() {
 
 #[test]
 fn what_is_not_known_everywhere_yet_is_not_gone() {
+    static KNOWN: AtomicBool = AtomicBool::new(false);
     let Some(moto) = moto() else { return };
     let sample = Sample::new("eventual");
-    static KNOWN: AtomicBool = AtomicBool::new(false);
     let ec2 = Ec2::before(&moto.address, |call| match call.action.as_str() {
         "StartInstances" | "TerminateInstances" | "CreateTags" if !KNOWN.load(Ordering::SeqCst) => {
             Fate::Refuse(400, "InvalidInstanceID.NotFound", None)

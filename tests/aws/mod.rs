@@ -1,5 +1,6 @@
 //! EC2 by prov's own hands, against moto.
 
+mod cloud;
 mod credentials;
 mod faults;
 mod whole_life;

@@ -43,13 +43,15 @@ fn one_call_gives_a_machine_everything_it_carries() {
     assert_eq!(all(&seen, "imageId"), ["ami-00000000000000002"], "the newest of Debian's own");
     assert_eq!((all(&seen, "instanceType"), all(&seen, "clientToken")), (vec!["t3.small"], vec!["carries-a"]));
     assert!(all(&seen, "availabilityZone").contains(&"eu-west-1b") && made.zone == "eu-west-1b");
-    for tag in ["<key>Name</key>", "<key>prov-infra</key>", "<key>prov-token</key>", "<value>1xCPU-2 GB</value>"] {
+    for tag in
+        ["<key>Name</key>", "<key>prov-infra</key>", "<key>prov-token</key>", "<value>1xCPU-2 GB = t3.small</value>"]
+    {
         assert!(seen.contains(tag), "{tag} in {seen}");
     }
     let volume = all(&seen, "volumeId")[0];
     let disk = ask(&moto.address, REGION, &format!("Action=DescribeVolumes&Version=2016-11-15&VolumeId.1={volume}"));
     assert_eq!(all(&disk, "size"), ["20"]);
-    assert!(all(&seen, "deleteOnTermination").iter().all(|is_deleted| *is_deleted == "true"), "{seen}");
+    assert!(all(&seen, "ebs").iter().all(|disk| all(disk, "deleteOnTermination") == ["true"]), "{seen}");
     let actions: Vec<String> = ec2.calls().into_iter().map(|call| call.action).collect();
     assert_eq!(actions[actions.len() - 1], "RunInstances");
     assert_eq!(ec2.count("CreateTags"), 0);

@@ -59,8 +59,10 @@ impl Moto {
     fn start(variables: &[(&str, &str)]) -> Result<Self, String> {
         let home = installed()?;
         let images = home.join("images.json");
-        let part = home.join(format!("images-{}-{}.json", std::process::id(), variables.len()));
-        fs::write(&part, images_of_publishers().to_string()).and_then(|()| fs::rename(&part, &images)).map_err(text)?;
+        let draft = home.join(format!("images-{}-{}.json", std::process::id(), variables.len()));
+        fs::write(&draft, images_of_publishers().to_string())
+            .and_then(|()| fs::rename(&draft, &images))
+            .map_err(text)?;
         let mut child = Command::new(home.join("bin/python"))
             .args(["-c", PROGRAM])
             .env("MOTO_AMIS_PATH", &images)

@@ -27,7 +27,7 @@ fn three_etcd_servers_elect_a_leader_and_outlive_it() {
     assert_eq!(again.code, 0, "{again:?}");
     assert_eq!(again.stderr.matches("is there as wanted").count(), 3, "{again:?}");
 
-    sample.inside(leaders[0], "kill -KILL $(cat /run/prov/etcd.pid)");
+    sample.inside(leaders[0], "kill -KILL $(cut -d' ' -f1 /run/prov/etcd.pid)");
     let other = members.into_iter().find(|member| *member != leaders[0]).unwrap();
     // What was sent to the dead leader fails; the two that are left elect another one.
     let put = "export ETCDCTL_API=3; for i in $(seq 60); do etcdctl put k v && break; sleep 0.2; done; etcdctl get k";
@@ -42,6 +42,17 @@ fn three_etcd_servers_elect_a_leader_and_outlive_it() {
     assert_eq!(sample.inside(leaders[0], "ETCDCTL_API=3 etcdctl get k"), "k\nv\n");
     let listed = sample.prov("cluster list etcd --infra demo");
     assert!(listed.stdout.contains(" 3/3 "), "{listed:?}");
+
+    // One that is stopped is missed by nobody, and comes back with what it held.
+    let stopped = other;
+    sample.stop(stopped);
+    let asked = members.into_iter().find(|member| *member != stopped).unwrap();
+    assert_eq!(sample.inside(asked, &put.replace("k v", "k w")), "OK\nk\nw\n");
+    let listed = sample.prov("cluster list etcd --infra demo");
+    assert!(listed.stdout.contains(" 2/3 ") && listed.stdout.contains(" 2/2 "), "{listed:?}");
+    let back = sample.prov("cluster create etcd --infra demo --wait");
+    assert!(back.code == 0 && back.stdout.contains("3 members, and one of them leads"), "{back:?}");
+    assert_eq!(sample.inside(stopped, "ETCDCTL_API=3 etcdctl get k"), "k\nw\n");
 
     let plan = sample.prov("cluster delete etcd --infra demo --check --detailed-exitcode");
     assert_eq!((plan.code, plan.stdout.matches(" delete ").count()), (3, 3), "{plan:?}");
@@ -148,4 +159,57 @@ fn a_misspelt_infra_is_not_found() {
     let unknown = sample.prov("taskserv delete tiny-http --infra demo --server nowhere --yes");
     assert_eq!(unknown.code, 6, "{unknown:?}");
     assert_eq!(sample.prov("cluster list --infra demo").code, 0);
+}
+
+#[test]
+fn a_replica_reads_what_is_written_on_the_primary() {
+    let Some(sample) = Sample::new(&[]) else { return };
+    settings(
+        &sample,
+        &json!([{"type": "postgresql", "name": "db", "params": {"replication_password": "s3cret", "port": 5433}}]),
+    );
+    let made = sample.prov("cluster create db --infra demo");
+    if made.code != 0 && ["apt-get can't fetch", "has no apt-get"].iter().any(|why| made.stderr.contains(why)) {
+        println!("skipped: postgresql's package can't be had here");
+        return;
+    }
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stdout.contains("is read on 1 of 1 replicas"), "{made:?}");
+    assert!(!format!("{made:?}").contains("s3cret"));
+    let sql = |server: &str, query: &str| {
+        sample
+            .inside(server, &format!("cd / && psql -h /run/prov/postgresql -p 5433 -U postgres -Atc \"{query}\" 2>&1"))
+    };
+    assert_eq!(sql("db-primary-1", "CREATE TABLE t AS SELECT 7 AS n"), "SELECT 1\n");
+    let refused = sql("db-replica-1", "DROP TABLE t");
+    assert!(refused.contains("read-only"), "{refused}");
+    sample.stop("db-replica-1");
+    assert_eq!(sql("db-primary-1", "UPDATE t SET n = 8"), "UPDATE 1\n");
+    let back = sample.prov("cluster create db --infra demo");
+    assert!(back.stdout.contains("is read on 1 of 1 replicas"), "{back:?}");
+    assert_eq!(sql("db-replica-1", "SELECT n FROM t"), "8\n");
+}
+
+#[test]
+fn kubernetes_says_what_is_missing_where_it_cannot_be_had() {
+    let Some(sample) = Sample::new(&[]) else { return };
+    let dead = "http://127.0.0.1:1/none";
+    let params = json!({"worker_count": 1, "plan": "1xCPU-512 MB"});
+    settings(&sample, &json!([{"type": "kubernetes", "name": "k", "params": params}]));
+    let plan = sample.prov("cluster create k --infra demo --check");
+    assert_eq!((plan.code, plan.stdout.matches(" create ").count()), (0, 2), "{plan:?}");
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let urls =
+        ["kubeadm", "kubelet", "kubectl", "crictl", "cni_plugins"].map(|name| (format!("url_{name}"), json!(dead)));
+    let mut params: serde_json::Map<String, Value> = urls.into_iter().collect();
+    params.insert("version".to_owned(), json!("1.99.0"));
+    let failed = sample.operation("create", "k", &json!([{"name": "kubernetes", "params": params}]));
+    if ["apt-get can't fetch", "has no apt-get"].iter().any(|why| failed.stderr.contains(why)) {
+        println!("skipped: what kubernetes needs of packages can't be had here");
+        return;
+    }
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let expected = "give its SHA-256 as the parameter sha256_kubeadm";
+    assert!(failed.stderr.contains(expected), "{failed:?}");
+    assert!(sample.installed().contains(&"a containerd works".to_owned()), "what it needs came before it");
 }

@@ -1,6 +1,11 @@
 //! `prov taskserv` as people and the daemon run it, inside local servers.
 
+mod artifacts;
+mod bundles;
 mod clusters;
+mod downloads;
+mod mirror;
+mod mirrors;
 mod packages;
 mod scripts;
 mod tiny;
@@ -61,9 +66,14 @@ impl Sample {
     }
 
     fn prov_with(&self, line: &str, stdin: &str) -> Ran {
+        self.prov_in("/usr/sbin:/usr/bin:/sbin:/bin", line, stdin)
+    }
+
+    /// The same with the programs of `path`.
+    fn prov_in(&self, path: &str, line: &str, stdin: &str) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_prov"));
         command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("PATH", path);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -103,6 +113,16 @@ impl Sample {
             format!("{} {} {}", words[0], words[1], words[3..].join(" "))
         };
         listed.stdout.lines().skip(1).map(row).collect()
+    }
+
+    /// Ends a server from outside, as a crash would.
+    fn stop(&self, server: &str) {
+        let init = fs::read(self.path().join(format!(".prov/local/demo/{server}/init.json"))).unwrap();
+        let init: Value = serde_json::from_slice(&init).unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(init["pid"].as_i64().unwrap()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let is_stopped = |listed: &str| listed.lines().any(|line| line.contains(server) && line.contains("stopped"));
+        while !is_stopped(&self.prov("servers list --infra demo").stdout) {}
     }
 
     /// What a script prints inside a server.

@@ -53,3 +53,46 @@ fn etcd_postgresql_and_containerd_pass_their_checks() {
         }
     }
 }
+
+#[test]
+fn podman_a_registry_and_a_balancer_answer() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    if whole_life(&sample, "docker-registry") {
+        let answer = sample.ask("a", 5000, "GET /v2/ HTTP/1.0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+        let address = sample.inside("a", "hostname -I").trim().to_owned();
+        let params = json!([{"name": "haproxy", "params": {"backends": format!("{address}:5000")}}]);
+        let made = sample.operation("create", "h", &params);
+        assert_eq!(made.code, 0, "{made:?}");
+        let answer = sample.ask("a", 80, "GET /v2/ HTTP/1.0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "through the balancer: {answer}");
+        let gone = sample.prov("taskserv delete haproxy docker-registry --infra demo --yes");
+        assert_eq!(gone.stdout, "Successfully removed 2 task services\n", "{gone:?}");
+        assert_eq!(sample.inside("a", "ss -Hltn | grep -cE ':(80|5000) '").trim(), "0");
+    }
+    if whole_life(&sample, "podman") {
+        remove(&sample, "podman");
+    }
+}
+
+#[test]
+fn the_version_is_what_was_asked_for_and_the_list_says_what_is_there() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let with = |version: &str| json!([{"name": "redis", "params": {"version": version}}]);
+    let absent = sample.operation("create", "r", &with("0.9"));
+    if ["apt-get can't fetch", "has no apt-get", "can be had in none"].iter().any(|why| absent.stderr.contains(why)) {
+        println!("skipped: redis: its package can't be had here");
+        return;
+    }
+    assert_eq!(absent.code, 1, "{absent:?}");
+    let (_, available) =
+        absent.stderr.split_once("no version 0.9 of redis-server; it can be had in ").expect(&absent.stderr);
+    let actual = available.split([',', '\n']).next().unwrap().trim();
+    let upstream = actual.split([':', '-']).nth(1).unwrap();
+    let made = sample.operation("create", "r", &with(upstream));
+    assert_eq!(made.code, 0, "{made:?}");
+    let listed = sample.prov("taskserv list --infra demo").stdout;
+    assert!(listed.lines().any(|line| line.split_whitespace().nth(2) == Some(actual)), "{actual}: {listed}");
+    let refused = sample.operation("create", "r", &with("$(reboot)"));
+    assert!(refused.code == 2 && refused.stderr.contains("is no version of a Debian package"), "{refused:?}");
+}

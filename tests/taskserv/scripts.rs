@@ -128,14 +128,40 @@ fn on_a_server_that_was_stopped_it_is_removed_all_the_same() {
     let Some(sample) = Sample::new(&["a"]) else { return };
     sample.define("thing", "", "", ["touch /root/thing\n", NOTHING, "rm /root/thing\n"]);
     assert_eq!(sample.prov("taskserv create thing --infra demo").code, 0);
-    let init = std::fs::read(sample.path().join(".prov/local/demo/a/init.json")).unwrap();
-    let init: serde_json::Value = serde_json::from_slice(&init).unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(init["pid"].as_i64().unwrap()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    while !sample.prov("servers list --infra demo").stdout.contains("stopped") {}
+    sample.stop("a");
     let check = sample.prov("taskserv delete thing --infra demo --check");
     assert!(check.code != 0 && check.stderr.contains("doesn't run"), "{check:?}");
     let removed = sample.prov("taskserv delete thing --infra demo --yes");
     assert_eq!(removed.stdout, "Successfully removed 1 task service\n", "{removed:?}");
     assert_eq!(sample.inside("a", "ls /root"), "");
+}
+
+#[test]
+fn under_systemd_a_service_is_a_unit_that_starts_with_the_server() {
+    let Some(sample) = Sample::new(&["a"]) else { return };
+    let install = "service_start thing --signal INT sleep 'a b' \"\\$x%\"\n";
+    sample.define(
+        "thing",
+        "",
+        "",
+        [install, "grep -q 'a\\\\ b' /var/lib/prov/services/thing\n", "service_remove thing\n"],
+    );
+    // A server whose first process says that it is systemd, and writes down what it is told.
+    sample.inside(
+        "a",
+        "mkdir -p /run/systemd/system && printf '#!/bin/sh\necho \"$*\" >>/root/told\n' >/usr/local/bin/systemctl && \
+         chmod 755 /usr/local/bin/systemctl",
+    );
+    let made = sample.prov("taskserv create thing --infra demo");
+    assert_eq!(made.code, 0, "{made:?}");
+    let told = sample.inside("a", "cat /root/told; rm /root/told");
+    let expected = "--quiet stop thing.service\ndaemon-reload\n--quiet enable thing.service\nrestart thing.service\n";
+    assert_eq!(told, expected);
+    let unit = sample.inside("a", "cat /etc/systemd/system/thing.service");
+    for line in ["ExecStart=/bin/bash /var/lib/prov/services/thing", "KillSignal=SIGINT", "WantedBy=multi-user.target"]
+    {
+        assert!(unit.lines().any(|one| one == line), "{line}: {unit}");
+    }
+    assert_eq!(sample.prov("taskserv delete thing --infra demo --yes").code, 0);
+    assert_eq!(sample.inside("a", "ls /etc/systemd/system/thing.service 2>/dev/null; ls /var/lib/prov/services"), "");
 }

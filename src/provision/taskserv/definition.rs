@@ -6,8 +6,11 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::packages::Spec;
 use super::parameter::{Parameter, Parameters};
+use super::software;
 use crate::model::name::Name;
+use crate::provision::artifact;
 use crate::provision::secret::Reference;
 
 /// A task service, read and checked.
@@ -23,8 +26,12 @@ pub struct Definition {
     pub dependencies: Vec<Name>,
     /// What may not be installed beside it.
     pub conflicts: Vec<Name>,
-    /// Debian packages that its install script relies on.
+    /// Debian packages that its install script relies on: `NAME`, `NAME=VERSION` or `NAME={version}`.
     pub packages: Vec<String>,
+    /// Those that are installed where they can be had.
+    pub optional_packages: Vec<String>,
+    /// What comes from elsewhere.
+    pub artifacts: Vec<artifact::Definition>,
     /// Whether its scripts call `/usr/local/lib/prov/prov`, which is put there first.
     pub needs_prov: bool,
     /// How long each script may take.
@@ -37,6 +44,8 @@ pub struct Definition {
     pub uninstall: String,
     /// Asks the service itself whether it works.
     pub check: String,
+    /// Prints the version that is there; without it the package system is asked.
+    pub version_script: Option<String>,
 }
 
 /// How long scripts may take.
@@ -89,6 +98,10 @@ struct Metadata {
     conflicts: Vec<Name>,
     #[serde(default)]
     packages: Vec<String>,
+    #[serde(default)]
+    optional_packages: Vec<String>,
+    #[serde(default)]
+    artifacts: Vec<artifact::Definition>,
     #[serde(default)]
     needs_prov: bool,
     #[serde(default)]
@@ -169,12 +182,11 @@ impl Definition {
         if metadata.name != *name {
             return Err(invalid("metadata.toml", format!("its name is {}, its directory is {name}", metadata.name)));
         }
-        let is_package = |package: &&String| {
-            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
-            package.starts_with(|c: char| c.is_ascii_alphanumeric()) && package.chars().all(fits)
-        };
-        if let Some(package) = metadata.packages.iter().find(|package| !is_package(package)) {
-            return Err(invalid("metadata.toml", format!("{package:?} is no name of a Debian package")));
+        for package in metadata.packages.iter().chain(&metadata.optional_packages) {
+            Spec::parse(package, "").map_err(|why| invalid("metadata.toml", why))?;
+        }
+        if let Some(fault) = metadata.artifacts.iter().find_map(artifact::Definition::fault) {
+            return Err(invalid("metadata.toml", fault));
         }
         if let Some(fault) = metadata.timeouts.fault() {
             return Err(invalid("metadata.toml", fault));
@@ -189,6 +201,10 @@ impl Definition {
             profiles.insert(profile.to_owned(), params);
         }
         profiles.entry("default".to_owned()).or_default();
+        let packages = [metadata.packages.as_slice(), &metadata.optional_packages].concat();
+        for profile in profiles.values_mut() {
+            software::parameters(&packages, &metadata.artifacts, profile);
+        }
         Ok(Self {
             name: metadata.name,
             version: metadata.version,
@@ -196,12 +212,15 @@ impl Definition {
             dependencies: metadata.dependencies,
             conflicts: metadata.conflicts,
             packages: metadata.packages,
+            optional_packages: metadata.optional_packages,
+            artifacts: metadata.artifacts,
             needs_prov: metadata.needs_prov,
             timeouts: metadata.timeouts,
             profiles,
             install: file(&format!("install-{name}.sh"))?.clone(),
             uninstall: file(&format!("uninstall-{name}.sh"))?.clone(),
             check: file(&format!("check-{name}.sh"))?.clone(),
+            version_script: files.get(&format!("version-{name}.sh")).cloned(),
         })
     }
 

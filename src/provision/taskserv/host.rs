@@ -9,9 +9,11 @@ use super::order::{self, Placed};
 use super::packages::{self, PackageError};
 use super::parameter::{self, Parameter};
 use super::record::{DIRECTORY, Record, Stored, digest};
+use super::script;
 use super::{Action, Cluster, Done, Installed, Removal};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
+use crate::provision::artifact::ArtifactError;
 use crate::provision::provider::{ProviderError, Server};
 use crate::provision::report::Reporter;
 use crate::provision::secret::SecretError;
@@ -53,6 +55,10 @@ pub(super) enum HostError {
         #[source]
         source: PackageError,
     },
+    #[error(transparent)]
+    Artifact(ArtifactError),
+    #[error("{taskserv} was to be {asked} and is {actual}")]
+    OtherVersion { taskserv: Name, asked: String, actual: String },
     #[error("can't {what} in the server: status {status}{last_words}")]
     Housekeeping { what: &'static str, status: i32, last_words: String },
     #[error("the program can't be copied into the server")]
@@ -96,7 +102,8 @@ impl Host<'_> {
     /// What [`install`](Self::install) would do.
     pub(super) fn plan(&self, placed: &[Placed]) -> Result<Vec<Done>, HostError> {
         let records = self.records()?;
-        placed.iter().map(|one| Ok(self.done(one, self.decide(one, &records)?))).collect()
+        let plan = |one: &Placed| Ok(self.done(one, self.decide(one, &records)?, recorded(&records, one)));
+        placed.iter().map(plan).collect()
     }
 
     /// What is to be done for the service to be there and working.
@@ -110,10 +117,10 @@ impl Host<'_> {
     pub(super) fn install(&self, placed: &Placed, again: bool) -> Result<Done, HostError> {
         let definition = &placed.definition;
         let records = self.records()?;
-        let before = records.iter().find(|stored| stored.record.name == definition.name);
+        let before = recorded(&records, placed);
         if self.decide(placed, &records)? == Action::Keep && !again {
             self.say(&definition.name, "is there as wanted");
-            return Ok(self.done(placed, Action::Keep));
+            return Ok(self.done(placed, Action::Keep, before));
         }
         if let Some(before) = before.filter(|_| again) {
             self.uninstall(before, Some(definition))?;
@@ -137,19 +144,23 @@ impl Host<'_> {
         if definition.needs_prov {
             self.provide_prov()?;
         }
-        let packages = packages::install(self, &definition.packages, Duration::from_secs(definition.timeouts.install));
+        let limit = Duration::from_secs(definition.timeouts.install);
+        let wanted = &placed.software.packages;
+        let packages = packages::install(self.transport, &self.cache.join("apt"), wanted, limit);
         packages.map_err(|source| HostError::Packages { taskserv: definition.name.clone(), source })?;
+        self.place(&placed.software, limit)?;
         self.script(
             &definition.name,
             &placed.environment,
             "install",
-            (definition.install.as_str(), definition.timeouts.install),
+            (script::whole(&definition.install).as_str(), definition.timeouts.install),
         )?;
         self.check(placed)?;
+        stored.record.version = self.version(placed)?;
         stored.record.complete = true;
         self.write(&stored)?;
-        self.say(&definition.name, "works");
-        Ok(self.done(placed, Action::Install))
+        self.say(&definition.name, &format!("version {} works", stored.record.version));
+        Ok(Done { version: stored.record.version, ..self.done(placed, Action::Install, None) })
     }
 
     fn refuse_conflict(definition: &Definition, records: &[Stored]) -> Result<(), HostError> {
@@ -168,7 +179,7 @@ impl Host<'_> {
     fn uninstall(&self, stored: &Stored, definition: Option<&Definition>) -> Result<bool, HostError> {
         let name = &stored.record.name;
         let kept = self.scripts(name)?.map(|scripts| scripts.uninstall);
-        let Some(text) = kept.or_else(|| definition.map(|definition| definition.uninstall.clone())) else {
+        let Some(text) = kept.or_else(|| definition.map(|definition| script::whole(&definition.uninstall))) else {
             return Ok(false);
         };
         let (parameters, gone) = parameter::available(&stored.environment, self.workspace);
@@ -239,7 +250,7 @@ impl Host<'_> {
     fn is_healthy(&self, stored: &Stored, library: &Library) -> bool {
         let name = &stored.record.name;
         let kept = self.scripts(name).ok().flatten().map(|scripts| scripts.check);
-        let check = kept.or_else(|| library.find(name).ok().map(|definition| definition.check));
+        let check = kept.or_else(|| library.find(name).ok().map(|definition| script::whole(&definition.check)));
         let passes = |text: &String| {
             self.script(name, &stored.environment, "check", (text.as_str(), stored.timeouts.check)).is_ok()
         };
@@ -252,9 +263,16 @@ impl Host<'_> {
         Ok(complete.map(|record| record.name).collect())
     }
 
-    fn done(&self, placed: &Placed, action: Action) -> Done {
+    /// What is done with a service. What will be installed is known by what was asked for; what is there, by its record.
+    fn done(&self, placed: &Placed, action: Action, before: Option<&Stored>) -> Done {
         let Definition { name, version, .. } = &placed.definition;
-        Done { server: self.name().clone(), taskserv: name.clone(), version: version.clone(), action }
+        let asked = &placed.software.version;
+        let version = match before.filter(|_| action == Action::Keep) {
+            Some(before) => before.record.version.clone(),
+            None if asked.is_empty() => version.clone(),
+            None => asked.clone(),
+        };
+        Done { server: self.name().clone(), taskserv: name.clone(), version, action }
     }
 
     fn removed(&self, record: &Record) -> Done {
@@ -274,7 +292,7 @@ impl Host<'_> {
 
     fn check(&self, placed: &Placed) -> Result<(), HostError> {
         let Definition { name, check, timeouts, .. } = &placed.definition;
-        self.script(name, &placed.environment, "check", (check.as_str(), timeouts.check))
+        self.script(name, &placed.environment, "check", (script::whole(check).as_str(), timeouts.check))
     }
 
     /// Runs a script, its text and the seconds that it may take, with the service's parameters in its environment and its text
@@ -286,12 +304,27 @@ impl Host<'_> {
         what: &'static str,
         (text, limit_s): (&str, u64),
     ) -> Result<(), HostError> {
+        let result = self.run_script(taskserv, parameters, what, (text, limit_s))?;
+        self.pass_on(taskserv, &result);
+        Ok(())
+    }
+
+    /// The same for a script whose output is an answer.
+    pub(super) fn run_script(
+        &self,
+        taskserv: &Name,
+        parameters: &[(String, Parameter)],
+        what: &'static str,
+        (text, limit_s): (&str, u64),
+    ) -> Result<ExecResult, HostError> {
         let (mut env, redaction) = parameter::resolved(taskserv, parameters, self.workspace)?;
         env.extend(self.surroundings(taskserv));
         let argv = ["bash", "-eu", "-o", "pipefail", "-s"].map(str::to_owned).to_vec();
         let result = self.exec(argv, env, text.as_bytes(), Duration::from_secs(limit_s))?;
         let result = redaction.result(result);
-        self.pass_on(taskserv, &result);
+        if result.timed_out || result.status != 0 {
+            self.pass_on(taskserv, &result);
+        }
         let (taskserv, last_words) = (taskserv.clone(), last_words(&result));
         if result.timed_out {
             return Err(HostError::TimedOut { taskserv, what, limit_s, is_whole: result.is_whole, last_words });
@@ -299,7 +332,7 @@ impl Host<'_> {
         if result.status != 0 {
             return Err(HostError::Script { taskserv, what, status: result.status, last_words });
         }
-        Ok(())
+        Ok(result)
     }
 
     /// What every script is told of where it runs.
@@ -355,7 +388,7 @@ impl Host<'_> {
         Ok(self.transport.exec(&exec)?)
     }
 
-    fn say(&self, taskserv: &Name, what: &str) {
+    pub(super) fn say(&self, taskserv: &Name, what: &str) {
         self.reporter.step(&format!("{} {taskserv}: {what}", self.name()));
     }
 
@@ -369,6 +402,10 @@ impl Host<'_> {
             }
         }
     }
+}
+
+fn recorded<'r>(records: &'r [Stored], placed: &Placed) -> Option<&'r Stored> {
+    records.iter().find(|stored| stored.record.name == placed.definition.name)
 }
 
 /// The end of what a script said, for its error.

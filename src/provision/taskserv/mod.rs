@@ -1,8 +1,8 @@
 //! Task services: software that scripts install on servers.
 //!
 //! Start at [`Taskservs`]. A service is a directory ([`definition`]) found nearest first ([`library`]): the infra's own,
-//! the workspace's, built in. [`order`] puts what is wanted and what it needs in order; [`host`] does one server: packages,
-//! install, check, and the record inside the server that makes it idempotent. Parameters reach scripts as environment,
+//! the workspace's, built in. [`order`] puts what is wanted and what it needs in order, [`software`] says what it is made of;
+//! [`host`] does one server: packages, artifacts, install, check, and the record inside the server that makes it idempotent. Parameters reach scripts as environment,
 //! never as text of the script. Knows servers through [`Provider`] alone.
 
 pub mod definition;
@@ -12,9 +12,15 @@ pub(super) mod host;
 pub mod library;
 mod members;
 mod order;
-mod packages;
+pub mod packages;
 mod parameter;
+mod place;
 mod record;
+mod script;
+mod send;
+mod software;
+mod version;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -30,7 +36,9 @@ use self::library::Library;
 use self::members::Cluster;
 use self::order::Placed;
 pub use self::parameter::Parameter;
+pub(super) use self::place::arch;
 pub use self::record::Record;
+use super::artifact;
 use super::lock::ServerLocks;
 use super::provider::{Provider, Server, ServerState};
 use super::report::{Reporter, Steps};
@@ -99,6 +107,31 @@ pub struct Installed {
     pub record: Record,
     /// Whether its check passes.
     pub healthy: bool,
+}
+
+/// What one service is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MadeOf {
+    /// The service.
+    pub taskserv: Name,
+    /// Its packages.
+    pub packages: packages::Wanted,
+    /// Its artifacts, with what was said of each.
+    pub artifacts: Vec<(artifact::Definition, artifact::Given)>,
+}
+
+/// What these services, and those that they need, are made of.
+///
+/// # Errors
+/// [`TaskservError`].
+pub fn made_of(wanted: &[TaskservRef], library: &Library) -> Result<Vec<MadeOf>, TaskservError> {
+    let placed = order::order(wanted, library)?.into_iter();
+    let made = placed.map(|Placed { definition, software, .. }| MadeOf {
+        taskserv: definition.name,
+        packages: software.packages,
+        artifacts: software.artifacts,
+    });
+    Ok(made.collect())
 }
 
 /// Whose services are removed.
@@ -384,7 +417,7 @@ impl<'a> Taskservs<'a> {
     }
 
     fn cache(&self) -> PathBuf {
-        self.workspace.state_dir().join("cache/apt")
+        self.workspace.state_dir().join("cache")
     }
 
     /// A definition by name.

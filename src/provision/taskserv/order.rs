@@ -9,6 +9,7 @@ use super::definition::Definition;
 use super::library::Library;
 use super::parameter::Parameters;
 use super::record::Stored;
+use super::software::Software;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 
@@ -18,6 +19,8 @@ pub(super) struct Placed {
     pub(super) definition: Definition,
     /// Its parameters, secrets not yet had.
     pub(super) environment: Parameters,
+    /// What it is made of.
+    pub(super) software: Software,
 }
 
 /// The services and everything they need, each once, needed ones first.
@@ -53,8 +56,9 @@ fn visit(
     path.pop();
     let asked = asked.get(name);
     let (profile, none) = (asked.and_then(|asked| asked.profile.as_ref()), Map::new());
-    let environment = definition.environment(profile, asked.map_or(&none, |asked| &asked.params))?;
-    ordered.push(Placed { definition, environment });
+    let mut environment = definition.environment(profile, asked.map_or(&none, |asked| &asked.params))?;
+    let software = Software::of(&definition, &mut environment)?;
+    ordered.push(Placed { definition, environment, software });
     Ok(())
 }
 

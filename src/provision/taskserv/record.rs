@@ -7,6 +7,7 @@ use super::definition::{Definition, Timeouts};
 use super::host::{Host, HostError};
 use super::order::Placed;
 use super::parameter::{self, Parameters};
+use super::script;
 use crate::model::digest::sha256;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
@@ -20,7 +21,7 @@ pub(super) const DIRECTORY: &str = "/var/lib/prov/taskservs";
 pub struct Record {
     /// The service.
     pub name: Name,
-    /// Its version.
+    /// The version that is there.
     pub version: String,
     /// Of its scripts and parameters: what differs is installed anew.
     pub digest: String,
@@ -59,7 +60,9 @@ pub(super) struct Scripts {
 pub(super) fn digest(placed: &Placed, peers: &str, workspace: &Workspace) -> Result<String, HostError> {
     let definition = &placed.definition;
     let mut parts = vec![definition.version.as_str(), &definition.install, &definition.check, peers];
-    parts.extend(definition.packages.iter().map(String::as_str));
+    parts.extend(definition.packages.iter().chain(&definition.optional_packages).map(String::as_str));
+    parts
+        .extend(definition.artifacts.iter().flat_map(|one| one.sha256.iter().flat_map(|(of, sum)| [of.as_str(), sum])));
     let parameters = parameter::traces(&definition.name, &placed.environment, workspace)?;
     parts.extend(parameters.iter().map(String::as_str));
     // Lengths keep parts apart: `ab` + `c` is not `a` + `bc`.
@@ -82,8 +85,8 @@ impl Host<'_> {
     /// Keeps the scripts that the service will be checked and removed with.
     pub(super) fn keep_scripts(&self, definition: &Definition) -> Result<(), HostError> {
         let Definition { name, check, uninstall, .. } = definition;
-        self.transport.write(&format!("{DIRECTORY}/{name}.check"), check.as_bytes())?;
-        Ok(self.transport.write(&format!("{DIRECTORY}/{name}.uninstall"), uninstall.as_bytes())?)
+        self.transport.write(&format!("{DIRECTORY}/{name}.check"), script::whole(check).as_bytes())?;
+        Ok(self.transport.write(&format!("{DIRECTORY}/{name}.uninstall"), script::whole(uninstall).as_bytes())?)
     }
 
     /// The scripts that were kept; services that an earlier prov installed have none.

@@ -81,6 +81,8 @@ pub struct Changes {
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     #[serde(default)]
+    pub previous_state: State,
+    #[serde(default)]
     pub current_state: State,
 }
 
@@ -115,9 +117,13 @@ pub struct Device {
     pub ebs: Option<Ebs>,
 }
 
-/// That a device is a volume.
+/// What a device has that is a volume.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Ebs {}
+#[serde(rename_all = "camelCase")]
+pub struct Ebs {
+    /// In GiB.
+    pub volume_size: Option<u64>,
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -217,6 +223,9 @@ pub struct Done {}
 pub struct Failure {
     #[serde(rename = "Errors", default)]
     pub errors: Errors,
+    /// Where those who check signatures and permissions put it.
+    #[serde(rename = "Error")]
+    pub error: Option<ErrorItem>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -46,8 +46,9 @@ impl Fault {
     /// What an answer that is no success says. Calls that were too many are given to `throttled`.
     pub fn of(action: &str, status: u16, body: &[u8], throttled: impl FnOnce(&str) -> CallError) -> Self {
         let text = String::from_utf8_lossy(body);
-        let first =
-            quick_xml::de::from_str::<Failure>(&text).ok().and_then(|failure| failure.errors.all.into_iter().next());
+        let first = quick_xml::de::from_str::<Failure>(&text)
+            .ok()
+            .and_then(|failure| failure.errors.all.into_iter().next().or(failure.error));
         let Some(said) = first.filter(|said| !said.code.is_empty()) else {
             let what = format!("{action}: the answer is the status {status} without a reason");
             let error = if status >= 500 { CallError::Unknown(what) } else { CallError::Refused { what, hint: None } };

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::answers::Image;
 use super::fields::{Fields, NAME_TAG};
-use super::machine::{PLAN_TAG, ZONE_TAG};
+use super::machine::{PLAN_TAG, ZONE_TAG, plan_tag};
 use super::query::Query;
 use crate::model::digest::sha256;
 use crate::provision::provider::cloud::{Labels, OWN, Order};
@@ -48,7 +48,8 @@ pub fn query(parts: &Parts<'_>) -> Query {
         .into_iter()
         .fold(query, |query, data| query.with("UserData", STANDARD.encode(data)));
     let query = disks(networked(query, parts), parts);
-    query.tagging("instance", &tags(order)).tagging("volume", &volume_tags(order))
+    let tags = tags(order, &fields.instance_type);
+    query.tagging("instance", &tags).tagging("volume", &of_volumes(&tags))
 }
 
 /// Addresses are assigned by interfaces only, and where there is an interface the rest of the network is its as well.
@@ -66,32 +67,33 @@ fn networked(query: Query, parts: &Parts<'_>) -> Query {
 /// No disk outlives its machine, whatever the image says.
 fn disks(query: Query, parts: &Parts<'_>) -> Query {
     let root = parts.image.root_device_name.as_deref().unwrap_or_default();
-    let volumes = parts.image.block_device_mapping.item.iter().filter(|device| device.ebs.is_some());
-    let mut names: Vec<&str> = volumes.map(|device| device.device_name.as_str()).collect();
-    if parts.fields.root_gb.is_some() && !root.is_empty() && !names.contains(&root) {
-        names.push(root);
+    let volumes = parts.image.block_device_mapping.item.iter();
+    let volumes = volumes.filter_map(|device| Some((device.device_name.as_str(), device.ebs.as_ref()?.volume_size)));
+    let mut volumes: Vec<(&str, Option<u64>)> = volumes.collect();
+    if parts.fields.root_gb.is_some() && !root.is_empty() && volumes.iter().all(|(name, _)| *name != root) {
+        volumes.push((root, None));
     }
-    (1..).zip(names).fold(query, |query, (number, name)| {
+    (1..).zip(volumes).fold(query, |query, (number, (name, size_gb))| {
         let device = format!("BlockDeviceMapping.{number}");
-        let query =
-            query.with(format!("{device}.DeviceName"), name).with(format!("{device}.Ebs.DeleteOnTermination"), "true");
-        let size = parts.fields.root_gb.filter(|_| name == root);
-        size.into_iter().fold(query, |query, size| query.with(format!("{device}.Ebs.VolumeSize"), size.to_string()))
+        let query = query.with(format!("{device}.DeviceName"), name);
+        let query = query.with(format!("{device}.Ebs.DeleteOnTermination"), "true");
+        let size_gb = parts.fields.root_gb.filter(|_| name == root).or(size_gb);
+        size_gb.into_iter().fold(query, |query, gb| query.with(format!("{device}.Ebs.VolumeSize"), gb.to_string()))
     })
 }
 
 /// All labels, what was asked for, and the name that the AWS console shows.
-fn tags(order: &Order<'_>) -> Labels {
+fn tags(order: &Order<'_>, instance_type: &str) -> Labels {
     let mut tags = order.labels.clone();
-    tags.insert(PLAN_TAG.to_owned(), order.spec.plan.to_string());
+    tags.insert(PLAN_TAG.to_owned(), plan_tag(order.spec.plan, instance_type));
     tags.insert(ZONE_TAG.to_owned(), order.spec.zone.to_string());
     tags.insert(NAME_TAG.to_owned(), order.spec.name.to_string());
     tags
 }
 
 /// Those of the user may change later; a disk is only to tell whose it is.
-fn volume_tags(order: &Order<'_>) -> Labels {
-    tags(order).into_iter().filter(|(key, _)| key == NAME_TAG || key.starts_with(OWN)).collect()
+fn of_volumes(tags: &Labels) -> Labels {
+    tags.clone().into_iter().filter(|(key, _)| key == NAME_TAG || key.starts_with(OWN)).collect()
 }
 
 /// What the machine's cloud-init is told. A machine has one key pair: where the user names it, prov's own key goes this way.
@@ -134,7 +136,7 @@ mod tests {
         let labels = Labels::from([("prov-infra".to_owned(), "i".to_owned()), ("team".to_owned(), "x".to_owned())]);
         let order = Order { spec: &spec, token: "t1", labels: &labels, public_key: "ssh-ed25519 AAAA prov\n" };
         let image = "<i><imageId>ami-1</imageId><rootDeviceName>/dev/xvda</rootDeviceName><blockDeviceMapping>\
-            <item><deviceName>/dev/xvda</deviceName><ebs/></item><item><deviceName>/dev/sdb</deviceName></item></blockDeviceMapping></i>";
+            <item><deviceName>/dev/xvda</deviceName><ebs><volumeSize>8</volumeSize></ebs></item><item><deviceName>/dev/sdb</deviceName></item></blockDeviceMapping></i>";
         let parts = Parts {
             order: &order,
             fields: &Fields::of(&spec).unwrap(),
@@ -167,13 +169,14 @@ mod tests {
         SecurityGroupId.1=sg-1
         BlockDeviceMapping.1.DeviceName=/dev/xvda
         BlockDeviceMapping.1.Ebs.DeleteOnTermination=true
+        BlockDeviceMapping.1.Ebs.VolumeSize=8
         TagSpecification.1.ResourceType=instance
         TagSpecification.1.Tag.1.Key=Name
         TagSpecification.1.Tag.1.Value=s
         TagSpecification.1.Tag.2.Key=prov-infra
         TagSpecification.1.Tag.2.Value=i
         TagSpecification.1.Tag.3.Key=prov-plan
-        TagSpecification.1.Tag.3.Value=1xCPU-2 GB
+        TagSpecification.1.Tag.3.Value=1xCPU-2 GB = t3.small
         TagSpecification.1.Tag.4.Key=prov-zone
         TagSpecification.1.Tag.4.Value=eu-west-1a
         TagSpecification.1.Tag.5.Key=team
@@ -184,7 +187,7 @@ mod tests {
         TagSpecification.2.Tag.2.Key=prov-infra
         TagSpecification.2.Tag.2.Value=i
         TagSpecification.2.Tag.3.Key=prov-plan
-        TagSpecification.2.Tag.3.Value=1xCPU-2 GB
+        TagSpecification.2.Tag.3.Value=1xCPU-2 GB = t3.small
         TagSpecification.2.Tag.4.Key=prov-zone
         TagSpecification.2.Tag.4.Value=eu-west-1a
         ");

@@ -7,11 +7,15 @@ use super::types;
 use crate::model::plan::Plan;
 use crate::provision::provider::cloud::{Labels, Machine, MachineState};
 
-/// The tag with the plan that was asked for: several plans may get one type.
+/// The tag with the plan that was asked for and the type that it got: several plans may get one type.
 pub const PLAN_TAG: &str = "prov-plan";
+/// What stands between the two.
+const GOT: &str = " = ";
 /// The tag with the zone that was asked for: it may have been a region.
 pub const ZONE_TAG: &str = "prov-zone";
 
+/// The state of what is gone.
+pub const TERMINATED: &str = "terminated";
 /// The states of instances that aren't gone.
 pub const STATES: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
@@ -19,7 +23,7 @@ pub const STATES: [&str; 5] = ["pending", "running", "shutting-down", "stopping"
 #[must_use]
 pub fn of(instance: Instance) -> Option<Machine> {
     let state = match instance.instance_state.name.as_str() {
-        "terminated" => return None,
+        TERMINATED => return None,
         "running" => MachineState::Running,
         "stopped" => MachineState::Stopped,
         _ => MachineState::Changing,
@@ -27,8 +31,10 @@ pub fn of(instance: Instance) -> Option<Machine> {
     let mut labels: Labels = instance.tag_set.items.into_iter().map(|tag| (tag.key, tag.value)).collect();
     // Those of AWS itself can be neither written nor deleted.
     labels.retain(|key, _| !key.starts_with("aws:") && key != NAME_TAG);
-    let (asked, size) = (labels.remove(PLAN_TAG), types::size_of(&instance.instance_type));
-    let asked: Option<Plan> = asked.and_then(|plan| plan.parse().ok());
+    let (size, tag) = (types::size_of(&instance.instance_type), labels.remove(PLAN_TAG));
+    // What was asked for counts as long as nobody gave it another type.
+    let asked = tag.as_deref().and_then(|tag| tag.split_once(GOT)).filter(|(_, got)| *got == instance.instance_type);
+    let asked: Option<Plan> = asked.and_then(|(plan, _)| plan.parse().ok());
     let zone = labels.remove(ZONE_TAG).filter(|zone| is_within(zone, &instance.placement.availability_zone));
     let notes = note(&instance.instance_type, size, asked).into_iter().collect();
     let address =
@@ -42,6 +48,12 @@ pub fn of(instance: Instance) -> Option<Machine> {
         address,
         notes,
     })
+}
+
+/// The value of the tag of a machine that was asked for by a plan and got a type.
+#[must_use]
+pub fn plan_tag(plan: Plan, instance_type: &str) -> String {
+    format!("{plan}{GOT}{instance_type}")
 }
 
 /// Whether the zone that was asked for is the one that it is in, or its region.
@@ -84,7 +96,7 @@ mod tests {
         let tags = [
             ("Name", "s"),
             ("aws:x", "y"),
-            ("prov-plan", "1xCPU-2 GB"),
+            ("prov-plan", "1xCPU-2 GB = t3.small"),
             ("prov-zone", "eu-west-1"),
             ("prov-server", "s"),
         ];
@@ -96,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_lie_are_not_believed() {
-        let found = machine("stopped", &[("prov-plan", "big"), ("prov-zone", "us-east-1")]).unwrap();
+    fn what_somebody_changed_since_is_reported_as_it_is() {
+        let found = machine("stopped", &[("prov-plan", "1xCPU-2 GB = t3.nano"), ("prov-zone", "us-east-1")]).unwrap();
         assert_eq!((found.plan, found.zone.as_str()), ("2xCPU-2 GB".parse().ok(), "eu-west-1b"));
         assert_eq!(found.notes, [""; 0]);
     }

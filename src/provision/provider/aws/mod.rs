@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use self::answers::{Changes, Done, Image, NamedRegion, NamedZone, Reservation, Reservations};
+use self::answers::{Change, Changes, Done, Image, NamedRegion, NamedZone, Reservation, Reservations};
 use self::call::{Ec2, Fault, Query};
 pub use self::environment::Environment;
 use self::fields::Fields;
@@ -304,7 +304,10 @@ impl Api for Aws {
             }
             Err(fault) => return Err(fault.into_error()),
         };
-        let is_gone = changes.instances_set.items.iter().all(|change| change.current_state.name == "terminated");
+        let is_gone = |change: &Change| {
+            [&change.previous_state, &change.current_state].iter().any(|state| state.name == machine::TERMINATED)
+        };
+        let is_gone = changes.instances_set.items.iter().all(is_gone);
         Ok(if is_gone { Deletion::Gone } else { Deletion::Going })
     }
 

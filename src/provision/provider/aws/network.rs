@@ -36,7 +36,7 @@ pub fn security_groups(ec2: &Ec2, infra: &Name, fields: &Fields<'_>) -> Result<V
             hint: Some("check `security_groups` and `subnet`".to_owned()),
         }),
     };
-    fields.security_groups.iter().map(|group| id_of(group)).collect()
+    fields.security_groups.iter().map(id_of).collect()
 }
 
 /// The network (VPC) of the server's subnet, or the region's default one.
@@ -52,7 +52,7 @@ fn network_of(ec2: &Ec2, fields: &Fields<'_>) -> Result<String, CallError> {
         });
     }
     let vpcs: Vpcs =
-        ec2.call(region, &Query::of("DescribeVpcs").filter("isDefault", ["true"])).map_err(Fault::into_error)?;
+        ec2.call(region, &Query::of("DescribeVpcs").filter("is-default", ["true"])).map_err(Fault::into_error)?;
     let default = vpcs.vpc_set.items.into_iter().next().map(|vpc| vpc.vpc_id);
     default.ok_or_else(|| CallError::Refused {
         what: format!("the account has no default network in {region}"),

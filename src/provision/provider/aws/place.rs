@@ -57,7 +57,7 @@ impl Place {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
         let parts: Vec<&str> = text.split('-').collect();
-        if text.len() > 63 || !parts.iter().all(|part| is_part(part)) {
+        if text.len() > 63 || !parts.iter().all(is_part) {
             return None;
         }
         let at = parts.iter().position(|part| part.starts_with(|c: char| c.is_ascii_digit())).filter(|at| *at >= 2)?;

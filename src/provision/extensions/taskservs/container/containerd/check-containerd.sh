@@ -1,16 +1,9 @@
-# Tries a command until it works, for as long as a service may need to come up; well below the time that a check has,
-# so that it can still say why it gives up.
-try() {
-  local error=
-  while ((SECONDS < 10)); do
-    if error=$("$@" 2>&1); then
-      return 0
-    fi
-    sleep 0.1
+# Its API must answer, and what containers are made with must have come up.
+ask() {
+  local plugins
+  plugins=$(ctr --address "$PROV_PARAM_ADDRESS" plugins ls)
+  for needed in io.containerd.grpc.v1.*containers io.containerd.runtime.v2.*task io.containerd.content.v1.*content; do
+    grep -Eq "^${needed/.\*/ +} .* ok *\$" <<<"$plugins" || { printf 'not there: %s\n%s\n' "$needed" "$plugins"; return 1; }
   done
-  printf '%s\n' "$error" >&2
-  return 1
 }
-
-ask() { ctr --address "$PROV_PARAM_ADDRESS" version; }
-try ask || { tail -n 3 /var/log/prov/containerd.log >&2; exit 1; }
+try ask || { service_log containerd >&2; exit 1; }

@@ -1,17 +1,7 @@
-# Ends the process in the pid file, if it runs.
-stop() {
-  local pid_file=$1 pid
-  if [[ -s $pid_file ]] && pid=$(<"$pid_file") && kill "$pid" 2>/dev/null; then
-    for _ in {1..100}; do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.05
-    done
-    kill -KILL "$pid" 2>/dev/null || true
-  fi
-  rm -f "$pid_file"
-}
-
-mkdir -p /run/prov /var/log/prov /run/containerd
-stop /run/prov/containerd.pid
-setsid containerd --address "$PROV_PARAM_ADDRESS" </dev/null >>/var/log/prov/containerd.log 2>&1 &
-echo "$!" >/run/prov/containerd.pid
+[[ $PROV_PARAM_ADDRESS == /* ]] || refuse "address must be the path of a socket"
+[[ $PROV_PARAM_SYSTEMD_CGROUP =~ ^(true|false|)$ ]] || refuse "systemd_cgroup must be true, false or empty"
+systemd_cgroup=${PROV_PARAM_SYSTEMD_CGROUP:-$(if has_systemd; then echo true; else echo false; fi)}
+mkdir -p /run/containerd /etc/containerd
+containerd config default |
+  sed "s/SystemdCgroup = .*/SystemdCgroup = $systemd_cgroup/" >/etc/containerd/config.toml
+service_start containerd containerd --address "$PROV_PARAM_ADDRESS"

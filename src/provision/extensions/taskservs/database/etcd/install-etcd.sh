@@ -1,16 +1,3 @@
-# Ends the process in the pid file, if it runs.
-stop() {
-  local pid_file=$1 pid
-  if [[ -s $pid_file ]] && pid=$(<"$pid_file") && kill "$pid" 2>/dev/null; then
-    for _ in {1..100}; do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.05
-    done
-    kill -KILL "$pid" 2>/dev/null || true
-  fi
-  rm -f "$pid_file"
-}
-
 # Asks the members that were there before.
 etcd() { ETCDCTL_API=3 etcdctl --endpoints "$others" --dial-timeout 1s --command-timeout 5s "$@"; }
 
@@ -58,7 +45,7 @@ rejoin() {
 }
 
 data=/var/lib/prov/etcd
-mkdir -p /run/prov /var/log/prov "$data"
+mkdir -p "$data"
 address=$PROV_SERVER_ADDRESS
 own_peer=http://$address:$PROV_PARAM_PEER_PORT
 listen_clients=http://$address:$PROV_PARAM_CLIENT_PORT
@@ -68,11 +55,10 @@ flags=(--name "$PROV_SERVER_NAME" --data-dir "$data"
   --listen-client-urls "$listen_clients" --advertise-client-urls "http://$address:$PROV_PARAM_CLIENT_PORT"
   --listen-peer-urls "$own_peer" --initial-advertise-peer-urls "$own_peer")
 # A member that runs as it should is left alone: others may need it to join.
-if [[ -d $data/member && -s /run/prov/etcd.pid && -s /run/prov/etcd.flags && $(</run/prov/etcd.flags) == "${flags[*]}" ]] &&
-  kill -0 "$(</run/prov/etcd.pid)" 2>/dev/null; then
+if [[ -d $data/member && -s $data/flags && $(<"$data/flags") == "${flags[*]}" ]] && service_pid etcd >/dev/null; then
   exit 0
 fi
-stop /run/prov/etcd.pid
+service_stop etcd
 cluster=$PROV_SERVER_NAME=$own_peer
 state=new
 others=
@@ -86,8 +72,6 @@ fi
 if [[ -n $PROV_PEERS_SETTLED && ! -d $data/member ]]; then
   rejoin
 fi
-setsid etcd "${flags[@]}" --initial-cluster "$cluster" --initial-cluster-state "$state" \
-  --initial-cluster-token "prov-$PROV_INFRA-${PROV_CLUSTER:-$PROV_SERVER_NAME}" \
-  </dev/null >>/var/log/prov/etcd.log 2>&1 &
-echo "$!" >/run/prov/etcd.pid
-printf '%s\n' "${flags[*]}" >/run/prov/etcd.flags
+service_start etcd etcd "${flags[@]}" --initial-cluster "$cluster" --initial-cluster-state "$state" \
+  --initial-cluster-token "prov-$PROV_INFRA-${PROV_CLUSTER:-$PROV_SERVER_NAME}"
+printf '%s\n' "${flags[*]}" >"$data/flags"

@@ -1,16 +1,10 @@
-# Tries a command until it works, for as long as a service may need to come up; well below the time that a check has,
-# so that it can still say why it gives up.
-try() {
-  local error=
-  while ((SECONDS < 10)); do
-    if error=$("$@" 2>&1); then
-      return 0
-    fi
-    sleep 0.1
-  done
-  printf '%s\n' "$error" >&2
-  return 1
+cd /
+query='SELECT 1'
+# A replica must be following, not only answering.
+if [[ -e /var/lib/prov/postgresql/standby.signal ]]; then
+  query="SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming' AND pg_is_in_recovery()"
+fi
+ask() {
+  [[ $(psql --host /run/prov/postgresql --port "$PROV_PARAM_PORT" --username postgres --no-align --tuples-only --command "$query") == 1 ]]
 }
-
-ask() { [[ $(psql --host /run/prov/postgresql --port "$PROV_PARAM_PORT" --username postgres --no-align --tuples-only --command 'SELECT 1') == 1 ]]; }
-try ask || { tail -n 3 /var/log/prov/postgresql.log >&2; exit 1; }
+try --for 30 ask || { service_log postgresql >&2; exit 1; }

@@ -1,23 +1,4 @@
-# Ends the process in the pid file, if it runs.
-stop() {
-  local pid_file=$1 pid
-  if [[ -s $pid_file ]] && pid=$(<"$pid_file") && kill "$pid" 2>/dev/null; then
-    for _ in {1..100}; do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.05
-    done
-    kill -KILL "$pid" 2>/dev/null || true
-  fi
-  rm -f "$pid_file"
-}
-
-mkdir -p /run/prov /var/log/prov /var/lib/prov/tiny-kv
-stop /run/prov/tiny-kv.pid
-listen=$PROV_PARAM_LISTEN
-if [[ -z $listen ]]; then
-  listen=127.0.0.1
-  [[ $PROV_SERVER_ADDRESS == 127.0.0.1 ]] || listen+=,$PROV_SERVER_ADDRESS
-fi
-setsid /usr/local/lib/prov/prov internal tiny-kv "${listen//,/:$PROV_PARAM_PORT,}:$PROV_PARAM_PORT" /var/lib/prov/tiny-kv/log \
-  </dev/null >>/var/log/prov/tiny-kv.log 2>&1 &
-echo "$!" >/run/prov/tiny-kv.pid
+mkdir -p /var/lib/prov/tiny-kv
+listen=$(listen_on "$PROV_PARAM_LISTEN" ,)
+service_start tiny-kv /usr/local/lib/prov/prov internal tiny-kv \
+  "${listen//,/:$PROV_PARAM_PORT,}:$PROV_PARAM_PORT" /var/lib/prov/tiny-kv/log

@@ -1,4 +1,4 @@
-[[ $PROV_PARAM_PORT =~ ^[0-9]+$ ]] || { echo "port must be a number" >&2; exit 2; }
+[[ $PROV_PARAM_PORT =~ ^[0-9]+$ ]] || refuse "port must be a number"
 mkdir -p /var/www/prov /etc/nginx/sites-enabled
 printf '%s\n' "$PROV_PARAM_GREETING from $PROV_SERVER_NAME" >/var/www/prov/index.html
 rm -f /etc/nginx/sites-enabled/default
@@ -9,8 +9,9 @@ server {
 }
 SITE
 nginx -t
-if [[ -s /run/nginx.pid ]] && kill -0 "$(</run/nginx.pid)" 2>/dev/null; then
-  nginx -s reload
+# One that runs takes a new configuration without a break.
+if pid=$(service_pid nginx); then
+  kill -HUP "$pid"
 else
-  nginx
+  service_start nginx --signal QUIT nginx -g 'daemon off;'
 fi

@@ -1,4 +1,2 @@
-if [[ -s /run/nginx.pid ]]; then
-  nginx -s quit || true
-fi
+service_remove nginx
 rm -rf /var/www/prov /etc/nginx/sites-enabled/prov

@@ -1,0 +1,2 @@
+version=$(buildkitd --version | awk '{ print $3 }')
+printf '%s\n' "${version#v}"

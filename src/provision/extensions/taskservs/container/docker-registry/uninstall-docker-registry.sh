@@ -1,0 +1,2 @@
+service_remove docker-registry
+rm -rf /var/lib/prov/docker-registry

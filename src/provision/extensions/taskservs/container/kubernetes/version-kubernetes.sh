@@ -1,0 +1,2 @@
+version=$(kubeadm version --output short)
+printf '%s\n' "${version#v}"

@@ -1,0 +1,2 @@
+service_remove haproxy
+rm -rf /run/haproxy /etc/haproxy/haproxy.cfg
