@@ -93,7 +93,7 @@ fn lies_refusals_and_redirects_elsewhere_are_named() {
         ("/lies", "broke off"),
         ("/no", "it answers 403"),
         ("/down", "it answers 503"),
-        ("/file", "neither http nor https"),
+        ("/file", "it answers 302"),
         ("/loop", "too many redirects"),
         ("/large", "it has more than 4 MiB"),
     ] {

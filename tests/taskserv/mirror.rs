@@ -107,6 +107,9 @@ fn serve(
         Manner::Lies => more = 10,
         Manner::Whole => {}
     }
+    if from > content.len() {
+        return stream.write_all(b"HTTP/1.1 416 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
     let length = content.len() - from.min(content.len()) + more;
     if from > 0 {
         let total = content.len();

@@ -46,7 +46,7 @@ fn a_server_that_reaches_mirrors_is_left_to_its_own_apt() {
         "a",
         "cd /srv/mirror && chmod 755 . && chmod 644 *.deb && for d in *.deb; do dpkg-deb -f $d; \
          printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' $d $(stat -c %s $d) $(sha256sum $d | cut -d' ' -f1); done >Packages\n\
-         rm -rf /etc/apt/sources.list* /var/lib/apt/lists; mkdir /var/lib/apt/lists\n\
+         rm -rf /etc/apt/sources.list* /var/lib/apt/lists /usr/sbin/policy-rc.d; mkdir /var/lib/apt/lists\n\
          echo 'deb [trusted=yes] file:/srv/mirror ./' >/etc/apt/sources.list",
     );
     let limit = Duration::from_secs(120);

@@ -8,6 +8,7 @@ pub mod cache;
 mod download;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -82,7 +83,7 @@ impl Packing {
 }
 
 /// An artifact of one version for one kind of machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// Its name.
     pub name: Name,
@@ -97,7 +98,7 @@ pub struct Artifact {
 }
 
 /// What somebody says of an artifact besides its definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Given {
     /// The version of the task service that is wanted.
     pub version: String,
@@ -105,6 +106,19 @@ pub struct Given {
     pub url: String,
     /// The checksum of this version; empty where the definition has it.
     pub sha256: String,
+}
+
+// Addresses may hold credentials.
+impl fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Artifact({} {} {})", self.name, self.version, self.sha256)
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Given({} {})", self.version, self.sha256)
+    }
 }
 
 impl Definition {

@@ -55,10 +55,11 @@ pub(super) fn fetch(
                     std::fs::write(&mark, "").map_err(BundleError::file("write", &mark))?;
                     files.push((mark, format!("apt/{name}/{}", host::BUNDLED)));
                 }
-                for (definition, given) in &made.artifacts {
+                for asked in &made.artifacts {
                     let failed =
                         |source| BundleError::Artifact { taskserv: taskserv.clone(), source: Box::new(source) };
-                    let artifact = definition.of(given, arch(std::env::consts::ARCH)).map_err(failed)?;
+                    let given = asked.given(workspace)?;
+                    let artifact = asked.definition.of(&given, arch(std::env::consts::ARCH)).map_err(failed)?;
                     reporter.step(&format!("{infra}: fetching {} {} for {taskserv}", artifact.name, artifact.version));
                     let file =
                         cache::get(&cache.join("artifacts"), &artifact, Instant::now() + PATIENCE).map_err(failed)?;

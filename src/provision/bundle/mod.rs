@@ -18,6 +18,7 @@ pub use self::pack::{Packed, create};
 pub use self::unpack::apply;
 use super::artifact::ArtifactError;
 use super::cluster::ClusterError;
+use super::secret::SecretError;
 use super::settings::SettingsError;
 use super::taskserv::TaskservError;
 use super::taskserv::packages::PackageError;
@@ -99,6 +100,9 @@ pub enum BundleError {
     /// A cluster.
     #[error(transparent)]
     Cluster(Box<ClusterError>),
+    /// A secret that an address is.
+    #[error("a secret can't be had")]
+    Secret(#[from] SecretError),
     /// A service's packages.
     #[error("the packages of {taskserv} can't be had")]
     Packages {
@@ -140,6 +144,7 @@ impl BundleError {
             Self::Workspace(error) => error.hint(),
             Self::Taskserv(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
             _ => None,
         }
     }

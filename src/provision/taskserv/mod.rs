@@ -38,7 +38,7 @@ use self::order::Placed;
 pub use self::parameter::Parameter;
 pub(super) use self::place::arch;
 pub use self::record::Record;
-use super::artifact;
+pub use self::software::Asked;
 use super::lock::ServerLocks;
 use super::provider::{Provider, Server, ServerState};
 use super::report::{Reporter, Steps};
@@ -117,7 +117,7 @@ pub struct MadeOf {
     /// Its packages.
     pub packages: packages::Wanted,
     /// Its artifacts, with what was said of each.
-    pub artifacts: Vec<(artifact::Definition, artifact::Given)>,
+    pub artifacts: Vec<Asked>,
 }
 
 /// What these services, and those that they need, are made of.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::host::{Host, HostError, last_words};
 use super::send;
 use super::software::Software;
-use crate::provision::artifact::{self, Artifact, ArtifactError, cache};
+use crate::provision::artifact::{self, Artifact, ArtifactError, cache, underscored};
 use crate::provision::transport::Exec;
 
 /// Where they stand in the server until they are unpacked.
@@ -54,10 +54,17 @@ impl Host<'_> {
         let deadline = Instant::now() + limit;
         let machine = self.run(&["uname", "-m"], b"")?;
         let arch = arch(String::from_utf8_lossy(&machine.stdout).trim()).to_owned();
-        for (definition, given) in &software.artifacts {
+        for asked in &software.artifacts {
+            let definition = &asked.definition;
+            let secret = |source| HostError::Secret {
+                taskserv: definition.name.clone(),
+                variable: format!("url_{}", underscored(&definition.name)),
+                source,
+            };
+            let given = asked.given(self.workspace).map_err(secret)?;
             let mark = format!("{PLACED}/{}", definition.name);
             // Without a checksum there is no telling what is there; another one may have brought it.
-            let artifact = definition.of(given, &arch);
+            let artifact = definition.of(&given, &arch);
             let provides = definition.provides.as_deref().unwrap_or_default();
             let stands = artifact.as_ref().map_or("", |artifact| artifact.sha256.as_str());
             if self.run(&["sh", "-c", IS_THERE, "sh", &mark, stands, &definition.destination, provides], b"")?.status

@@ -9,6 +9,8 @@ use super::definition::{Definition, DefinitionError};
 use super::packages::{self, Spec};
 use super::parameter::{Parameter, Parameters};
 use crate::provision::artifact::{self, Given, underscored};
+use crate::provision::secret::{Reference, SecretError};
+use crate::provision::workspace::Workspace;
 
 /// What a service is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,8 +18,28 @@ pub(super) struct Software {
     /// The version that was asked for; empty for what there is.
     pub(super) version: String,
     pub(super) packages: packages::Wanted,
-    /// Artifacts with what was said of each.
-    pub(super) artifacts: Vec<(artifact::Definition, Given)>,
+    pub(super) artifacts: Vec<Asked>,
+}
+
+/// An artifact with what was said of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// What it is.
+    pub definition: artifact::Definition,
+    given: Given,
+    /// Where the address is, if that is a secret.
+    url: Option<Reference>,
+}
+
+impl Asked {
+    /// What was said of it, with its secret.
+    ///
+    /// # Errors
+    /// When the secret can't be had.
+    pub fn given(&self, workspace: &Workspace) -> Result<Given, SecretError> {
+        let Some(reference) = &self.url else { return Ok(self.given.clone()) };
+        Ok(Given { url: reference.resolve(workspace)?.expose().to_owned(), ..self.given.clone() })
+    }
 }
 
 impl Software {
@@ -28,15 +50,16 @@ impl Software {
     /// [`DefinitionError::Parameter`].
     pub(super) fn of(definition: &Definition, environment: &mut Parameters) -> Result<Self, DefinitionError> {
         let wrong = |what: String| DefinitionError::Parameter { name: definition.name.clone(), what };
-        let parameter = |environment: &Parameters, name: &str| {
-            let variable = format!("PROV_PARAM_{}", name.to_ascii_uppercase());
-            match environment.iter().find(|(known, _)| *known == variable).map(|(_, value)| value) {
-                None => Ok(String::new()),
-                Some(Parameter::Text(text)) => Ok(text.clone()),
-                Some(Parameter::Secret(_)) => Err(wrong(format!("`{name}` can't be a secret"))),
-            }
+        let find = |environment: &Parameters, name: &str| {
+            let variable = variable(name);
+            environment.iter().find(|(known, _)| *known == variable).map(|(_, value)| value.clone())
         };
-        let version = parameter(environment, "version")?;
+        let text = |environment: &Parameters, name: &str| match find(environment, name) {
+            Some(Parameter::Text(text)) => Ok(text),
+            Some(Parameter::Secret(_)) => Err(wrong(format!("`{name}` can't be a secret"))),
+            None => Ok(String::new()),
+        };
+        let version = text(environment, "version")?;
         let parse = |all: &[String]| -> Result<Vec<Spec>, DefinitionError> {
             all.iter().map(|text| Spec::parse(text, &version).map_err(&wrong)).collect()
         };
@@ -46,16 +69,22 @@ impl Software {
         for artifact in &definition.artifacts {
             let name = underscored(&artifact.name);
             let wanted = if version.is_empty() { definition.version.clone() } else { version.clone() };
-            let given = Given {
-                version: wanted,
-                url: parameter(environment, &format!("url_{name}"))?,
-                sha256: parameter(environment, &format!("sha256_{name}"))?,
+            let sha256 = text(environment, &format!("sha256_{name}"))?;
+            let (url, secret) = match find(environment, &format!("url_{name}")) {
+                Some(Parameter::Text(url)) => (url, None),
+                Some(Parameter::Secret(reference)) => (String::new(), Some(reference)),
+                None => (String::new(), None),
             };
-            environment.retain(|(known, _)| *known != format!("PROV_PARAM_URL_{}", name.to_ascii_uppercase()));
-            artifacts.push((artifact.clone(), given));
+            environment.retain(|(known, _)| *known != variable(&format!("url_{name}")));
+            let given = Given { version: wanted, url, sha256 };
+            artifacts.push(Asked { definition: artifact.clone(), given, url: secret });
         }
         Ok(Self { version, packages, artifacts })
     }
+}
+
+fn variable(parameter: &str) -> String {
+    format!("PROV_PARAM_{}", parameter.to_ascii_uppercase())
 }
 
 /// Gives a profile the parameters that its service has by what it is made of.
@@ -98,7 +127,7 @@ mod tests {
         let software = Software::of(&definition, &mut environment).unwrap();
         assert!(!format!("{environment:?}").contains("s3cret"), "{environment:?}");
         assert_eq!(software.packages.needed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["y=2", "z"]);
-        let (_, given) = &software.artifacts[0];
+        let given = &software.artifacts[0].given;
         assert_eq!((given.version.as_str(), given.sha256.as_str()), ("2", "00"));
     }
 
@@ -107,6 +136,9 @@ mod tests {
         let definition = definition();
         let mut environment = definition.environment(None, &Map::new()).unwrap();
         let software = Software::of(&definition, &mut environment).unwrap();
-        assert_eq!((software.packages.needed[0].pin.clone(), software.artifacts[0].1.version.as_str()), (None, "1"));
+        assert_eq!(
+            (software.packages.needed[0].pin.clone(), software.artifacts[0].given.version.as_str()),
+            (None, "1")
+        );
     }
 }

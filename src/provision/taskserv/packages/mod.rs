@@ -183,7 +183,8 @@ pub fn install(transport: &dyn Transport, cache: &Path, wanted: &Wanted, limit: 
         },
     }
     let there = apt.versions(&all)?;
-    for spec in all {
+    // What is optional may be there already in another version, and other software's.
+    for spec in &wanted.needed {
         let actual = there.iter().find(|(name, _)| *name == spec.name).map(|(_, version)| version);
         if let (Some(actual), Some(asked)) = (actual, &spec.pin)
             && !spec.allows(actual)
