@@ -87,6 +87,7 @@ impl BatchPlan {
             parallel_limit: self.parallel_limit,
             rollback_enabled: self.rollback,
             infra: name("sim"),
+            rehearse: None,
             operations: self.operations.iter().enumerate().map(|(index, plan)| plan.operation(index)).collect(),
         }
     }
