@@ -88,7 +88,6 @@ impl BatchPlan {
             rollback_enabled: self.rollback,
             rehearse: None,
             infra: name("sim"),
-            rehearse: None,
             operations: self.operations.iter().enumerate().map(|(index, plan)| plan.operation(index)).collect(),
         }
     }

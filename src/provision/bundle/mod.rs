@@ -174,7 +174,7 @@ fn is_inside(path: &str) -> bool {
     let below = |part: &&str| path == *part || path.strip_prefix(*part).is_some_and(|rest| rest.starts_with('/'));
     is_plain
         && is_clean
-        && (PARTS.iter().any(|part| below(part))
+        && (PARTS.iter().any(below)
             || path.starts_with(".prov/cache/apt/")
             || path.starts_with(".prov/cache/artifacts/"))
 }

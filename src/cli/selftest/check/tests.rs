@@ -110,6 +110,7 @@ fn evidence(text: &str, max_attempts: u32, statuses: [OperationStatus; 4], whole
     }
     let of = |status| operations.iter().filter(move |shown| shown.status == status);
     let summary = BatchSummary {
+        rehearse: false,
         batch_id: BatchId(Uuid::nil()),
         name: plan.name.clone(),
         version: "1".to_owned(),
