@@ -109,6 +109,23 @@ fn named_fields_reach_ec2() {
 }
 
 #[test]
+fn a_secret_reaches_ec2_and_no_message() {
+    let Some(moto) = moto() else { return };
+    let sample = Sample::new("secret");
+    let ec2 = Ec2::before(&moto.address, |_| Fate::Pass);
+    let aws = sample.aws(&ec2.address);
+    let file = sample.workspace.root().join("boot");
+    std::fs::write(&file, "hunter2-at-boot").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let secret = json!({"secret": {"file": "boot"}});
+    sample.create(&aws, "a", &json!({"user_data": secret})).unwrap();
+    let order = ec2.calls().pop().unwrap();
+    assert_eq!(order.params["UserData"], "aHVudGVyMi1hdC1ib290");
+    let error = sample.create(&aws, "b", &json!({"image": secret})).unwrap_err().to_string();
+    assert!(error.contains("there is no image") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
 fn what_ec2_would_refuse_is_refused_with_its_words() {
     let Some(moto) = moto() else { return };
     let sample = Sample::new("refused");

@@ -77,7 +77,10 @@ fn a_server_is_made_once_though_the_reply_is_lost_and_leaves_nothing() {
     assert_eq!(order.body["server"]["user_data"], *place.secret);
     let (code, text) = place.prov("servers delete --infra demo --yes web-1");
     assert_eq!(code, 0, "{text}");
-    assert_eq!((place.cloud.world().servers().len(), place.cloud.world().storages), (0, 0));
+    {
+        let world = place.cloud.world();
+        assert_eq!((world.servers().len(), world.storages), (0, 0));
+    }
     canaries.expect_none("what the commands say", (said + &text).as_bytes());
     canaries.expect_none_below(place.dir.path(), &[]);
 }

@@ -153,6 +153,7 @@ pub(super) fn summary() -> Value {
         "infra": "production",
         "parallel_limit": 5,
         "rollback_enabled": true,
+        "rehearse": false,
         "operations_total": 1,
         "operations_completed": 0,
         "progress": 0.5,

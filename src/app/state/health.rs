@@ -251,6 +251,6 @@ mod tests {
         let found = providers(&ended);
         assert_eq!(found["provider:local"], healthy());
         assert_eq!(found["provider:upcloud"].status, Health::Degraded);
-        assert_eq!((found["provider:aws"].status, found.len()), (Health::Unknown, 3));
+        assert_eq!((found["provider:aws"].status, found.len()), (Health::Unknown, 4));
     }
 }

@@ -137,6 +137,7 @@ mod tests {
         let expected = json!({"infra": "production", "changes": [{
             "action": "replace", "server": "web-2", "provider": "local", "plan": "2xCPU-1 GB", "zone": "local",
             "differences": [{"attribute": "plan", "from": "1xCPU-1 GB", "to": "2xCPU-1 GB"}],
+            "known_after": ["id", "address"], "rollback": "delete the new one; what the old one held is gone",
         }]});
         assert_eq!(serde_json::to_value(&changes).unwrap(), expected);
     }

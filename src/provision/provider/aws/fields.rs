@@ -2,7 +2,7 @@
 //!
 //! Start at [`Fields::of`]: everything that can be found wrong without a call is found here.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::images;
 use super::place::Place;
@@ -10,6 +10,7 @@ use super::types;
 use crate::model::nearest::{nearest, shown};
 use crate::provision::provider::cloud::OWN;
 use crate::provision::provider::{ProviderError, ServerSpec};
+use crate::provision::secret;
 
 /// The fields, for messages.
 pub const KNOWN: &[&str] = &[
@@ -62,20 +63,21 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those of a server.
+    /// Those of a server. A field that holds a reference to a secret is taken as it comes: what it holds is known later.
     ///
     /// # Errors
     /// [`ProviderError::Invalid`] names the field.
     pub fn of(spec: &'a ServerSpec) -> Result<Self, ProviderError> {
         let extra = &spec.extra;
+        let given = |key: &str| extra.get(key).filter(|value| !value.is_null() && !secret::in_value(value));
         if let Some(unknown) = extra.keys().find(|key| !KNOWN.contains(&key.as_str())) {
             let hint = nearest(unknown, KNOWN)
                 .map_or_else(|| format!("it knows: {}", KNOWN.join(", ")), |near| format!("did you mean `{near}`?"));
             return Err(invalid(spec, &format!("the provider aws knows no field {:?}", shown(unknown)), Some(hint)));
         }
         let wrong = |key: &str, what: &str| invalid(spec, &format!("the field {key:?} {what}"), None);
-        let word = |key: &'static str, what: &str, is_one: fn(&str) -> bool| match extra.get(key) {
-            None | Some(Value::Null) => Ok(None),
+        let word = |key: &'static str, what: &str, is_one: fn(&str) -> bool| match given(key) {
+            None => Ok(None),
             Some(Value::String(text)) if is_one(text) => Ok(Some(text.as_str())),
             Some(_) => Err(wrong(key, &format!("must be {what}"))),
         };
@@ -86,16 +88,17 @@ impl<'a> Fields<'a> {
             image_owner: word("image_owner", "an account's number, \"self\" or \"amazon\"", is_line)?,
             login: word("login", "a user such as \"admin\"", is_login)?,
             subnet: word("subnet", "a subnet's id (subnet-…)", |text| is_id(text, "subnet-"))?,
-            security_groups: groups(extra).ok_or_else(|| wrong("security_groups", "must be a list of ids or names"))?,
-            public_ip: match extra.get("public_ip") {
-                None | Some(Value::Null) => None,
+            security_groups: groups(given("security_groups"))
+                .ok_or_else(|| wrong("security_groups", "must be a list of ids or names"))?,
+            public_ip: match given("public_ip") {
+                None => None,
                 Some(Value::Bool(is_public)) => Some(*is_public),
                 Some(_) => return Err(wrong("public_ip", "must be true or false")),
             },
             key_name: word("key_name", "the name of a key pair of the account", is_line)?,
             user_data: word("user_data", "a text of at most 16 KiB", |text| text.len() <= MOST_USER_DATA)?,
-            root_gb: match extra.get("root_gb") {
-                None | Some(Value::Null) => None,
+            root_gb: match given("root_gb") {
+                None => None,
                 Some(size) => Some(
                     size.as_u64()
                         .filter(|size| (1..=65536).contains(size))
@@ -129,9 +132,9 @@ fn instance_type(spec: &ServerSpec, named: Option<&str>) -> Result<String, Provi
     })
 }
 
-fn groups(extra: &Map<String, Value>) -> Option<Vec<&str>> {
-    match extra.get("security_groups") {
-        None | Some(Value::Null) => Some(Vec::new()),
+fn groups(given: Option<&Value>) -> Option<Vec<&str>> {
+    match given {
+        None => Some(Vec::new()),
         Some(Value::Array(all)) => all.iter().map(|one| one.as_str().filter(|text| is_line(text))).collect(),
         Some(_) => None,
     }
@@ -207,6 +210,12 @@ mod tests {
             ("t4g.small", Some(20), Some("me"))
         );
         assert!(KNOWN.iter().all(|key| all.get(key).is_some()) && KNOWN.is_sorted());
+    }
+
+    #[test]
+    fn a_secret_is_taken_as_it_comes() {
+        let spec = spec(json!({"user_data": {"secret": {"env": "BOOT"}}}));
+        assert_eq!(Fields::of(&spec).unwrap().user_data, None);
     }
 
     #[test]

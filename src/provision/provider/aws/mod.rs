@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
 use self::answers::{Change, Changes, Done, Image, NamedRegion, NamedZone, Reservation, Reservations};
 use self::call::{Ec2, Fault, Query};
@@ -44,6 +45,8 @@ use super::cloud::{Api, CallError, Catalogue, Deletion, INFRA, Labels, Machine, 
 use super::{ProviderError, ServerSpec};
 use crate::model::digest::sha256;
 use crate::model::name::Name;
+use crate::provision::secret::{self, Redaction};
+use crate::provision::servers::chain;
 use crate::provision::workspace::Workspace;
 
 /// How long EC2 may take until what was made is known everywhere. Its documentation speaks of seconds, rarely minutes.
@@ -55,6 +58,7 @@ const ANY_REGION: &str = "us-east-1";
 
 /// EC2 for one workspace.
 pub struct Aws {
+    workspace: Workspace,
     ec2: Ec2,
     regions: Regions,
     /// What servers of one kind have in common is looked for once in a process.
@@ -82,6 +86,7 @@ impl Aws {
     pub fn with(workspace: &Workspace, environment: Environment) -> Self {
         let state_dir = workspace.state_dir();
         Self {
+            workspace: workspace.clone(),
             regions: Regions::of(&state_dir),
             ec2: Ec2::new(environment, state_dir),
             images: Mutex::default(),
@@ -262,32 +267,11 @@ impl Api for Aws {
     }
 
     fn create(&self, order: &Order<'_>) -> Result<Machine, CallError> {
-        let fields = Fields::of(order.spec).map_err(refused)?;
-        let region = &fields.place.region;
-        self.regions.remember([region]).map_err(|error| self.forgetful(&error))?;
-        let wish = Wish::of(fields.image, fields.image_owner, &fields.instance_type);
-        let parts = Parts {
-            order,
-            fields: &fields,
-            image: &self.image(region, wish)?,
-            groups: &self.groups(&order.spec.infra, &fields)?,
-            key_pair: &self.key_pair(region, order.public_key)?,
-        };
-        let made: Reservation = self.ec2.call(region, &launch::query(&parts)).map_err(|fault| {
-            let is_ours = (fields.security_groups.is_empty() && fault.is("InvalidGroup.NotFound"))
-                || (fields.key_name.is_none() && fault.is("InvalidKeyPair.NotFound"));
-            if is_ours {
-                self.forget();
-                fault.into_later()
-            } else {
-                fault.into_error()
-            }
-        })?;
-        let machine = made.instances_set.items.into_iter().find_map(machine::of);
-        let machine =
-            machine.ok_or_else(|| CallError::Unknown("RunInstances: the answer names no machine".to_owned()))?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(machine.id.clone(), Instant::now());
-        Ok(machine)
+        let (extra, secrets) = secret::resolved(&Value::Object(order.spec.extra.clone()), &self.workspace)
+            .map_err(|error| CallError::Refused { what: chain(&error), hint: error.hint() })?;
+        let spec = ServerSpec { extra: extra.as_object().cloned().unwrap_or_default(), ..order.spec.clone() };
+        let made = self.ordered(&Order { spec: &spec, ..*order });
+        made.map_err(|error| covered(error, &Redaction::of(&secrets)))
     }
 
     fn start(&self, machine: &Machine) -> Result<(), CallError> {
@@ -342,6 +326,36 @@ impl Api for Aws {
 }
 
 impl Aws {
+    /// Orders a machine whose fields hold no references any more.
+    fn ordered(&self, order: &Order<'_>) -> Result<Machine, CallError> {
+        let fields = Fields::of(order.spec).map_err(refused)?;
+        let region = &fields.place.region;
+        self.regions.remember([region]).map_err(|error| self.forgetful(&error))?;
+        let wish = Wish::of(fields.image, fields.image_owner, &fields.instance_type);
+        let parts = Parts {
+            order,
+            fields: &fields,
+            image: &self.image(region, wish)?,
+            groups: &self.groups(&order.spec.infra, &fields)?,
+            key_pair: &self.key_pair(region, order.public_key)?,
+        };
+        let made: Reservation = self.ec2.call(region, &launch::query(&parts)).map_err(|fault| {
+            let is_ours = (fields.security_groups.is_empty() && fault.is("InvalidGroup.NotFound"))
+                || (fields.key_name.is_none() && fault.is("InvalidKeyPair.NotFound"));
+            if is_ours {
+                self.forget();
+                fault.into_later()
+            } else {
+                fault.into_error()
+            }
+        })?;
+        let machine = made.instances_set.items.into_iter().find_map(machine::of);
+        let machine =
+            machine.ok_or_else(|| CallError::Unknown("RunInstances: the answer names no machine".to_owned()))?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(machine.id.clone(), Instant::now());
+        Ok(machine)
+    }
+
     /// A call that changes a machine; one that EC2 doesn't know yet will be known.
     fn change(&self, machine: &Machine, query: &Query) -> Result<(), CallError> {
         match self.ec2.call::<Done>(&region_of(machine)?, query) {
@@ -355,6 +369,20 @@ impl Aws {
     fn is_new(&self, machine: &Machine) -> bool {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.get(&machine.id).is_some_and(|at| at.elapsed() < SETTLES)
+    }
+}
+
+/// The error without what is secret.
+fn covered(error: CallError, redaction: &Redaction) -> CallError {
+    match error {
+        CallError::Refused { what, hint } => {
+            CallError::Refused { what: redaction.text(&what), hint: hint.map(|hint| redaction.text(&hint)) }
+        }
+        CallError::Later { what, after, throttled } => {
+            CallError::Later { what: redaction.text(&what), after, throttled }
+        }
+        CallError::Unreachable(what) => CallError::Unreachable(redaction.text(&what)),
+        CallError::Unknown(what) => CallError::Unknown(redaction.text(&what)),
     }
 }
 

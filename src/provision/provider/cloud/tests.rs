@@ -244,10 +244,10 @@ proptest! {
         prop_assert_eq!(sample.hostile.count(), 1);
         let ready = sample.insist(|cloud| cloud.wait_ready(&infra, &server.spec.name, Duration::from_secs(5))).unwrap();
         prop_assert_eq!((&ready.id, ready.state), (&server.id, ServerState::Running));
-        prop_assert!(sample.cloud().strays(&infra).unwrap().is_empty());
+        prop_assert!(sample.insist(|cloud| cloud.strays(&infra)).unwrap().is_empty());
         sample.insist(|cloud| cloud.delete(&infra, &server.spec.name)).unwrap();
         prop_assert_eq!(sample.hostile.count(), 0);
-        prop_assert!(sample.cloud().list(&infra).unwrap().is_empty());
+        prop_assert!(sample.insist(|cloud| cloud.list(&infra)).unwrap().is_empty());
     }
 
     /// A creation that dies anywhere, followed by its compensation instead of another try, leaves nothing.

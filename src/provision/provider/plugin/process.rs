@@ -13,12 +13,15 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use serde::de::DeserializeOwned;
 
 use super::wire::{self, Call};
+use crate::provision::credentials::is_reserved;
 use crate::provision::provider::cloud::CallError;
 
 /// Bytes of an answer at most.
 const MOST_BYTES: u64 = 16 << 20;
 /// Lines that go to the log at most, and characters of each.
 const MOST_LINES: (usize, usize) = (1000, 2000);
+/// The variable with the task that a process belongs to.
+const TASK: &str = "PROV_TASK_ID";
 /// How often a program is looked at that has answered and goes on.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -64,6 +67,11 @@ impl Program {
     fn run(&self, request: Vec<u8>, limit: Duration) -> Result<Vec<u8>, CallError> {
         let mut command = Command::new(&self.path);
         command.current_dir(&self.directory).process_group(0);
+        // What opens an account goes to its provider alone. The task's mark stays: by it a cancelled task is found.
+        let names = std::env::vars_os().map(|(name, _)| name);
+        names.filter(|name| is_kept_back(&name.to_string_lossy())).for_each(|name| {
+            command.env_remove(name);
+        });
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| CallError::Unreachable(format!("it can't be started: {error}")))?;
         let mut running = Running { child, until: Instant::now() + limit };
@@ -78,6 +86,10 @@ impl Program {
             (_, None) => Err(CallError::Unknown(format!("it took longer than {} s and was killed", limit.as_secs()))),
         }
     }
+}
+
+fn is_kept_back(variable: &str) -> bool {
+    is_reserved(variable) && variable != TASK
 }
 
 /// Whether a program that failed says why: that counts for more than its status.
