@@ -118,7 +118,6 @@ fn evidence(text: &str, max_attempts: u32, statuses: [OperationStatus; 4], whole
         infra: name("selftest"),
         parallel_limit: 4,
         rollback_enabled: plan.rollback,
-        rehearse: false,
         operations_total: 4,
         operations_completed: u32::try_from(of(Completed).count()).unwrap(),
         progress: 0.0,
