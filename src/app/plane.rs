@@ -44,7 +44,7 @@ impl Resources {
     ) -> Result<Answered<T>, Error> {
         let mode = self.program.mode.clone();
         match self.ask_plane_about(Question { words, stdin: String::new(), mode }).await? {
-            Answered::Failed(why) => Err(cannot(words, why)),
+            Answered::Failed(why) => Err(cannot(words, &why)),
             answered => Ok(answered),
         }
     }
@@ -64,10 +64,10 @@ impl Resources {
         let turn = self.plane.acquire().await;
         let said = aside(move || run(command, &stdin)).await?;
         drop(turn);
-        let said = said.map_err(|error| cannot(words, error.to_string()))?;
+        let said = said.map_err(|error| cannot(words, &error.to_string()))?;
         match said.code {
             Some(0) => {
-                serde_json::from_slice(&said.out).map(Answered::Data).map_err(|error| cannot(words, error.to_string()))
+                serde_json::from_slice(&said.out).map(Answered::Data).map_err(|error| cannot(words, &error.to_string()))
             }
             Some(NOT_FOUND) => Ok(Answered::NotFound),
             Some(WRONG) => Ok(Answered::Wrong(said.why())),
@@ -76,7 +76,7 @@ impl Resources {
     }
 }
 
-fn cannot(words: &[&str], why: String) -> Error {
+fn cannot(words: &[&str], why: &str) -> Error {
     let what = words.join(" ");
     tracing::warn!(what, why, "the execution plane doesn't answer");
     Error::Unavailable(format!("the execution plane can't be asked for `{what}`: {why}"))

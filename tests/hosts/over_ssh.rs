@@ -36,13 +36,13 @@ fn variables_and_input_stand_on_no_command_line() {
     let Some(sshd) = Sshd::start("") else { return };
     let ssh = Ssh::new(sshd.way()).unwrap();
     // The pattern must not find the search itself.
-    let script = r#"env -u PWD -u OLDPWD -u _ | sort; cat >/dev/null; cat /proc/[0-9]*/cmdline | tr '\0' '\n' | grep -c 's3cre[t]-'"#;
+    let script = r"env -u PWD -u OLDPWD -u _ | sort; cat >/dev/null; cat /proc/[0-9]*/cmdline | tr '\0' '\n' | grep -c 's3cre[t]-'";
     let env = [("SECRET", "s3cret-1 'x'\n$y"), ("i", "1"), ("LC_ALL", "C")];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let result = ssh.exec(&Exec { env, stdin: b"s3cret-2", ..sh(script) }).unwrap();
     let printed = String::from_utf8(result.stdout).unwrap();
     let lines: Vec<&str> =
-        printed.lines().filter(|line| !line.starts_with("S") || line.starts_with("SECRET")).collect();
+        printed.lines().filter(|line| !line.starts_with('S') || line.starts_with("SECRET")).collect();
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let expected =
         ["$y", "HOME=/root", "LANG=C.UTF-8", "LC_ALL=C", path, "SECRET=s3cret-1 'x'", "USER=root", "i=1", "0"];

@@ -12,8 +12,8 @@ use super::mirror::{Manner, Mirror, dead};
 /// An archive by gzip that `make` puts together with shell commands in an empty directory, as `out.tar.gz`.
 fn archive(make: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
-    let made = Command::new("sh").args(["-ec", make]).current_dir(dir.path()).status().unwrap();
-    assert!(made.success());
+    let ran = Command::new("sh").args(["-ec", make]).current_dir(dir.path()).status().unwrap();
+    assert!(ran.success());
     fs::read(dir.path().join("out.tar.gz")).unwrap()
 }
 

@@ -23,7 +23,7 @@ fn artifact(urls: &[String], content: &[u8]) -> Artifact {
 }
 
 fn get(directory: &tempfile::TempDir, artifact: &Artifact) -> Result<PathBuf, ArtifactError> {
-    cache::get(directory.path(), artifact, Instant::now() + Duration::from_secs(60))
+    cache::get(directory.path(), artifact, Instant::now() + Duration::from_mins(1))
 }
 
 #[test]

@@ -22,10 +22,13 @@ pub enum Manner {
     Status(u16),
 }
 
+/// Files by path, and how each is served.
+type Files = BTreeMap<String, (Vec<u8>, Manner)>;
+
 /// A mirror; it ends with the test.
 pub struct Mirror {
     pub port: u16,
-    files: Arc<Mutex<BTreeMap<String, (Vec<u8>, Manner)>>>,
+    files: Arc<Mutex<Files>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 

@@ -49,14 +49,19 @@ impl Resources {
     }
 
     /// What an operation would change; none for a command, of which nobody knows.
-    async fn changes(&self, spec: &BatchSpec, operation: &Operation, made: &[Name]) -> Result<Option<Value>, Error> {
+    async fn changes(
+        &self,
+        spec: &BatchSpec,
+        operation: &Operation,
+        there_by_then: &[Name],
+    ) -> Result<Option<Value>, Error> {
         if matches!(operation.payload, Payload::Command { .. }) {
             return Ok(None);
         }
         let Some(words) = command::plan_words(&self.program, spec, operation) else { return Ok(None) };
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut document = command::document(spec, operation);
-        document["made_before"] = json!(made);
+        document["made_before"] = json!(there_by_then);
         let mode = spec.rehearse.clone().map_or_else(|| self.program.mode.clone(), ProviderMode::Rehearse);
         let question = Question { words: &words, stdin: document.to_string(), mode };
         match self.ask_plane_about(question).await? {

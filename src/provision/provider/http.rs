@@ -17,7 +17,7 @@ use super::pace::Pace;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes of an answer that are read.
 const MOST_BYTES: u64 = 32 << 20;
 
@@ -91,6 +91,7 @@ impl Http {
     }
 
     /// The error for an answer that says in its own words that there are too many calls; slows all of them down.
+    #[must_use]
     pub fn throttled(&self, what: &str, after: Option<Duration>) -> CallError {
         self.pace.slow_down(after);
         CallError::Later { what: what.to_owned(), after, throttled: true }

@@ -59,7 +59,7 @@ fn no_room(attempt: &str) -> ProviderError {
 }
 
 impl Provider for Fake {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "local"
     }
 

@@ -31,7 +31,8 @@ pub fn sizes() -> Value {
 
 /// Cores and memory that are sold singly.
 pub fn is_sold(cores: u64, memory: u64) -> bool {
-    let is_it = |size: &Value| size["core_number"] == cores.to_string() && size["memory_amount"] == memory.to_string();
+    let wanted = json!({"core_number": cores.to_string(), "memory_amount": memory.to_string()});
+    let is_it = |size: &Value| *size == wanted;
     sizes()["server_sizes"]["server_size"].as_array().unwrap().iter().any(is_it)
 }
 

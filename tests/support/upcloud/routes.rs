@@ -35,7 +35,7 @@ pub async fn answer(shared: &Mutex<Shared>, request: Request) -> Response {
         route(&mut shared.world, &call, &query, &sent)
     };
     let response = match mishap {
-        Some(mishap) => mishandled(&mishap, &parts.headers, &sent, answer),
+        Some(mishap) => mishandled(&mishap, &parts.headers, &sent),
         None => told(answer),
     };
     let status = response.status().as_u16();
@@ -108,7 +108,7 @@ fn denied(denial: &Denial) -> Response {
     (StatusCode::from_u16(*status).unwrap(), [(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
 }
 
-fn mishandled(mishap: &Mishap, headers: &HeaderMap, sent: &Value, answer: Answer) -> Response {
+fn mishandled(mishap: &Mishap, headers: &HeaderMap, sent: &Value) -> Response {
     let again = |status, after: u32| {
         let mut response = denied(&Denial::old(status, "", "Too much at once."));
         response.headers_mut().insert(header::RETRY_AFTER, after.into());
@@ -130,7 +130,6 @@ fn mishandled(mishap: &Mishap, headers: &HeaderMap, sent: &Value, answer: Answer
             denied(&Denial { is_detailed: *is_detailed, ..denial })
         }
         Mishap::Unauthorised => {
-            let _ = answer;
             denied(&Denial::old(401, "AUTHENTICATION_FAILED", &format!("Authentication failed: {headers:?} {sent}")))
         }
     }

@@ -75,7 +75,7 @@ impl Hostile {
 }
 
 impl Api for Hostile {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "hostile"
     }
 

@@ -30,10 +30,10 @@ pub(super) fn of_entry(provider: &str, entry: &Entry, machines: &[Machine], sett
 pub(super) fn of_machine(provider: &str, entry: &Entry, machine: &Machine) -> Server {
     let mut notes = machine.notes.clone();
     let state = match (&entry.stage, machine.state) {
-        (Stage::Deleting { .. }, _) => ServerState::Incomplete,
-        (Stage::Ordered { .. } | Stage::Made { .. }, MachineState::Changing) => ServerState::Incomplete,
-        // It is ours and nobody has waited for it: creating it again does.
-        (Stage::Ordered { .. }, _) => ServerState::Incomplete,
+        // One that was ordered is ours, and nobody has waited for it: creating it again does.
+        (Stage::Ordered { .. } | Stage::Deleting { .. }, _) | (Stage::Made { .. }, MachineState::Changing) => {
+            ServerState::Incomplete
+        }
         (Stage::Made { .. }, MachineState::Running) => ServerState::Running,
         (Stage::Made { .. }, MachineState::Stopped) => ServerState::Stopped,
         (Stage::Made { .. }, MachineState::Failed) => {

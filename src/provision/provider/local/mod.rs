@@ -94,7 +94,7 @@ impl LocalProvider {
 }
 
 impl Provider for LocalProvider {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "local"
     }
 

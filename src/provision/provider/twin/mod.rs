@@ -78,7 +78,7 @@ impl Twin {
             let count = state.count(call, subject);
             let trouble = chance::trouble(&self.rehearsal, call, subject, count);
             let takes = chance::seconds(&self.rehearsal, call, &format!("{subject} {count}"), CALL.0, CALL.1);
-            (Some(takes), self.meet(trouble, call, || work(state, now)))
+            (Some(takes), meet(trouble, call, || work(state, now)))
         });
         let (takes, result) = done.map_err(|error| CallError::Refused { what: error.to_string(), hint: None })?;
         std::thread::sleep(self.scaled(takes.unwrap_or(0.0)));
@@ -90,32 +90,28 @@ impl Twin {
         result
     }
 
-    fn meet<T>(
-        &self,
-        trouble: Option<Trouble>,
-        call: &str,
-        work: impl FnOnce() -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
-        match trouble {
-            None => work(),
-            Some(Trouble::LostReply) => {
-                work()?;
-                Err(CallError::Unknown("the connection broke before the reply came (rehearsed)".to_owned()))
-            }
-            Some(Trouble::Broken) => Err(CallError::Unknown("500 Internal Server Error (rehearsed)".to_owned())),
-            // What reads is never in between states.
-            Some(Trouble::Maintenance) if call == "find" || call == "create" => work(),
-            Some(Trouble::Maintenance) => Err(CallError::Later {
-                what: "the server is in the state maintenance (rehearsed)".to_owned(),
-                after: None,
-                throttled: false,
-            }),
-        }
-    }
-
     fn too_many(&self) -> CallError {
         let after = Some(self.scaled(RETRY_AFTER));
         CallError::Later { what: "429 Too Many Requests (rehearsed)".to_owned(), after, throttled: true }
+    }
+}
+
+/// What becomes of a call that meets this trouble, if any.
+fn meet<T>(trouble: Option<Trouble>, call: &str, work: impl FnOnce() -> Result<T, CallError>) -> Result<T, CallError> {
+    match trouble {
+        None => work(),
+        Some(Trouble::LostReply) => {
+            work()?;
+            Err(CallError::Unknown("the connection broke before the reply came (rehearsed)".to_owned()))
+        }
+        Some(Trouble::Broken) => Err(CallError::Unknown("500 Internal Server Error (rehearsed)".to_owned())),
+        // What reads is never in between states.
+        Some(Trouble::Maintenance) if call == "find" || call == "create" => work(),
+        Some(Trouble::Maintenance) => Err(CallError::Later {
+            what: "the server is in the state maintenance (rehearsed)".to_owned(),
+            after: None,
+            throttled: false,
+        }),
     }
 }
 
