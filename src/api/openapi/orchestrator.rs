@@ -113,7 +113,8 @@ fn batches() -> Vec<Operation> {
             .noting("The execution plane is asked, and by it the providers. The digest of the answer is what `plan` of /batch/execute takes.")
             .body::<BatchRequest>(read, batch_request())
             .answering(plan())
-            .pure(),
+            .pure()
+            .failing(&[409]),
         part::<BatchSummary>("batch_list", "Lists batches").query::<BatchQuery>().answering(json!([summary()])),
         one::<BatchView>("batch_get", "Shows a batch with its operations").of::<BatchId>(id).answering(batch()),
         one::<BatchView>("batch_cancel", "Ends a batch")

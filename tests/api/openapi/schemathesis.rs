@@ -32,6 +32,7 @@ const MORE_THAN_A_SHAPE: &[&str] = &[
     "auth_password",
     "audit_verify",
     "batch_execute",
+    "batch_plan",
     "batch_validate",
     "event_socket",
     "log_stream",

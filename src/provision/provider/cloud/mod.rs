@@ -78,7 +78,12 @@ impl Cloud {
     /// The server's entry and its machine, if lists show it yet.
     fn own(&self, infra: &Name, name: &Name) -> Result<(Entry, Option<Machine>), ProviderError> {
         let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
-        let machine = self.seen(infra)?.into_iter().find(|machine| entry.owns(machine));
+        let ours = |machines: Vec<Machine>| machines.into_iter().find(|machine| entry.owns(machine));
+        // What was seen before it was made says nothing of it.
+        let machine = match ours(self.seen(infra)?) {
+            Some(machine) => Some(machine),
+            None => ours(self.all(infra)?),
+        };
         let may_come = Timestamp::now().since(entry.at()) <= self.api.settles_within();
         if machine.is_none() && !may_come {
             return Err(ProviderError::NotFound(name.clone()));
