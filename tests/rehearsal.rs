@@ -207,6 +207,22 @@ fn a_batch_is_held_to_its_plan() {
 }
 
 #[test]
+fn without_credentials_nothing_is_made_and_nothing_is_said_to_be_left() {
+    support::run(async {
+        let daemon = Daemon::start(&[]).await;
+        let mut batch = published(&json!({}));
+        batch.as_object_mut().unwrap().remove("rehearse");
+        batch["operations"].as_array_mut().unwrap().truncate(1);
+        let plan = daemon.post("/batch/plan", &batch).await;
+        assert_eq!(plan.status.as_u16(), 409);
+        let said = plan.body["error"].as_str().unwrap();
+        assert!(said.contains("no credentials for UpCloud (set UPCLOUD_TOKEN"), "{said}");
+        let ended = daemon.ended(&daemon.batch(&batch).await).await;
+        assert_eq!((&ended["status"], &ended["left"]), (&json!("RolledBack"), &json!([])), "{ended}");
+    });
+}
+
+#[test]
 fn a_mode_that_is_none_is_refused() {
     let sample = Sample::new("rehearse:sped=2", &fleet(1));
     let refused = sample.prov("servers list");

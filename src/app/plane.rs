@@ -106,9 +106,14 @@ impl Said {
             error: String,
             #[serde(default)]
             causes: Vec<String>,
+            #[serde(default)]
+            hints: Vec<String>,
         }
         match serde_json::from_slice::<Printed>(&self.err) {
-            Ok(Printed { error, causes }) => [vec![error], causes].concat().join(": "),
+            Ok(Printed { error, causes, hints }) => {
+                let hints: String = hints.iter().map(|hint| format!(" ({hint})")).collect();
+                [vec![error], causes].concat().join(": ") + &hints
+            }
             Err(_) => String::from_utf8_lossy(&self.err).trim().to_owned(),
         }
     }

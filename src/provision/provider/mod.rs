@@ -174,6 +174,12 @@ pub trait Provider: Send + Sync {
     /// When the provider can't be asked.
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError>;
 
+    /// Whether it is certain, without asking, that this workspace never had anything made for `infra`.
+    fn is_untouched(&self, infra: &Name) -> bool {
+        let _ = infra;
+        false
+    }
+
     /// What carries the labels of `infra` without being in [`list`](Self::list): machines that this workspace has no record of.
     ///
     /// # Errors

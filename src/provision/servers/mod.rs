@@ -149,6 +149,12 @@ impl<'a> Servers<'a> {
         self.of_each(|provider| provider.gone(&self.infra))
     }
 
+    /// Whether it is certain, without asking a provider, that this workspace never had anything made here.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.providers.values().all(|provider| provider.is_untouched(&self.infra))
+    }
+
     /// Everything that there is: what [`list`](Self::list) and [`strays`](Self::strays) say.
     ///
     /// # Errors

@@ -163,7 +163,9 @@ impl<'a> Prepared<'a> {
         }
         let identity = operation.identity_to_undo()?;
         let servers = Servers::open(workspace, infra, [operation.provider()], reporter)?;
-        let changes = Changes::deleting(infra, &servers.all()?, |server| server.spec.operation == identity);
+        // Whoever lacks the credentials to ask must not be told that something may be left where nothing ever was.
+        let there = if servers.is_untouched() { Vec::new() } else { servers.all()? };
+        let changes = Changes::deleting(infra, &there, |server| server.spec.operation == identity);
         Ok(Self { servers, changes })
     }
 

@@ -124,6 +124,11 @@ impl Journal {
         disk::remove(&path).map_err(|error| failed(format!("can't remove {}", path.display()), error))
     }
 
+    /// Whether there never was an entry of the infra: its directory comes with the first one and stays.
+    pub(super) fn is_untouched(&self, infra: &Name) -> bool {
+        matches!(self.directory.join(infra.as_str()).try_exists(), Ok(false))
+    }
+
     /// All entries of an infra, by name.
     pub(super) fn all(&self, infra: &Name) -> Result<Vec<Entry>, ProviderError> {
         let directory = self.directory.join(infra.as_str());

@@ -151,6 +151,10 @@ impl Provider for Cloud {
         Ok(entries.iter().filter_map(|entry| view::of_entry(self.api.name(), entry, &machines, settles)).collect())
     }
 
+    fn is_untouched(&self, infra: &Name) -> bool {
+        self.journal.is_untouched(infra)
+    }
+
     fn strays(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
         let machines = self.seen(infra)?;
         let entries = self.journal.all(infra)?;

@@ -270,12 +270,14 @@ proptest! {
 #[test]
 fn a_refusal_leaves_nothing_behind() {
     let sample = Sample::of(Hostile::default());
+    assert!(sample.cloud().is_untouched(&spec(1).infra));
     sample.hostile.0.lock().unwrap().refuses = true;
     let error = sample.cloud().create(&spec(1)).unwrap_err();
     assert_eq!(error.to_string(), "hostile can't make the server web: no room");
     assert!(sample.cloud().list(&spec(1).infra).unwrap().is_empty());
     sample.hostile.0.lock().unwrap().refuses = false;
     assert!(sample.cloud().create(&spec(2)).is_ok(), "another plan is no conflict with what never was");
+    assert!(!sample.cloud().is_untouched(&spec(1).infra));
 }
 
 #[test]
