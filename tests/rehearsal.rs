@@ -100,6 +100,31 @@ fn whoever_is_killed_in_between_leaves_nothing_that_the_next_does_not_find() {
     assert_eq!(sample.twin("upcloud").0, 0);
 }
 
+#[test]
+fn the_way_back_finds_what_a_killed_creation_ordered() {
+    let sample = Sample::new("rehearse:seed=9,speed=20,faults=0.3,rate=100", &fleet(1));
+    let names = ["a-1", "a-2", "a-3", "a-4"];
+    let servers: Vec<Value> =
+        names.iter().map(|name| json!({ "name": name, "plan": "1xCPU-2 GB", "zone": "de-fra1" })).collect();
+    let operation = json!({
+        "batch_id": "0190", "id": "web", "type": "server_batch", "provider": "upcloud", "server_configs": servers,
+    });
+    fs::write(sample.dir.path().join("operation.json"), operation.to_string()).unwrap();
+    for more in [1, 2, 3] {
+        let before = made_by_now(&sample);
+        let mut create = sample.command("servers create --infra fleet --operation operation.json --wait");
+        let mut child = create.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() && made_by_now(&sample) < before + more {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        ok(&sample.prov("servers delete --infra fleet --operation operation.json --yes"));
+        assert_eq!(sample.twin("upcloud").0, 0);
+        assert_eq!(sample.json("servers list --infra fleet"), json!([]));
+    }
+}
+
 fn made_by_now(sample: &Sample) -> u64 {
     let file = sample.dir.path().join(".prov/rehearsal/twin/upcloud.json");
     let state = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());

@@ -156,11 +156,16 @@ impl Servers<'_> {
         }
         let now = provider.list(&self.infra)?.into_iter().find(|server| server.spec.name == actual.spec.name);
         match now {
-            Some(now) if now.id != actual.id || now.spec != actual.spec => Err(WorkError::Changed),
+            Some(now) if is_another(&now, actual) => Err(WorkError::Changed),
             // Absent as well: what is left of it that no list shows goes.
             _ => Ok(provider.delete(&self.infra, &actual.spec.name)?),
         }
     }
+}
+
+/// Whether a server was made anew since it was looked at. One that was ordered and not yet seen has no id until then.
+fn is_another(now: &Server, then: &Server) -> bool {
+    (!then.id.is_empty() && now.id != then.id) || now.spec != then.spec
 }
 
 impl Progress<'_> {
