@@ -20,7 +20,9 @@ use crate::model::name::Name;
 use crate::provision::lock;
 use crate::provision::plan::Changes;
 use crate::provision::report::Reporter;
-use crate::provision::servers::{Options, PrepareError, Prepared, ServersError, Source, existing, require_infra};
+use crate::provision::servers::{
+    Options, PrepareError, Prepared, ServersError, Source, chain, existing, require_infra,
+};
 use crate::provision::workspace::{Workspace, WorkspaceError};
 
 /// Servers: make, delete, list
@@ -150,13 +152,23 @@ fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global
     if let Some(infra) = &args.infra {
         require_infra(workspace, infra).map_err(|error| workspace_error(&error))?;
     }
-    let mut servers = Vec::new();
+    let (mut servers, mut failures) = (Vec::new(), Vec::new());
     for infra in &infras {
-        let of_infra = existing(workspace, infra, reporter).and_then(|servers| servers.all());
-        servers.extend(of_infra.map_err(|error| servers_error(&error))?);
+        match existing(workspace, infra, reporter).map(|servers| servers.reachable()) {
+            Ok((there, unasked)) => {
+                servers.extend(there);
+                failures.extend(unasked);
+            }
+            Err(error) => failures.push(error),
+        }
     }
+    // A provider that can't be asked hides nothing of the others; that something is missing is an error all the same.
     Printer::new(global).list(&servers, server_rows)?;
-    Ok(ExitCode::SUCCESS)
+    let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
+    for failure in &failures {
+        reporter.say(&format!("warning: {}", chain(failure)));
+    }
+    Err(servers_error(&last))
 }
 
 /// The infras that the workspace describes, and those that batches alone made servers in.

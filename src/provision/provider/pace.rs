@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn processes_share_it_and_a_damaged_file_holds_nobody_up() {
         let dir = tempfile::tempdir().unwrap();
-        let pace = || Pace::of(dir.path(), "p", "account", Rate { per_second: 1000.0, burst: 1.0 });
+        let pace = || Pace::of(dir.path(), "p", "account", Rate { per_second: 0.01, burst: 1.0 });
         pace().take();
         let waits = pace().reckon(|bucket, rate, now| bucket.take(rate, now)).unwrap();
         assert!(waits > 0.0, "the first took what was there");

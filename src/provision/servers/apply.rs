@@ -284,6 +284,32 @@ mod tests {
         assert_eq!(servers.apply(&changes, &options()).unwrap().sentence(), "Successfully deleted 1 server");
     }
 
+    /// Between the plan and its turn, a machine whose order was cut short comes into its provider's lists.
+    #[test]
+    fn what_was_ordered_and_is_listed_only_now_is_deleted() {
+        let sample = Sample::new(Fake::default());
+        let servers = sample.servers();
+        servers.apply(&servers.plan(&[wanted("a", 1)], Others::Leave).unwrap(), &options()).unwrap();
+        let mut ordered = servers.list().unwrap();
+        ordered[0].id.clear();
+        let changes = Changes::deleting(&sample.infra, &ordered, |_| true);
+        assert_eq!(servers.apply(&changes, &options()).unwrap().sentence(), "Successfully deleted 1 server");
+        assert!(servers.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_asked_hides_nothing_of_the_others() {
+        let sample = Sample::new(Fake::default());
+        let mut servers = sample.servers();
+        servers.apply(&servers.plan(&[wanted("a", 1)], Others::Leave).unwrap(), &options()).unwrap();
+        servers.providers.insert("another".to_owned(), Box::new(Fake::default().failing("list")));
+        let (there, failures) = servers.reachable();
+        assert_eq!(there.iter().map(|server| server.spec.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].to_string(), "can't list the servers of i at another");
+        assert!(servers.all().is_err(), "whoever decides by what there is needs to know all");
+    }
+
     #[test]
     fn what_a_provider_would_refuse_is_found_before_anything_is_made() {
         let sample = Sample::new(Fake::default());

@@ -27,7 +27,7 @@ struct State {
 }
 
 impl Fake {
-    /// A fake that fails with whatever it is asked about the server `name`.
+    /// A fake that fails with whatever it is asked about the server `name`; where that is `list`, with its lists.
     pub fn failing(self, name: &str) -> Self {
         self.fail(name);
         self
@@ -71,7 +71,11 @@ impl Provider for Fake {
     }
 
     fn list(&self, _infra: &Name) -> Result<Vec<Server>, ProviderError> {
-        Ok(self.0.lock().unwrap().servers.values().cloned().collect())
+        let state = self.0.lock().unwrap();
+        if state.failing.contains("list") {
+            return Err(no_room("listing failed"));
+        }
+        Ok(state.servers.values().cloned().collect())
     }
 
     fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {

@@ -166,6 +166,22 @@ impl<'a> Servers<'a> {
         Ok(servers)
     }
 
+    /// The same of the providers that answer, and why each of the others doesn't: for people who look, never for what is
+    /// decided by what there is.
+    #[must_use]
+    pub fn reachable(&self) -> (Vec<Server>, Vec<ServersError>) {
+        let (mut servers, mut failures) = (Vec::new(), Vec::new());
+        for (name, provider) in &self.providers {
+            let listed = provider.list(&self.infra);
+            match listed.and_then(|own| Ok((own, provider.strays(&self.infra)?))) {
+                Ok((own, strays)) => servers.extend(own.into_iter().chain(strays)),
+                Err(source) => failures.push(self.cannot_list(name, source)),
+            }
+        }
+        servers.sort_by(|a, b| (&a.spec.name, a.stray).cmp(&(&b.spec.name, b.stray)));
+        (servers, failures)
+    }
+
     fn of_each<T>(&self, ask: impl Fn(&dyn Provider) -> Result<Vec<T>, ProviderError>) -> Result<Vec<T>, ServersError> {
         let mut answers = Vec::new();
         for (name, provider) in &self.providers {

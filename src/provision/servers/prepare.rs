@@ -180,9 +180,14 @@ impl<'a> Prepared<'a> {
         reporter: &'a Reporter,
     ) -> Result<Self, PrepareError> {
         let servers = existing(workspace, infra, reporter)?;
-        let there = servers.all()?;
+        // Those that are meant can go though a provider that has none of them doesn't answer.
+        let (there, failures) = servers.reachable();
         let known: Vec<&str> = there.iter().map(|server| server.spec.name.as_str()).collect();
-        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let unknown = names.iter().find(|name| !known.contains(&name.as_str()));
+        if let (Some(_), Some(failure)) = (unknown, failures.into_iter().next()) {
+            return Err(failure.into());
+        }
+        if let Some(name) = unknown {
             let hint = match nearest(name.as_str(), &known) {
                 Some(nearest) => Some(format!("did you mean {nearest}?")),
                 None => Some(format!("see what there is: prov servers list --infra {infra}")),

@@ -107,8 +107,9 @@ impl Cloud {
                 None => self.made(entry, machine),
                 Some(conflict) => Err(conflict),
             },
-            // The order that was begun is the one that is wanted: it goes on under its own token.
-            None if entry.id().is_none() && view::difference(&entry.spec, spec).is_none() => self.order_as(entry),
+            // The order that was begun is the one that is wanted: it goes on under its own token. Somebody else's doesn't,
+            // or the machine would carry the labels of work that didn't make it, and be missed by who undoes this one.
+            None if entry.id().is_none() && entry.spec == *spec => self.order_as(entry),
             // Somebody else deleted it, or nothing came of an order of something else.
             None => self.order(spec),
         }

@@ -326,3 +326,22 @@ fn labels_are_changed_and_those_of_prov_are_nobody_elses() {
     own.labels.insert("prov-infra".to_owned(), "other".to_owned());
     assert!(sample.cloud().create(&own).unwrap_err().to_string().contains("is prov's own"));
 }
+
+/// Whoever undoes an operation looks for its label: what it made mustn't carry that of an order which nothing came of.
+#[test]
+fn what_nothing_came_of_is_ordered_anew_as_the_work_of_who_wants_it_now() {
+    for knows_tokens in [false, true] {
+        let sample = Sample::of(Hostile::with(&[Fate::Well, Fate::DiesBefore], knows_tokens));
+        let cloud = sample.cloud();
+        assert!(catch_unwind(AssertUnwindSafe(|| cloud.create(&spec(1)))).is_err());
+        let mut other = spec(1);
+        other.operation = "c/o".to_owned();
+        other.labels.insert("team".to_owned(), "web".to_owned());
+        let server = sample.cloud().create(&other).unwrap();
+        assert_eq!(server.spec, other);
+        let carried =
+            sample.hostile.0.lock().unwrap_or_else(PoisonError::into_inner).machines[&server.id].0.labels.clone();
+        assert_eq!((carried[OPERATION].as_str(), carried["team"].as_str()), ("c/o", "web"));
+        assert_eq!(sample.hostile.count(), 1);
+    }
+}
