@@ -15,7 +15,7 @@ mod tests;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::api::{
@@ -25,6 +25,7 @@ pub use self::api::{
 pub use self::journal::used;
 use self::journal::{Entry, Journal, Stage};
 pub use self::reach::Reach;
+use self::view::Listing;
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
@@ -40,7 +41,7 @@ pub struct Cloud {
     reach: Box<dyn Reach>,
     journal: Journal,
     /// The machines of an infra as they were seen last: many who wait look once.
-    seen: Mutex<Option<(Instant, Name, Vec<Machine>)>>,
+    seen: Mutex<Option<(Instant, Name, Arc<Listing>)>>,
 }
 
 impl Cloud {
@@ -56,39 +57,34 @@ impl Cloud {
         self.api.poll_every() * 300
     }
 
-    /// The machines of an infra, as they were at most one poll ago.
-    fn seen(&self, infra: &Name) -> Result<Vec<Machine>, ProviderError> {
+    /// The machines of an infra, as they were listed at most one poll ago.
+    fn seen(&self, infra: &Name) -> Result<Arc<Listing>, ProviderError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.as_ref() {
-            Some((at, of, machines)) if of == infra && at.elapsed() < self.api.poll_every() => Ok(machines.clone()),
+            Some((at, of, listing)) if of == infra && at.elapsed() < self.api.poll_every() => Ok(Arc::clone(listing)),
             _ => {
-                let machines = self.find(&of_infra(infra))?;
-                *seen = Some((Instant::now(), infra.clone(), machines.clone()));
-                Ok(machines)
+                let complete_to = Timestamp::now().minus(self.api.settles_within());
+                let listing = Arc::new(Listing { machines: self.find(&of_infra(infra))?, complete_to });
+                *seen = Some((Instant::now(), infra.clone(), Arc::clone(&listing)));
+                Ok(listing)
             }
         }
     }
 
-    /// The machines of an infra, as they are now.
-    fn all(&self, infra: &Name) -> Result<Vec<Machine>, ProviderError> {
+    /// The machines of an infra, as they are listed now.
+    fn all(&self, infra: &Name) -> Result<Arc<Listing>, ProviderError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.seen(infra)
     }
 
-    /// The server's entry and its machine, if lists show it yet.
+    /// The server's entry and its machine, if it is listed yet.
     fn own(&self, infra: &Name, name: &Name) -> Result<(Entry, Option<Machine>), ProviderError> {
         let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
-        let ours = |machines: Vec<Machine>| machines.into_iter().find(|machine| entry.owns(machine));
-        // What was seen before it was made says nothing of it.
-        let machine = match ours(self.seen(infra)?) {
-            Some(machine) => Some(machine),
-            None => ours(self.all(infra)?),
-        };
-        let may_come = Timestamp::now().since(entry.at()) <= self.api.settles_within();
-        if machine.is_none() && !may_come {
-            return Err(ProviderError::NotFound(name.clone()));
+        let listing = self.seen(infra)?;
+        match listing.machines.iter().find(|machine| entry.owns(machine)) {
+            None if entry.at() < listing.complete_to => Err(ProviderError::NotFound(name.clone())),
+            machine => Ok((entry.clone(), machine.cloned())),
         }
-        Ok((entry, machine))
     }
 
     /// The server that is to be there as `spec` says; what an earlier process left undone is brought to its end.
@@ -148,8 +144,8 @@ impl Provider for Cloud {
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
         // First what was ordered, then what there is: what comes in between is somebody's work under way, no stray.
         let entries = self.journal.all(infra)?;
-        let (machines, settles) = (self.all(infra)?, self.api.settles_within());
-        Ok(entries.iter().filter_map(|entry| view::of_entry(self.api.name(), entry, &machines, settles)).collect())
+        let listing = self.all(infra)?;
+        Ok(entries.iter().filter_map(|entry| view::of_entry(self.api.name(), entry, &listing)).collect())
     }
 
     fn is_untouched(&self, infra: &Name) -> bool {
@@ -157,10 +153,11 @@ impl Provider for Cloud {
     }
 
     fn strays(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
-        let machines = self.seen(infra)?;
+        let listing = self.seen(infra)?;
         let entries = self.journal.all(infra)?;
         let own = |machine: &Machine| entries.iter().any(|entry| entry.owns(machine));
-        Ok(machines
+        Ok(listing
+            .machines
             .iter()
             .filter(|machine| !own(machine))
             .map(|it| view::of_stray(self.api.name(), infra, it))
@@ -168,9 +165,9 @@ impl Provider for Cloud {
     }
 
     fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
-        let (machines, settles) = (self.seen(infra)?, self.api.settles_within());
+        let listing = self.seen(infra)?;
         let mut entries = self.journal.all(infra)?;
-        entries.retain(|entry| view::of_entry(self.api.name(), entry, &machines, settles).is_none());
+        entries.retain(|entry| view::of_entry(self.api.name(), entry, &listing).is_none());
         Ok(entries.into_iter().map(|entry| entry.spec).collect())
     }
 

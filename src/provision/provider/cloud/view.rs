@@ -1,7 +1,6 @@
 //! Machines and journal entries as servers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::api::{INFRA, Labels, Machine, MachineState, OPERATION, OWN, SERVER};
 use super::journal::{Entry, Stage};
@@ -10,12 +9,19 @@ use crate::model::plan::Plan;
 use crate::model::time::Timestamp;
 use crate::provision::provider::{ProviderError, Server, ServerSpec, ServerState};
 
-/// The server of an entry, whose machine is among `machines` or may yet come; none where somebody else deleted it.
-pub(super) fn of_entry(provider: &str, entry: &Entry, machines: &[Machine], settles: Duration) -> Option<Server> {
-    if let Some(machine) = machines.iter().find(|machine| entry.owns(machine)) {
+/// What a provider listed.
+pub(super) struct Listing {
+    pub(super) machines: Vec<Machine>,
+    /// Until when it may miss machines: those that were made after this moment.
+    pub(super) complete_to: Timestamp,
+}
+
+/// The server of an entry, whose machine is listed or may yet be; none where somebody else deleted it.
+pub(super) fn of_entry(provider: &str, entry: &Entry, listing: &Listing) -> Option<Server> {
+    if let Some(machine) = listing.machines.iter().find(|machine| entry.owns(machine)) {
         return Some(of_machine(provider, entry, machine));
     }
-    let is_settled = Timestamp::now().since(entry.at()) > settles;
+    let is_settled = entry.at() < listing.complete_to;
     let note = match &entry.stage {
         Stage::Ordered { .. } => "it was ordered, and what came of that isn't known yet",
         _ if is_settled => return None,
