@@ -12,7 +12,7 @@ use std::path::Path;
 /// When it isn't.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
+    make(directory)?;
     let mut part = path.as_os_str().to_owned();
     part.push(".new");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
@@ -20,6 +20,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&part, path)?;
     File::open(directory)?.sync_all()
+}
+
+/// Makes a directory with those above it, so that they are there after a crash, too.
+fn make(directory: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = directory.ancestors().take_while(|above| !above.exists()).collect();
+    fs::create_dir_all(directory)?;
+    let mut above = missing.iter().filter_map(|made| made.parent()).filter(|above| !above.as_os_str().is_empty());
+    above.try_for_each(|above| File::open(above)?.sync_all())
 }
 
 /// Removes a file for good; that there is none counts as removed.

@@ -42,9 +42,10 @@ pub(super) fn of_machine(provider: &str, entry: &Entry, machine: &Machine) -> Se
         }
         (Stage::Made { .. }, MachineState::Running) => ServerState::Running,
         (Stage::Made { .. }, MachineState::Stopped) => ServerState::Stopped,
+        // It may come back by itself, with its disks: nothing is replaced because of a provider's word.
         (Stage::Made { .. }, MachineState::Failed) => {
             notes.push("the provider says that it failed".to_owned());
-            ServerState::Damaged
+            ServerState::Incomplete
         }
     };
     let server = server(provider, entry.spec.clone(), machine.id.clone(), state, machine.address.clone(), notes);
@@ -82,8 +83,7 @@ pub(super) fn of_stray(provider: &str, infra: &Name, machine: &Machine) -> Serve
     let state = match machine.state {
         MachineState::Running => ServerState::Running,
         MachineState::Stopped => ServerState::Stopped,
-        MachineState::Changing => ServerState::Incomplete,
-        MachineState::Failed => ServerState::Damaged,
+        MachineState::Changing | MachineState::Failed => ServerState::Incomplete,
     };
     let note = "a stray: it carries the labels of this infra, and this workspace has no record of making it";
     let notes = vec![note.to_owned()];
