@@ -158,6 +158,39 @@ fn a_stray_is_seen_adopted_and_deleted_and_drift_is_told() {
     assert_eq!(sample.twin("upcloud").0, 1);
 }
 
+#[test]
+fn task_services_and_clusters_are_found_wherever_their_servers_are() {
+    let settings = json!({
+        "provider": "upcloud", "defaults": { "plan": "1xCPU-2 GB", "zone": "de-fra1" }, "servers": [{ "name": "a" }],
+        "taskservs": ["redis"], "clusters": [{ "type": "etcd", "params": { "zone": "nl-ams1" } }],
+    });
+    let sample = Sample::new("rehearse:seed=1,speed=2000,faults=0,rate=1000", &settings);
+    assert_eq!(sample.json("taskserv list --infra fleet"), json!([]), "nothing was made there yet: nobody is asked");
+    ok(&sample.prov("servers create --infra fleet --wait"));
+    ok(&sample.prov("taskserv create --infra fleet"));
+    ok(&sample.prov("cluster create etcd --infra fleet"));
+    let listed = sample.json("taskserv list --infra fleet");
+    let seen: Vec<(&str, &str)> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["server"].as_str().unwrap(), one["name"].as_str().unwrap()))
+        .collect();
+    let members = ["etcd-member-1", "etcd-member-2", "etcd-member-3"].map(|member| (member, "etcd"));
+    assert_eq!(seen, [&[("a", "redis")][..], &members].concat());
+    let clusters = sample.json("cluster list --infra fleet");
+    assert_eq!(
+        (clusters[0]["cluster"].as_str(), clusters[0]["running"].as_u64()),
+        (Some("etcd"), Some(3)),
+        "{clusters}"
+    );
+    // One that no settings declare goes to where the server is.
+    ok(&sample.prov("taskserv create nginx --server etcd-member-1 --infra fleet"));
+    ok(&sample.prov("taskserv delete nginx --server etcd-member-1 --infra fleet --yes"));
+    ok(&sample.prov("cluster delete etcd --infra fleet --yes"));
+    assert_eq!(sample.twin("upcloud").0, 1);
+}
+
 /// What the published example does, with servers at both providers.
 fn published(extra: &Value) -> Value {
     let server = |name: &str, zone: &str| json!({ "name": name, "plan": "1xCPU-2 GB", "zone": zone });

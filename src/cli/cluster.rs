@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::error::{CliError, Kind};
 use super::infra::settings_error;
 use super::printer::{Format, Printer, Rows, counted};
-use super::servers::{workspace, workspace_error};
+use super::servers::{servers_error, workspace, workspace_error};
 use super::target::Target;
 use super::taskserv::done_rows;
 use super::{Global, complete};
@@ -16,8 +16,8 @@ use crate::model::name::Name;
 use crate::provision::cluster::{self, ClusterError, Clusters, Listed, Plan};
 use crate::provision::operation::{self, BatchOperation};
 use crate::provision::report::Reporter;
-use crate::provision::servers::{load, require_infra};
-use crate::provision::settings::{ClusterSettings, DEFAULT_PROVIDER};
+use crate::provision::servers::{existing, load, require_infra};
+use crate::provision::settings::ClusterSettings;
 use crate::provision::workspace::Workspace;
 
 /// Clusters: make, delete, list
@@ -130,8 +130,13 @@ fn list(args: &List, workspace: &Workspace, global: &Global) -> Result<ExitCode,
     require_infra(workspace, &args.infra).map_err(|error| workspace_error(&error))?;
     // What the checks of task services say is nobody's question here.
     let reporter = Reporter::silent();
-    let clusters = Clusters::of(workspace, &args.infra, DEFAULT_PROVIDER, String::new(), &reporter);
-    let mut listed = clusters.list().map_err(|error| failed(&error))?;
+    let servers = existing(workspace, &args.infra, &reporter).map_err(|error| servers_error(&error))?;
+    let mut listed = Vec::new();
+    for provider in servers.touched() {
+        let clusters = Clusters::of(workspace, &args.infra, provider, String::new(), &reporter);
+        listed.extend(clusters.list().map_err(|error| failed(&error))?);
+    }
+    listed.sort_by(|a: &Listed, b| a.cluster.cmp(&b.cluster));
     if let Some(name) = &args.name {
         listed.retain(|listed| listed.cluster == name.as_str());
     }

@@ -9,15 +9,16 @@ use serde_json::Map;
 use super::error::{CliError, Kind};
 use super::infra::settings_error;
 use super::printer::{Format, Printer, Rows};
-use super::servers::{workspace, workspace_error};
+use super::servers::{servers_error, workspace, workspace_error};
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::batch::{Payload, TaskservRef};
 use crate::model::name::Name;
 use crate::provision::declared;
 use crate::provision::operation::{self, BatchOperation};
+use crate::provision::provider::Server;
 use crate::provision::report::Reporter;
-use crate::provision::servers;
+use crate::provision::servers::{self, existing};
 use crate::provision::settings::{DEFAULT_PROVIDER, Settings, SettingsError};
 use crate::provision::taskserv::{Action, Done, Installed, Removal, TaskservError, Taskservs};
 use crate::provision::workspace::Workspace;
@@ -81,8 +82,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::Delete(change) => at.delete(change),
         Command::List(list) => {
             at.require_infra(&list.infra)?;
-            let installed = at.open(&list.infra, DEFAULT_PROVIDER, String::new())?.list();
-            let (installed, printer) = (installed.map_err(|error| failed(&error))?, Printer::new(global));
+            let (installed, printer) = (at.list(&list.infra)?, Printer::new(global));
             // Of a task service on several servers the name is said once.
             match printer.format() {
                 Format::Name => printer.out(&names(&installed))?,
@@ -108,6 +108,17 @@ impl<'a> At<'a> {
     /// Refuses a misspelt infra; a batch may name any.
     fn require_infra(&self, infra: &Name) -> Result<(), CliError> {
         servers::require_infra(self.workspace, infra).map_err(|error| workspace_error(&error))
+    }
+
+    /// What is installed on the infra's servers, whichever provider has them.
+    fn list(&self, infra: &Name) -> Result<Vec<Installed>, CliError> {
+        let servers = existing(self.workspace, infra, self.reporter).map_err(|error| servers_error(&error))?;
+        let mut installed = Vec::new();
+        for provider in servers.touched() {
+            installed.extend(self.open(infra, provider, String::new())?.list().map_err(|error| failed(&error))?);
+        }
+        installed.sort_by(|a, b| (&a.server, &a.record.name).cmp(&(&b.server, &b.record.name)));
+        Ok(installed)
     }
 
     fn create(&self, args: &Change, again: bool) -> Result<ExitCode, CliError> {
@@ -222,25 +233,43 @@ fn meant(
     for wanted in wanted.iter_mut().filter(|_| !args.server.is_empty()) {
         wanted.servers.clone_from(&args.server);
     }
+    let declared: BTreeMap<&Name, &str> = settings
+        .iter()
+        .flat_map(|settings| &settings.servers)
+        .map(|server| (&server.name, server.provider.as_str()))
+        .collect();
+    let is_known = |wanted: &TaskservRef| {
+        !wanted.servers.is_empty() && wanted.servers.iter().all(|server| declared.contains_key(server))
+    };
+    // Servers that batches alone made are where they are.
+    let there = if wanted.iter().all(is_known) { Vec::new() } else { there(workspace, &target.infra)? };
+    let usual = settings.as_ref().map_or(DEFAULT_PROVIDER, |settings| settings.provider.as_str());
     let mut by_provider: BTreeMap<String, Vec<TaskservRef>> = BTreeMap::new();
     for wanted in wanted {
-        let provider = |server: &Name| {
-            let declared =
-                settings.iter().flat_map(|settings| &settings.servers).find(|declared| declared.name == *server);
-            declared.map_or(DEFAULT_PROVIDER, |declared| declared.provider.as_str()).to_owned()
-        };
         let mut split: BTreeMap<String, Vec<Name>> = BTreeMap::new();
         for server in &wanted.servers {
-            split.entry(provider(server)).or_default().push(server.clone());
+            let made = || there.iter().find(|made| made.spec.name == *server).map(|made| made.provider.as_str());
+            let provider = declared.get(server).copied().or_else(made).unwrap_or(usual);
+            split.entry(provider.to_owned()).or_default().push(server.clone());
+        }
+        if wanted.servers.is_empty() {
+            split.extend(there.iter().map(|made| (made.provider.clone(), Vec::new())));
         }
         if split.is_empty() {
-            split.insert(DEFAULT_PROVIDER.to_owned(), Vec::new());
+            split.insert(usual.to_owned(), Vec::new());
         }
         for (provider, servers) in split {
             by_provider.entry(provider).or_default().push(TaskservRef { servers, ..wanted.clone() });
         }
     }
     Ok(Meant { by_provider, operation: None })
+}
+
+/// The servers of an infra, wherever this workspace has made some.
+fn there(workspace: &Workspace, infra: &Name) -> Result<Vec<Server>, CliError> {
+    let reporter = Reporter::silent();
+    let servers = existing(workspace, infra, &reporter).map_err(|error| servers_error(&error))?;
+    servers.list_touched().map_err(|error| servers_error(&error))
 }
 
 fn failed(error: &TaskservError) -> CliError {

@@ -23,4 +23,5 @@ pub mod settings;
 pub mod taskserv;
 pub mod tiny;
 pub mod transport;
+pub mod web;
 pub mod workspace;

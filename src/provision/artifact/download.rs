@@ -4,16 +4,15 @@ use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{StatusCode, Url, redirect};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::cache::checksum;
 use super::{Artifact, ArtifactError, shown};
+use crate::provision::web;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -172,14 +171,8 @@ fn size(path: &Path) -> u64 {
 
 fn client() -> Result<Client, ArtifactError> {
     let unable = |error: &dyn Error| ArtifactError::Client(error.to_string());
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| unable(&error))?.with_root_certificates(roots).with_no_client_auth();
-    let client = Client::builder()
-        .tls_backend_preconfigured(config)
-        .user_agent(concat!("prov/", env!("CARGO_PKG_VERSION")))
+    let client = web::client()
+        .map_err(|error| unable(&error))?
         .redirect(redirect::Policy::custom(follow))
         .connect_timeout(CONNECT_TIMEOUT)
         // Of each reading of a body: one that comes is not ended.

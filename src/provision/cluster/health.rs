@@ -8,7 +8,7 @@ use super::definition::Wish;
 use super::{ClusterError, Clusters, is_of};
 use crate::provision::provider::{self, Server};
 use crate::provision::secret::{self, Redaction};
-use crate::provision::taskserv::host::{last_words, whole};
+use crate::provision::taskserv::run::{last_words, whole};
 use crate::provision::transport::Exec;
 
 impl Clusters<'_> {

@@ -177,7 +177,7 @@ pub fn meant(settings: Option<&Settings>, name: &Name) -> Result<ClusterSettings
         [] => Ok(ClusterSettings {
             name: name.clone(),
             cluster_type: name.clone(),
-            provider: Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name"),
+            provider: settings.map_or_else(default_provider, |settings| settings.provider.clone()),
             params: Map::new(),
         }),
         [only] => Ok((*only).clone()),
@@ -186,6 +186,10 @@ pub fn meant(settings: Option<&Settings>, name: &Name) -> Result<ClusterSettings
             Err(ClusterError::Ambiguous { cluster_type: name.clone(), names })
         }
     }
+}
+
+fn default_provider() -> Name {
+    Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name")
 }
 
 /// The clusters of one infra at one provider.
@@ -283,7 +287,10 @@ impl<'a> Clusters<'a> {
         let goes = |server: &Server| {
             is_of(server, name) && operation.is_none_or(|operation| server.spec.operation == operation)
         };
-        Ok(Changes::deleting(&self.infra, &self.servers()?.list()?, goes))
+        let servers = self.servers()?;
+        // As with an operation's servers: where nothing ever was, nobody needs to be asked.
+        let there = if servers.is_untouched() { Vec::new() } else { servers.all()? };
+        Ok(Changes::deleting(&self.infra, &there, goes))
     }
 
     /// Carries a deletion out; answers how many servers it took.

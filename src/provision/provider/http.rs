@@ -3,16 +3,15 @@
 //! Each waits for its turn ([`Pace`]) and is made once: whether it is made again is the caller's to say. Knows no provider.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::RETRY_AFTER;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::cloud::CallError;
 use super::pace::Pace;
+use crate::provision::web;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,14 +47,8 @@ impl Http {
     /// [`CallError::Refused`] where this host can make none.
     pub fn new(pace: Pace) -> Result<Self, CallError> {
         let unable = |error: &dyn Error| CallError::Refused { what: format!("no HTTP client: {error}"), hint: None };
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.map_err(|error| unable(&error))?.with_root_certificates(roots).with_no_client_auth();
-        let client = Client::builder()
-            .tls_backend_preconfigured(config)
-            .user_agent(concat!("prov/", env!("CARGO_PKG_VERSION")))
+        let client = web::client()
+            .map_err(|error| unable(&error))?
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)

@@ -133,6 +133,15 @@ impl<'a> Servers<'a> {
         Ok(servers)
     }
 
+    /// The servers at the providers at which this workspace may have had something made: the others needn't be asked.
+    ///
+    /// # Errors
+    /// [`ServersError::List`] where a provider can't say.
+    pub fn list_touched(&self) -> Result<Vec<Server>, ServersError> {
+        let list = |provider: &dyn Provider| provider.list(&self.infra);
+        self.of_each(|provider| if provider.is_untouched(&self.infra) { Ok(Vec::new()) } else { list(provider) })
+    }
+
     /// The machines that carry the infra's labels though this workspace has no record of making them, by name.
     ///
     /// # Errors
@@ -153,6 +162,12 @@ impl<'a> Servers<'a> {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.providers.values().all(|provider| provider.is_untouched(&self.infra))
+    }
+
+    /// The providers at which this workspace may have had something made here, by name.
+    pub fn touched(&self) -> impl Iterator<Item = &str> {
+        let touched = self.providers.iter().filter(|(_, provider)| !provider.is_untouched(&self.infra));
+        touched.map(|(name, _)| name.as_str())
     }
 
     /// Everything that there is: what [`list`](Self::list) and [`strays`](Self::strays) say.

@@ -2,8 +2,9 @@
 //!
 //! Start at [`Taskservs`]. A service is a directory ([`definition`]) found nearest first ([`library`]): the infra's own,
 //! the workspace's, built in. [`order`] puts what is wanted and what it needs in order, [`software`] says what it is made of;
-//! [`host`] does one server: packages, artifacts, install, check, and the record inside the server that makes it idempotent. Parameters reach scripts as environment,
-//! never as text of the script. Knows servers through [`Provider`] alone.
+//! [`host`] does one server: packages, artifacts, install, check, and the record inside the server that makes it idempotent;
+//! [`run`] runs the scripts, which get parameters as environment, never as text; [`removal`] is the way back. Knows servers
+//! through [`Provider`] alone.
 
 pub mod definition;
 mod error;
@@ -16,6 +17,8 @@ pub mod packages;
 mod parameter;
 mod place;
 mod record;
+mod removal;
+pub(super) mod run;
 mod script;
 mod send;
 mod software;
@@ -29,7 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use self::definition::{Definition, DefinitionError};
+use self::definition::Definition;
 pub use self::error::TaskservError;
 use self::host::{Host, HostError};
 use self::library::Library;
@@ -38,6 +41,7 @@ use self::order::Placed;
 pub use self::parameter::Parameter;
 pub(super) use self::place::arch;
 pub use self::record::Record;
+pub use self::removal::Removal;
 pub use self::software::Asked;
 use super::lock::ServerLocks;
 use super::provider::{Provider, Server, ServerState};
@@ -134,15 +138,6 @@ pub fn made_of(wanted: &[TaskservRef], library: &Library) -> Result<Vec<MadeOf>,
     Ok(made.collect())
 }
 
-/// Whose services are removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// Whatever is called so.
-    Named,
-    /// What this operation installed.
-    OfOperation(String),
-}
-
 impl<'a> Taskservs<'a> {
     /// Those of `infra` at `provider`; what is installed is marked as `operation`'s.
     ///
@@ -211,66 +206,6 @@ impl<'a> Taskservs<'a> {
         self.each(&work, self.as_members(&work)?.as_ref(), &install)
     }
 
-    /// Removes the services; absent ones count as removed. A server that is stopped is started for it: only it knows what
-    /// it holds.
-    ///
-    /// # Errors
-    /// [`TaskservError::Needed`] when something that stays needs one of them; [`DefinitionError::Unknown`] for a name that
-    /// stands for nothing, neither a definition nor something installed.
-    pub fn delete(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
-        let work = self.prepare_removal(unwanted, true)?;
-        let _locks = ServerLocks::acquire(self.workspace, &self.infra, work.keys(), self.reporter)?;
-        let steps = Steps::of(work.len());
-        let remove = |host: &Host<'_>, names: &[Name]| {
-            let removed = host.remove(names, removal, &self.library)?;
-            steps.done(self.reporter, &format!("{}: done", host.server.spec.name));
-            Ok(removed)
-        };
-        let done = self.each(&work, None, &remove)?;
-        self.refuse_unknown(unwanted, removal, &done)?;
-        Ok(done)
-    }
-
-    /// What [`Taskservs::delete`] would remove.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn plan_removal(&self, unwanted: &[TaskservRef], removal: &Removal) -> Result<Vec<Done>, TaskservError> {
-        let work = self.prepare_removal(unwanted, false)?;
-        let done = self.each(&work, None, &|host: &Host<'_>, names: &[Name]| host.plan_removal(names, removal))?;
-        self.refuse_unknown(unwanted, removal, &done)?;
-        Ok(done)
-    }
-
-    /// For each server the names that are meant there.
-    fn prepare_removal(
-        &self,
-        unwanted: &[TaskservRef],
-        may_start: bool,
-    ) -> Result<BTreeMap<Name, (Server, Vec<Name>)>, TaskservError> {
-        let mut work = BTreeMap::new();
-        let meant = self.servers(unwanted, true)?;
-        for server in self.awake(meant, may_start)? {
-            let here = |wanted: &&TaskservRef| wanted.servers.is_empty() || wanted.servers.contains(&server.spec.name);
-            let names: Vec<Name> = unwanted.iter().filter(here).map(|wanted| wanted.name.clone()).collect();
-            work.insert(server.spec.name.clone(), (server, names));
-        }
-        Ok(work)
-    }
-
-    /// A misspelt name must not look like one that is gone already.
-    fn refuse_unknown(&self, unwanted: &[TaskservRef], removal: &Removal, done: &[Done]) -> Result<(), TaskservError> {
-        let absent = |wanted: &&TaskservRef| !done.iter().any(|done| done.taskserv == wanted.name);
-        for wanted in unwanted.iter().filter(absent) {
-            if let Err(error @ DefinitionError::Unknown { .. }) = self.library.find(&wanted.name)
-                && *removal == Removal::Named
-            {
-                return Err(error.into());
-            }
-        }
-        Ok(())
-    }
-
     /// What is installed where.
     ///
     /// # Errors
@@ -320,23 +255,6 @@ impl<'a> Taskservs<'a> {
             });
         }
         Ok(servers)
-    }
-
-    /// The servers that run, with those started that are stopped. What is no whole server is passed over.
-    fn awake(&self, servers: Vec<Server>, may_start: bool) -> Result<Vec<Server>, TaskservError> {
-        let (stopped, others): (Vec<_>, Vec<_>) =
-            servers.into_iter().partition(|server| server.state == ServerState::Stopped);
-        let mut awake = self.running(others);
-        for server in stopped {
-            let (name, infra) = (server.spec.name.clone(), self.infra.clone());
-            if !may_start {
-                return Err(TaskservError::Server { name, infra, what: "doesn't run, so what it holds isn't known" });
-            }
-            self.reporter.step(&format!("{name}: starting it, for it must run for that"));
-            let failed = |source| TaskservError::Provider { name: server.provider.clone(), source: Box::new(source) };
-            awake.push(self.provider.create(&server.spec).map_err(failed)?);
-        }
-        Ok(awake)
     }
 
     /// Refuses names of servers that aren't there.

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::host::{Host, HostError, last_words};
+use super::host::{Host, HostError};
+use super::run::last_words;
 use super::send;
 use super::software::Software;
 use crate::provision::artifact::{self, Artifact, ArtifactError, cache, underscored};

@@ -227,7 +227,7 @@ for p; do dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' "$p" 2>
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let result = self.transport.exec(&Exec { argv, env, stdin: b"", deadline: Some(self.deadline) })?;
         if result.timed_out {
-            let last_words = super::host::last_words(&result);
+            let last_words = super::run::last_words(&result);
             return Err(PackageError::TimedOut { limit_s: self.limit.as_secs(), last_words });
         }
         Ok(result)

@@ -1,7 +1,7 @@
 //! Packages that are sent to a server: they become a repository there, from which its apt installs without a network.
 
 use super::{Apt, PackageError, Wanted, host};
-use crate::provision::taskserv::host::last_words;
+use crate::provision::taskserv::run::last_words;
 use crate::provision::taskserv::send;
 
 /// Where the server keeps what it was sent.

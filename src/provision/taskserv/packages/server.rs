@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Apt, PackageError, Wanted};
-use crate::provision::taskserv::host::last_words;
+use crate::provision::taskserv::run::last_words;
 use crate::provision::transport::ExecResult;
 
 /// How often what may pass is tried again.
