@@ -203,7 +203,7 @@ fn argv0(id: &str) -> String {
     format!("prov-server:{id}")
 }
 
-fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
+pub(super) fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
     let fields = [
         ("plan", there.plan.to_string(), wanted.plan.to_string()),
         ("zone", there.zone.to_string(), wanted.zone.to_string()),

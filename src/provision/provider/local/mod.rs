@@ -6,6 +6,7 @@
 //! from accidents, not from malice. Knows nothing of task services, batches or the daemon.
 
 pub mod cgroup;
+mod container;
 pub mod exec;
 mod hidden;
 mod hosts;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use self::container::Containers;
 use self::network::Network;
 use self::state::{Record, ServerDir};
 use super::{Provider, ProviderError, Server, ServerSpec, ServerState};
@@ -87,6 +89,10 @@ impl LocalProvider {
         ServerDir::at(self.root.join(infra.as_str()).join(name.as_str()))
     }
 
+    fn containers(&self) -> Containers {
+        Containers::new(self.root.with_file_name("containers"), &self.workspace)
+    }
+
     fn id(&self, infra: &Name, name: &Name) -> String {
         // A colon is in no name, so no two servers have one id.
         format!("{}:{infra}:{name}", self.workspace)
@@ -99,6 +105,9 @@ impl Provider for LocalProvider {
     }
 
     fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
+        if container::image(spec)?.is_some() {
+            return Ok(());
+        }
         Network::of(spec).map(drop).map_err(|what| ProviderError::Invalid {
             what: format!("server {}: {what}", spec.name),
             hint: Some("the provider local knows the field `network`: \"private\" or \"host\"".to_owned()),
@@ -129,12 +138,25 @@ impl Provider for LocalProvider {
                 Err(error) => return Err(failed(format!("can't read the state of server {name}"), error)),
             }
         }
+        servers.extend(self.containers().list(infra)?);
+        servers.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
         Ok(servers)
     }
 
     fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {
         self.validate(spec)?;
         let dir = self.dir(&spec.infra, &spec.name);
+        let image = container::image(spec)?;
+        let other = if image.is_some() { dir.path().exists() } else { self.containers().has(&spec.infra, &spec.name) };
+        if other {
+            let (actual, wanted) =
+                if image.is_some() { ("namespace", "container") } else { ("container", "namespace") };
+            let (actual, wanted) = (actual.to_owned(), wanted.to_owned());
+            return Err(ProviderError::Conflict { name: spec.name.clone(), field: "driver", actual, wanted });
+        }
+        if let Some(image) = image {
+            return self.containers().create(spec, image);
+        }
         let _held = dir.lock().map_err(|error| failed(format!("can't lock server {}", spec.name), error))?;
         self.make(&dir, spec)?;
         self.find(&spec.infra, &spec.name)
@@ -157,6 +179,9 @@ impl Provider for LocalProvider {
     }
 
     fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        if self.containers().has(infra, name) {
+            return self.containers().delete(infra, name);
+        }
         let dir = self.dir(infra, name);
         if !dir.path().exists() {
             return Ok(());
@@ -167,7 +192,9 @@ impl Provider for LocalProvider {
     }
 
     fn relabel(&self, infra: &Name, name: &Name, labels: &BTreeMap<String, String>) -> Result<Server, ProviderError> {
-        let dir = self.dir(infra, name);
+        let containers = self.containers();
+        let is_container = containers.has(infra, name);
+        let dir = if is_container { containers.record_of(infra, name) } else { self.dir(infra, name) };
         if !dir.path().exists() {
             return Err(ProviderError::NotFound(name.clone()));
         }
@@ -180,6 +207,9 @@ impl Provider for LocalProvider {
     }
 
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
+        if self.containers().has(infra, name) {
+            return Ok(Box::new(self.containers().transport(infra, name)?));
+        }
         let dir = self.dir(infra, name);
         if !dir.path().exists() {
             return Err(ProviderError::NotFound(name.clone()));
@@ -212,6 +242,9 @@ impl Transport for Inside<'_> {
 
 impl LocalProvider {
     fn find(&self, infra: &Name, name: &Name) -> Result<Server, ProviderError> {
+        if self.containers().has(infra, name) {
+            return self.containers().find(infra, name);
+        }
         view(&self.dir(infra, name))
             .map_err(|error| failed(format!("can't read the state of server {name}"), error))?
             .ok_or_else(|| ProviderError::NotFound(name.clone()))
