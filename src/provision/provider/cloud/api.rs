@@ -129,6 +129,17 @@ pub enum CallError {
     Unknown(String),
 }
 
+impl CallError {
+    /// The wait that the provider asks for.
+    #[must_use]
+    pub const fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Later { after, .. } => *after,
+            _ => None,
+        }
+    }
+}
+
 /// A provider's interface. Calls block; several threads may make them.
 pub trait Api: Send + Sync {
     /// The provider's name: `upcloud`, …

@@ -8,6 +8,7 @@ mod api;
 mod ask;
 mod backoff;
 mod journal;
+mod moment;
 mod order;
 mod reach;
 #[cfg(test)]
@@ -24,16 +25,18 @@ pub use self::api::{
 };
 pub use self::journal::used;
 use self::journal::{Entry, Journal, Stage};
+use self::moment::Moment;
 pub use self::reach::Reach;
 use self::view::Listing;
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
-use crate::model::time::Timestamp;
 use crate::provision::transport::{Exec, Transport};
 use crate::provision::workspace::Workspace;
 
 /// How long a machine may take to answer `true`.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// Looks in a row that must find a machine failed: clouds call one that for a moment, and it comes back by itself.
+const FAILED_LOOKS: u32 = 10;
 
 /// The machines of one provider.
 pub struct Cloud {
@@ -63,8 +66,9 @@ impl Cloud {
         match seen.as_ref() {
             Some((at, of, listing)) if of == infra && at.elapsed() < self.api.poll_every() => Ok(Arc::clone(listing)),
             _ => {
-                let complete_to = Timestamp::now().minus(self.api.settles_within());
-                let listing = Arc::new(Listing { machines: self.find(&of_infra(infra))?, complete_to });
+                let (asked, settles_within) = (Moment::now(), self.api.settles_within());
+                let machines = self.find(&of_infra(infra))?;
+                let listing = Arc::new(Listing { machines, asked, settles_within });
                 *seen = Some((Instant::now(), infra.clone(), Arc::clone(&listing)));
                 Ok(listing)
             }
@@ -82,7 +86,7 @@ impl Cloud {
         let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
         let listing = self.seen(infra)?;
         match listing.machines.iter().find(|machine| entry.owns(machine)) {
-            None if entry.at() < listing.complete_to => Err(ProviderError::NotFound(name.clone())),
+            None if listing.is_sure_of(&entry) => Err(ProviderError::NotFound(name.clone())),
             machine => Ok((entry.clone(), machine.cloned())),
         }
     }
@@ -183,13 +187,18 @@ impl Provider for Cloud {
     fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
         let until = Instant::now() + limit;
         let mut last = "it isn't running yet".to_owned();
+        let mut failed = 0;
         loop {
             let (entry, machine) = self.own(infra, name)?;
+            failed = if machine.as_ref().is_some_and(|it| it.state == MachineState::Failed) { failed + 1 } else { 0 };
             match machine.as_ref().map(|machine| (machine.state, machine)) {
                 Some((MachineState::Running, machine)) => match self.answers(machine, &entry.spec) {
                     Ok(()) => return Ok(view::of_machine(self.api.name(), &entry, machine)),
                     Err(why) => last = why,
                 },
+                Some((MachineState::Failed, machine)) if failed >= FAILED_LOOKS => {
+                    return Err(view::failed(self.api.name(), &entry.spec, machine));
+                }
                 Some((MachineState::Failed, _)) => "the provider says that it failed".clone_into(&mut last),
                 Some((MachineState::Stopped, _)) => "it is stopped".clone_into(&mut last),
                 Some((MachineState::Changing, _)) => {}
@@ -209,7 +218,7 @@ impl Provider for Cloud {
     fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
         let Some(mut entry) = self.journal.read(infra, name)? else { return Ok(()) };
         if !matches!(entry.stage, Stage::Deleting { .. }) {
-            entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned), at: entry.at() };
+            entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned) };
             self.journal.write(&entry)?;
         }
         if let Some(machine) = self.look_for(&entry)? {
@@ -234,8 +243,8 @@ impl Provider for Cloud {
         let found = self.find(&of_infra(&spec.infra))?.into_iter().find(|machine| machine.id == stray.id);
         let machine = found.ok_or_else(|| ProviderError::NotFound(spec.name.clone()))?;
         let token = machine.labels.get(TOKEN).cloned().unwrap_or_default();
-        let stage = Stage::Made { id: machine.id.clone(), at: Timestamp::now() };
-        let entry = Entry { spec: spec.clone(), token, stage };
+        let stage = Stage::Made { id: machine.id.clone() };
+        let entry = Entry { spec: spec.clone(), token, stage, heard: Moment::now() };
         self.journal.write(&entry)?;
         Ok(view::of_machine(self.api.name(), &entry, &machine))
     }
