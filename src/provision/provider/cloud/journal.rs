@@ -29,6 +29,9 @@ pub(super) struct Entry {
     /// When the provider last heard of it: when it may have been ordered, or when it was learnt that it was made.
     #[serde(flatten)]
     pub(super) heard: Moment,
+    /// Where it was reached when that was asked last, for lists: whoever goes there asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
 }
 
 /// How far a server is.

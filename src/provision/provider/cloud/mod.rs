@@ -85,7 +85,7 @@ impl Cloud {
     fn own(&self, infra: &Name, name: &Name) -> Result<(Entry, Option<Machine>), ProviderError> {
         let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
         let listing = self.seen(infra)?;
-        match listing.machines.iter().find(|machine| entry.owns(machine)) {
+        match listing.of(&entry) {
             None if listing.is_sure_of(&entry) => Err(ProviderError::NotFound(name.clone())),
             machine => Ok((entry.clone(), machine.cloned())),
         }
@@ -149,7 +149,11 @@ impl Provider for Cloud {
         // First what was ordered, then what there is: what comes in between is somebody's work under way, no stray.
         let entries = self.journal.all(infra)?;
         let listing = self.all(infra)?;
-        Ok(entries.iter().filter_map(|entry| view::of_entry(self.api.name(), entry, &listing)).collect())
+        let server = |entry: &Entry| match listing.of(entry) {
+            Some(machine) => self.server(entry, machine).map(Some),
+            None => Ok(view::unlisted(self.api.name(), entry, &listing)),
+        };
+        entries.iter().filter_map(|entry| server(entry).transpose()).collect()
     }
 
     fn is_untouched(&self, infra: &Name) -> bool {
@@ -171,7 +175,8 @@ impl Provider for Cloud {
     fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
         let listing = self.seen(infra)?;
         let mut entries = self.journal.all(infra)?;
-        entries.retain(|entry| view::of_entry(self.api.name(), entry, &listing).is_none());
+        entries
+            .retain(|entry| listing.of(entry).is_none() && view::unlisted(self.api.name(), entry, &listing).is_none());
         Ok(entries.into_iter().map(|entry| entry.spec).collect())
     }
 
@@ -181,21 +186,29 @@ impl Provider for Cloud {
         if machine.state == MachineState::Stopped {
             self.ask(&format!("start the server {}", spec.name), || self.api.start(&machine))?;
         }
-        Ok(view::of_machine(self.api.name(), &entry, &machine))
+        self.server(&entry, &machine)
     }
 
     fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
         let until = Instant::now() + limit;
         let mut last = "it isn't running yet".to_owned();
-        let mut failed = 0;
+        let (mut failed, mut place) = (0, None);
         loop {
             let (entry, machine) = self.own(infra, name)?;
             failed = if machine.as_ref().is_some_and(|it| it.state == MachineState::Failed) { failed + 1 } else { 0 };
             match machine.as_ref().map(|machine| (machine.state, machine)) {
-                Some((MachineState::Running, machine)) => match self.answers(machine, &entry.spec) {
-                    Ok(()) => return Ok(view::of_machine(self.api.name(), &entry, machine)),
-                    Err(why) => last = why,
-                },
+                Some((MachineState::Running, machine)) => {
+                    // Asked once: that it doesn't answer yet isn't for another address.
+                    let machine = match machine.address.clone().or_else(|| place.clone()) {
+                        None => self.located(machine)?,
+                        address => Machine { address, ..machine.clone() },
+                    };
+                    place.clone_from(&machine.address);
+                    match self.answers(&machine, &entry.spec) {
+                        Ok(()) => return self.ready(entry, &machine),
+                        Err(why) => last = why,
+                    }
+                }
                 Some((MachineState::Failed, machine)) if failed >= FAILED_LOOKS => {
                     return Err(view::failed(self.api.name(), &entry.spec, machine));
                 }
@@ -244,7 +257,9 @@ impl Provider for Cloud {
         let machine = found.ok_or_else(|| ProviderError::NotFound(spec.name.clone()))?;
         let token = machine.labels.get(TOKEN).cloned().unwrap_or_default();
         let stage = Stage::Made { id: machine.id.clone() };
-        let entry = Entry { spec: spec.clone(), token, stage, heard: Moment::now() };
+        let machine = self.located(&machine)?;
+        let (heard, address) = (Moment::now(), machine.address.clone());
+        let entry = Entry { spec: spec.clone(), token, stage, heard, address };
         self.journal.write(&entry)?;
         Ok(view::of_machine(self.api.name(), &entry, &machine))
     }
@@ -257,17 +272,26 @@ impl Provider for Cloud {
         let all = order::labels(&entry);
         self.ask(&format!("label the server {name}"), || self.api.relabel(&machine, &all))?;
         self.journal.write(&entry)?;
-        Ok(view::of_machine(self.api.name(), &entry, &machine))
+        self.server(&entry, &machine)
     }
 
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
         let (entry, machine) = self.own(infra, name)?;
         let machine = machine.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
-        self.reach.transport(self.api.name(), &machine, &self.api.login(&entry.spec))
+        self.reach.transport(self.api.name(), &self.located(&machine)?, &self.api.login(&entry.spec))
     }
 }
 
 impl Cloud {
+    /// The server of a machine that answers, which is remembered where it does.
+    fn ready(&self, mut entry: Entry, machine: &Machine) -> Result<Server, ProviderError> {
+        if entry.address != machine.address {
+            entry.address.clone_from(&machine.address);
+            self.journal.write(&entry)?;
+        }
+        self.server(&entry, machine)
+    }
+
     /// Whether commands run in the machine.
     fn answers(&self, machine: &Machine, spec: &ServerSpec) -> Result<(), String> {
         let way = self.reach.transport(self.api.name(), machine, &self.api.login(spec));

@@ -23,6 +23,7 @@ impl Cloud {
             token: Uuid::now_v7().to_string(),
             stage: Stage::Ordered,
             heard: Moment::now(),
+            address: None,
         };
         self.order_as(entry)
     }
@@ -75,6 +76,7 @@ impl Cloud {
         if entry.id() != Some(&machine.id) {
             entry.stage = Stage::Made { id: machine.id.clone() };
             entry.heard = Moment::now();
+            entry.address.clone_from(&machine.address);
             self.journal.write(&entry)?;
         }
         Ok((entry, machine))

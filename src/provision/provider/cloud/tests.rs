@@ -1,6 +1,7 @@
 //! Clouds that lose replies, fail, are late with their lists and see their callers die: in the end there is one machine for
 //! each server, and none for one that was deleted.
 
+mod addresses;
 mod patience;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,10 @@ struct World {
     shown: Option<MachineState>,
     /// Looks at lists.
     looks: u32,
+    /// Whether lists tell no addresses.
+    tells_none: bool,
+    /// How often an address was asked for.
+    asked: u32,
     /// How long callers wait for lists, where that is another time than usual.
     settles: Option<Duration>,
 }
@@ -104,11 +109,22 @@ impl Api for Hostile {
     fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError> {
         self.call(|world| {
             world.looks += 1;
-            let shown = world.shown;
+            let (shown, tells_none) = (world.shown, world.tells_none);
             let listed = world.machines.values().filter(|(_, since)| since.elapsed() > LAG).map(|(machine, _)| machine);
             let carries = |machine: &&Machine| labels.iter().all(|(key, value)| machine.labels.get(key) == Some(value));
-            let seen = |machine: &Machine| Machine { state: shown.unwrap_or(machine.state), ..machine.clone() };
+            let seen = |machine: &Machine| Machine {
+                state: shown.unwrap_or(machine.state),
+                address: machine.address.clone().filter(|_| !tells_none),
+                ..machine.clone()
+            };
             Ok(listed.filter(carries).map(seen).collect())
+        })
+    }
+
+    fn address(&self, id: &str) -> Result<Option<String>, CallError> {
+        self.call(|world| {
+            world.asked += 1;
+            Ok(world.machines.get(id).and_then(|(machine, _)| machine.address.clone()))
         })
     }
 

@@ -20,17 +20,19 @@ pub(super) struct Listing {
 }
 
 impl Listing {
+    /// The machine of the entry.
+    pub(super) fn of(&self, entry: &Entry) -> Option<&Machine> {
+        self.machines.iter().find(|machine| entry.owns(machine))
+    }
+
     /// Whether the machine of the entry is in it, if there is one.
     pub(super) fn is_sure_of(&self, entry: &Entry) -> bool {
         self.asked.since(&entry.heard) > self.settles_within
     }
 }
 
-/// The server of an entry, whose machine is listed or may yet be; none where somebody else deleted it.
-pub(super) fn of_entry(provider: &str, entry: &Entry, listing: &Listing) -> Option<Server> {
-    if let Some(machine) = listing.machines.iter().find(|machine| entry.owns(machine)) {
-        return Some(of_machine(provider, entry, machine));
-    }
+/// The server of an entry whose machine isn't listed and may yet be; none where somebody else deleted it.
+pub(super) fn unlisted(provider: &str, entry: &Entry, listing: &Listing) -> Option<Server> {
     let note = match &entry.stage {
         Stage::Ordered => "it was ordered, and what came of that isn't known yet",
         _ if listing.is_sure_of(entry) => return None,
