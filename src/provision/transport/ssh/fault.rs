@@ -3,7 +3,7 @@
 use std::io;
 
 use super::destination::Destination;
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 use crate::provision::transport::shell::header::SAYS_NOT_ROOT;
 
 /// Why there is no result.

@@ -1,9 +1,8 @@
 //! The way to a server over ssh, by the system's own `ssh`.
 //!
-//! Start at [`Ssh`]; [`Access`] makes those to the machines of a workspace. Each command is one ssh process over a shared
-//! connection ([`room`]), whose other end is a [`shell`](super::shell). Knows no provider.
+//! Start at [`Ssh`]. Each command is one ssh process over a shared connection ([`room`]), whose other end is a
+//! [`shell`](super::shell). Knows no provider.
 
-mod access;
 mod destination;
 mod fault;
 pub mod key;
@@ -16,7 +15,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::access::Access;
 pub use self::destination::{DEFAULT_PORT, Destination, DestinationError};
 use self::fault::Fault;
 pub use self::known::{HostKey, HostKeyError, KnownHosts};
@@ -25,7 +23,7 @@ pub use self::room::Room;
 use super::shell::header::{self, Mark};
 use super::shell::session::{self, Pipes, Told};
 use super::{Exec, ExecResult, Mirrors, Transport};
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -57,8 +55,9 @@ impl Ssh {
         Ok(Self { way, room, connect_within: CONNECT_WITHIN })
     }
 
-    /// Where its connections are.
-    pub(super) fn room(&self) -> Arc<Room> {
+    /// Where its connections are: they last as long as somebody has it.
+    #[must_use]
+    pub fn room(&self) -> Arc<Room> {
         Arc::clone(&self.room)
     }
 

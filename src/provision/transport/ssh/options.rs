@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::destination::Destination;
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 use crate::provision::transport::shell::header::quoted;
 
 /// The longest path that a socket can have, less what ssh appends while it makes one.

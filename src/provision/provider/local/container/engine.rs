@@ -19,6 +19,8 @@ const WANTED: (u32, u32) = (1, 44);
 const OLDEST: (u32, u32) = (1, 40);
 /// How long an engine may take for a call.
 pub const LIMIT: Duration = Duration::from_mins(2);
+/// How long it may take to say what it is.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read.
 const MOST_BYTES: u64 = 32 << 20;
 
@@ -58,7 +60,7 @@ impl Engine {
             source: error,
         })?;
         let asked = Self { client, socket: socket.to_owned(), version: String::new(), is_podman: false };
-        let (status, said) = asked.call(&Method::GET, "/version", None, LIMIT).map_err(|error| {
+        let (status, said) = asked.call(&Method::GET, "/version", None, ANSWERS_WITHIN).map_err(|error| {
             let what = format!("can't reach the container engine at {}: {}", socket.display(), cause(&error));
             let hint = match kind(&error) {
                 Some(io::ErrorKind::PermissionDenied) => {
