@@ -12,7 +12,7 @@ use prov::provision::transport::{Exec, ExecResult, Mirrors};
 use serde_json::json;
 
 use super::podman::{IMAGE, Podman};
-use super::support::{infra, name, processes, spec};
+use super::support::{infra, name, processes, spec, until};
 
 /// A workspace whose containers a Podman of its own makes.
 struct Bench {
@@ -47,6 +47,23 @@ impl Bench {
         let mut servers = self.provider.list(&infra()).unwrap();
         assert_eq!(servers.len(), 1, "{servers:?}");
         servers.remove(0)
+    }
+
+    /// Defines a task service of the workspace's own by its scripts.
+    fn define(&self, name: &str, [install, check, uninstall]: [&str; 3]) {
+        let own = self.dir.path().join("extensions/taskservs/test").join(name);
+        fs::create_dir_all(own.join("default")).unwrap();
+        let metadata = format!("name = {name:?}\nversion = \"1\"\ndescription = \"For a test.\"\n");
+        fs::write(own.join("metadata.toml"), metadata).unwrap();
+        fs::write(own.join("default/defs.toml"), "").unwrap();
+        for (kind, script) in [("install", install), ("check", check), ("uninstall", uninstall)] {
+            fs::write(own.join(format!("{kind}-{name}.sh")), script).unwrap();
+        }
+    }
+
+    fn only_address(&self, server: &str) -> String {
+        let servers = self.provider.list(&infra()).unwrap();
+        servers.into_iter().find(|one| one.spec.name.as_str() == server).and_then(|one| one.address).unwrap()
     }
 
     /// `prov` in the workspace, with the engine behind `socket`.
@@ -158,7 +175,7 @@ fn commands_and_files_go_there_unseen_and_come_back_whole() {
                 },
             )
         });
-        super::support::until("the command runs", || bench.exec("web", &sh("test -e /tmp/in")).status == 0);
+        until("the command runs", || bench.exec("web", &sh("test -e /tmp/in")).status == 0);
         assert_eq!(processes("canary-7"), [""; 0]);
         assert_eq!(seen.join().unwrap().status, 0);
     });
@@ -318,13 +335,6 @@ fn what_is_no_engine_is_said_to_be_none() {
     assert!(warned.len() == 1 && warned[0].contains("can't be made: what answers"), "{warned:?}");
 }
 
-impl Bench {
-    fn only_address(&self, server: &str) -> String {
-        let servers = self.provider.list(&infra()).unwrap();
-        servers.into_iter().find(|one| one.spec.name.as_str() == server).and_then(|one| one.address).unwrap()
-    }
-}
-
 #[test]
 fn a_batch_has_its_containers_and_what_is_installed_in_them() {
     let Some(bench) = Bench::new() else { return };
@@ -347,20 +357,18 @@ fn a_batch_has_its_containers_and_what_is_installed_in_them() {
     let made = bench.said(&format!("{create} --wait"));
     assert_eq!((made.0, made.1.as_str()), (0, "Successfully created 1 server\n"), "{made:?}");
 
-    let own = bench.dir.path().join("extensions/taskservs/test/note");
-    fs::create_dir_all(own.join("default")).unwrap();
-    fs::write(own.join("metadata.toml"), "name = \"note\"\nversion = \"1\"\ndescription = \"For a test.\"\n").unwrap();
-    fs::write(own.join("default/defs.toml"), "text = \"hi\"\n").unwrap();
-    for (kind, script) in [
-        ("install", "mkdir -p /srv && echo hi >/srv/note"),
-        ("check", "test -e /srv/note"),
-        ("uninstall", "rm -f /srv/note"),
-    ] {
-        fs::write(own.join(format!("{kind}-note.sh")), script).unwrap();
-    }
+    bench.define("note", ["mkdir -p /srv && echo hi >/srv/note", "test -e /srv/note", "rm -f /srv/note"]);
     let installed = bench.said("taskserv create note --infra production");
     assert_eq!((installed.0, installed.1.as_str()), (0, "Successfully installed 1 task service\n"), "{installed:?}");
     assert_eq!(bench.out("web", "cat /srv/note"), "hi");
+    bench.define("slow", ["sleep 909", "true", "true"]);
+    let mut prov = bench.prov(&bench.podman.socket(), "taskserv create slow --infra production");
+    let mut prov = prov.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let sleeps = || bench.exec("web", &sh("ps | grep 'sleep 90[9]'")).status == 0;
+    until("its script runs", sleeps);
+    prov.kill().unwrap();
+    prov.wait().unwrap();
+    until("it ends with who started it", || !sleeps());
     let listed = bench.said("servers list --infra production");
     assert!(listed.0 == 0 && listed.1.contains("running"), "{listed:?}");
     let deleted = bench.said("servers delete --infra production --yes");
