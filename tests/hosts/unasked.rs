@@ -67,6 +67,26 @@ fn a_plugin_that_is_gone_fails_nothing_but_what_is_its_own() {
     assert_eq!(prov("servers delete --infra demo --yes").1, "Successfully deleted 1 server\n");
 }
 
+/// A provider's own places are named where nobody says which of them is meant.
+#[test]
+fn a_cluster_needs_a_zone_where_its_provider_has_several() {
+    let hosts = Hosts::new(&json!({"provider": "dirs", "servers": [], "clusters": [{"type": "etcd"}]}));
+    put(hosts.path(), "dirs", EXAMPLE);
+    for line in ["infra validate demo", "cluster create etcd --infra demo --check", "cluster create etcd --infra demo"]
+    {
+        let refused = hosts.prov_with(line, &[]);
+        assert_eq!(refused.0, 2, "{line}: {refused:?}");
+        for part in ["the cluster etcd needs `params.zone`", "its zones are here"] {
+            assert!(refused.2.contains(part), "{line}: {refused:?}");
+        }
+    }
+    let zoned = json!({"type": "etcd", "params": {"zone": "here"}});
+    hosts.declare(&json!({"provider": "dirs", "servers": [], "clusters": [zoned]}));
+    assert_eq!(hosts.prov_with("infra validate demo", &[]).0, 0);
+    let planned = hosts.prov_with("cluster create etcd --infra demo --check", &[]);
+    assert!(planned.0 == 0 && planned.1.matches(" here ").count() >= 3, "{planned:?}");
+}
+
 #[test]
 fn a_record_that_cannot_be_read_is_shown_and_can_be_deleted_or_made_good() {
     let hosts = made(&[("a", "dirs"), ("b", "dirs")]);

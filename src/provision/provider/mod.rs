@@ -173,6 +173,11 @@ pub trait Provider: Send + Sync {
         Ok(Catalogue::default())
     }
 
+    /// The zones that can be had, as far as that is known at once; none where it isn't.
+    fn zones(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The servers of `infra`, those that a crash left incomplete included, ordered by name.
     ///
     /// # Errors
@@ -282,7 +287,19 @@ pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, Prov
     Ok(Box::new(Cloud::new(workspace, Box::new(twin), reach)))
 }
 
-/// The same, for those who go on without it: one that can't be used says why when it is asked.
+/// The zone at a provider that has only one: there, nobody needs to say it.
+#[must_use]
+pub fn only_zone(provider: &str) -> Option<Name> {
+    let zone = match provider {
+        "local" => "local",
+        // Wherever these hosts are.
+        ssh::NAME => "own",
+        _ => return None,
+    };
+    Some(Name::new(zone).expect("the zone's name is a name"))
+}
+
+/// As [`open`], for those who go on without it: one that can't be used says why when it is asked.
 #[must_use]
 pub fn open_or_why(name: &str, workspace: &Workspace) -> Box<dyn Provider> {
     open(name, workspace).unwrap_or_else(|error| Box::new(Unusable::of(name, workspace, &error)))

@@ -141,6 +141,11 @@ impl Provider for Cloud {
         self.ask("list its plans and zones", || self.api.catalogue())
     }
 
+    fn zones(&self) -> Vec<String> {
+        // Once, without patience: it is for a hint.
+        self.api.catalogue().map_or_else(|_| Vec::new(), |catalogue| catalogue.zones)
+    }
+
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
         // First what was ordered, then what there is: what comes in between is somebody's work under way, no stray.
         let Entries { entries, damaged } = self.journal.all(infra)?;
