@@ -10,8 +10,8 @@ use super::printer::Rows;
 use super::{Global, Printer, secret};
 use crate::model::name::Name;
 use crate::provision::credentials::{self, CredentialError, Origin};
-use crate::provision::secret::Secret;
-use crate::provision::servers::chain;
+use crate::provision::error::chain;
+use crate::provision::secret::{Secret, kept};
 
 /// Credentials of providers, and secrets that settings refer to: set, list, delete
 ///
@@ -62,13 +62,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Verb::Set { name, stdin } => {
             let name = credentials::meant(name);
             let text = given(&name, *stdin, global)?;
-            let place = credentials::keep(&name, &Secret::new(text)).map_err(|error| failed("keep", &name, &error))?;
+            let place = kept::keep(&name, &Secret::new(text)).map_err(|error| failed("keep", &name, &error))?;
             printer.remark(&format!("{name} is kept in {place}"));
         }
         Verb::List => printer.list(&listed()?, rows)?,
         Verb::Delete { name } => {
             let name = credentials::meant(name);
-            if !credentials::forget(&name).map_err(|error| failed("forget", &name, &error))? {
+            if !kept::forget(&name).map_err(|error| failed("forget", &name, &error))? {
                 return Err(CliError::new(Kind::NotFound, format!("no {name} is kept"))
                     .hint("see what there is: prov credentials list".to_owned()));
             }
@@ -94,8 +94,8 @@ fn listed() -> Result<Vec<Listed>, CliError> {
     let of_providers =
         credentials::OF_PROVIDERS.iter().flat_map(|(provider, names)| names.iter().map(|name| (*provider, *name)));
     let of_providers: Vec<(&str, &str)> = of_providers.collect();
-    let kept = credentials::names()
-        .map_err(|error| CliError::new(Kind::Failure, format!("can't list what is kept: {error}")))?;
+    let kept =
+        kept::names().map_err(|error| CliError::new(Kind::Failure, format!("can't list what is kept: {error}")))?;
     let others = kept.iter().map(Name::as_str).filter(|name| !of_providers.iter().any(|(_, known)| known == name));
     let all =
         of_providers.iter().map(|(provider, name)| (Some(*provider), *name)).chain(others.map(|name| (None, name)));

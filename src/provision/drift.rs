@@ -1,122 +1,23 @@
 //! Where declaration, record and the things themselves differ: of an infra's servers, task services and clusters.
 //!
 //! Declared is what the settings say; recorded, what was made and installed; actual, what providers, services' checks and
-//! clusters' checks say now. Owns the words for it and puts together what [`super::servers`], [`super::taskserv`] and
-//! [`super::cluster`] find of their own things. Changes nothing, takes no lock, and writes no record.
+//! clusters' checks say now. Puts together what [`super::servers`], [`super::taskserv`] and [`super::cluster`] find of their
+//! own things. Changes nothing, takes no lock, and writes no record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
 use super::cluster::Clusters;
+use super::error::chain;
 use super::plan::CLUSTER_LABEL;
+use super::plan::drift::{Drift, DriftKind, Thing};
 use super::provider::{Server, ServerSpec};
 use super::report::Reporter;
-use super::servers::{Seen, Servers, ServersError, chain, wanted};
+use super::servers::{Seen, Servers, ServersError, wanted};
 use super::settings::{ClusterSettings, DEFAULT_PROVIDER, Settings};
 use super::taskserv::Taskservs;
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
-
-/// A thing about which declaration, record and the thing itself don't agree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// What it is.
-    #[serde(rename = "type")]
-    pub thing: Thing,
-    /// Its name.
-    pub name: Name,
-    /// The server: itself, or the one that the task service is on; none for a cluster.
-    pub server: Option<Name>,
-    /// Its provider.
-    pub provider: String,
-    /// How they differ.
-    pub kind: DriftKind,
-    /// More of it, for people.
-    pub what: String,
-}
-
-/// What differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Thing {
-    /// A server.
-    Server,
-    /// A task service on a server.
-    Taskserv,
-    /// A cluster.
-    Cluster,
-}
-
-/// How declaration, record and thing differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DriftKind {
-    /// It is declared, and was never made or installed.
-    Missing,
-    /// It was made or installed, and is there no more.
-    Gone,
-    /// It isn't as declared, or somebody changed it.
-    Changed,
-    /// It is as declared and doesn't run.
-    Stopped,
-    /// It is installed, and its check fails.
-    Failing,
-    /// It is there, and its check says that it doesn't work as one.
-    Unhealthy,
-    /// It is there, and nobody declares it.
-    Undeclared,
-    /// It carries the infra's labels, and this workspace has no record of it.
-    Stray,
-    /// Nobody can say: it can't be asked.
-    Unknown,
-}
-
-impl DriftKind {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Gone => "gone",
-            Self::Changed => "changed",
-            Self::Stopped => "stopped",
-            Self::Failing => "failing",
-            Self::Unhealthy => "unhealthy",
-            Self::Undeclared => "undeclared",
-            Self::Stray => "stray",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl Drift {
-    pub(super) fn of_server(name: &Name, provider: &str, kind: DriftKind, what: String) -> Self {
-        let (provider, server) = (provider.to_owned(), Some(name.clone()));
-        Self { thing: Thing::Server, name: name.clone(), server, provider, kind, what }
-    }
-
-    pub(super) fn of_taskserv(name: &Name, server: &Server, kind: DriftKind, what: String) -> Self {
-        let (provider, on) = (server.provider.clone(), Some(server.spec.name.clone()));
-        Self { thing: Thing::Taskserv, name: name.clone(), server: on, provider, kind, what }
-    }
-
-    pub(super) fn of_cluster(name: &Name, provider: &str, kind: DriftKind, what: String) -> Self {
-        Self { thing: Thing::Cluster, name: name.clone(), server: None, provider: provider.to_owned(), kind, what }
-    }
-
-    /// What it is about: `server web-1`, `taskserv redis on web-1`, `cluster etcd`.
-    #[must_use]
-    pub fn subject(&self) -> String {
-        match (self.thing, &self.server) {
-            (Thing::Taskserv, Some(server)) => format!("taskserv {} on {server}", self.name),
-            (Thing::Taskserv, None) => format!("taskserv {}", self.name),
-            (Thing::Server, _) => format!("server {}", self.name),
-            (Thing::Cluster, _) => format!("cluster {}", self.name),
-        }
-    }
-}
 
 /// What was found out.
 #[derive(Debug)]

@@ -86,6 +86,18 @@ fn a_server_is_made_once_though_the_reply_is_lost_and_leaves_nothing() {
 }
 
 #[test]
+fn a_list_takes_no_call_for_each_server() {
+    let place = Place::new();
+    let (code, text) = place.prov("servers create --infra demo");
+    assert_eq!(code, 0, "{text}");
+    let before = place.cloud.received().len();
+    let (code, text) = place.prov("servers list --infra demo -o json");
+    assert!(code == 0 && text.contains("\"192.0.2."), "{text}");
+    let calls: Vec<String> = place.cloud.received().split_off(before).into_iter().map(|one| one.call).collect();
+    assert!(!calls.is_empty() && calls.iter().all(|call| call == "GET /server"), "{calls:?}");
+}
+
+#[test]
 fn wrong_credentials_are_told_without_being_told() {
     let place = Place::new();
     let url = ("UPCLOUD_DEBUG_API_BASE_URL".to_owned(), place.cloud.url.clone());

@@ -16,7 +16,7 @@ fn a_server_lives_and_leaves_nothing_behind() {
     assert_eq!((made.state, made.zone.as_str()), (MachineState::Changing, "de-fra1"));
     assert_eq!((made.plan, &made.labels), ("1xCPU-2 GB".parse().ok(), &labels("t-1")));
     let running = account.until(&made, MachineState::Running);
-    assert_eq!(running.address.as_deref(), Some("192.0.2.2"), "the public one");
+    assert_eq!(account.api.address(&running.id).unwrap().as_deref(), Some("192.0.2.2"), "the public one");
     account.api.start(&running).unwrap();
 
     let others = labels("t-2");
@@ -86,6 +86,7 @@ fn what_is_found_carries_the_labels_whatever_the_list_says() {
     }
     assert_eq!(account.find(&labels("t-1")).len(), 103, "more than a page");
     assert_eq!(account.find(&labels("t-2")).len(), 2);
+    assert_eq!(account.cloud.count("GET /server/*"), 0, "a look takes a call a page, and none a server");
     account.cloud.world().filters = false;
     let found = account.find(&labels("t-2"));
     assert_eq!(found.len(), 2, "a filter that doesn't work deletes nobody else's servers");

@@ -9,9 +9,11 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::printer::{Printer, Rows, or_dash};
 use crate::cli::servers::{server_rows, servers_error, workspace_error};
 use crate::model::name::Name;
-use crate::provision::drift::{self, Comparison, Drift, DriftKind};
+use crate::provision::drift::{self, Comparison};
+use crate::provision::error::chain;
+use crate::provision::plan::drift::{Drift, DriftKind};
 use crate::provision::report::Reporter;
-use crate::provision::servers::{self, Reconciled, Servers, ServersError, chain, wanted};
+use crate::provision::servers::{self, Reconciled, Servers, ServersError, wanted};
 use crate::provision::settings::Settings;
 use crate::provision::workspace::Workspace;
 

@@ -2,7 +2,8 @@
 
 use super::definition::Wish;
 use super::{ClusterError, Clusters};
-use crate::provision::drift::{Drift, DriftKind, Thing};
+use crate::provision::error::chain;
+use crate::provision::plan::drift::{Drift, DriftKind, Thing};
 use crate::provision::plan::{Action, Change, Changes, Others};
 use crate::provision::provider::{Server, ServerSpec, ServerState};
 use crate::provision::settings::ClusterSettings;
@@ -53,7 +54,7 @@ impl Clusters<'_> {
             Err(ClusterError::Unhealthy { why, .. }) => found.unhealthy.push(why),
             // That one of them is stopped has been said.
             Err(_) if own.iter().any(|server| server.state == ServerState::Stopped && server.silent.is_none()) => {}
-            Err(error) => found.unknown.push(crate::provision::servers::chain(&error)),
+            Err(error) => found.unknown.push(chain(&error)),
         }
         let kinds = [
             (DriftKind::Changed, found.changed),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cloud::{Catalogue, recorded};
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
-use crate::provision::servers::chain;
+use crate::provision::error::chain;
 use crate::provision::transport::Transport;
 use crate::provision::workspace::Workspace;
 

@@ -1,7 +1,7 @@
 //! Where servers differ from what is declared and from what was made.
 
 use super::{Seen, Servers};
-use crate::provision::drift::{Drift, DriftKind};
+use crate::provision::plan::drift::{Drift, DriftKind};
 use crate::provision::plan::{Action, Change, Changes, Others, Wanted};
 use crate::provision::provider::{Server, ServerSpec};
 

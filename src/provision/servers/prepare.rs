@@ -2,11 +2,11 @@
 //!
 //! Touches nothing. The command line shows the plan or asks about it, then has it carried out by [`Prepared::apply`].
 
-use super::{Options, Outcome, Servers, ServersError, chain, wanted};
+use super::{Options, Outcome, Servers, ServersError, declared, wanted};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
 use crate::model::nearest::nearest;
-use crate::provision::declared;
+use crate::provision::error::chain;
 use crate::provision::lock;
 use crate::provision::operation::{self, BatchOperation, OperationError};
 use crate::provision::plan::{Changes, Others};
@@ -122,7 +122,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let (wanted, others) = match source {
             Source::Settings(file) => {
-                let settings = declared::servers(workspace, infra, file.as_deref())?;
+                let settings = declared::load(workspace, infra, file.as_deref())?;
                 let others = if prune { Others::Prune } else { Others::Leave };
                 (wanted::by_settings(&settings, &operation::identity()), others)
             }

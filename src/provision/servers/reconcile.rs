@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Servers, ServersError, chain};
+use super::{Servers, ServersError};
 use crate::model::name::Name;
+use crate::provision::error::chain;
 use crate::provision::lock::ServerLocks;
 use crate::provision::plan::Wanted;
 use crate::provision::provider::{Server, ServerSpec};

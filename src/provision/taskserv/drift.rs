@@ -13,9 +13,9 @@ use super::record::{Stored, digest};
 use super::{Taskservs, version};
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
-use crate::provision::drift::{Drift, DriftKind};
+use crate::provision::error::chain;
+use crate::provision::plan::drift::{Drift, DriftKind};
 use crate::provision::provider::{Server, ServerState};
-use crate::provision::servers::chain;
 
 /// The status of a shell that doesn't find a command.
 const NOT_FOUND: i32 = 127;

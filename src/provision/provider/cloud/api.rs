@@ -39,7 +39,7 @@ pub struct Machine {
     pub plan: Option<Plan>,
     /// Its place.
     pub zone: String,
-    /// Where it is reached.
+    /// Where it is reached, where that is told with it.
     pub address: Option<String>,
     /// What its user should know, a sentence each.
     #[serde(default)]
@@ -129,6 +129,17 @@ pub enum CallError {
     Unknown(String),
 }
 
+impl CallError {
+    /// The wait that the provider asks for.
+    #[must_use]
+    pub const fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Later { after, .. } => *after,
+            _ => None,
+        }
+    }
+}
+
 /// A provider's interface. Calls block; several threads may make them.
 pub trait Api: Send + Sync {
     /// The provider's name: `upcloud`, …
@@ -157,6 +168,15 @@ pub trait Api: Send + Sync {
     /// # Errors
     /// [`CallError`].
     fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError>;
+
+    /// Where the machine of this id is reached; asked of a provider whose lists don't tell it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn address(&self, id: &str) -> Result<Option<String>, CallError> {
+        let _ = id;
+        Ok(None)
+    }
 
     /// Orders a machine; it need not run yet when this returns.
     ///

@@ -25,10 +25,9 @@ impl Cloud {
                     return Err(refused(&format!("can't {what}"), &said, hint));
                 }
                 Err(error) => {
-                    let after = if let CallError::Later { after, .. } = &error { *after } else { None };
-                    let wait = backoff.next(after);
-                    if Instant::now() + wait >= until {
-                        return Err(self.out_of_patience(&format!("can't {what}"), &error));
+                    let wait = backoff.next(error.after());
+                    if wait >= until.saturating_duration_since(Instant::now()) {
+                        return Err(self.out_of_patience(what, &error));
                     }
                     std::thread::sleep(wait);
                 }
@@ -51,15 +50,28 @@ impl Cloud {
             }
             if Instant::now() >= until {
                 let still = CallError::Unknown("it is still there".to_owned());
-                return Err(self.out_of_patience(&format!("can't {what}"), &still));
+                return Err(self.out_of_patience(&what, &still));
             }
             std::thread::sleep(self.api.poll_every());
         }
     }
 
-    pub(super) fn out_of_patience(&self, attempt: &str, last: &CallError) -> ProviderError {
-        let attempt = format!("{} {attempt} within {} s", self.api.name(), self.patience().as_secs());
-        ProviderError::Failed { attempt, source: Box::new(last.clone()) }
+    /// The error for what couldn't be done for as long as prov tries, and why not the last time.
+    pub(super) fn out_of_patience(&self, what: &str, last: &CallError) -> ProviderError {
+        let (provider, patience_s) = (self.api.name(), self.patience().as_secs());
+        match last.after().filter(|after| *after > self.backoff().most()) {
+            Some(after) => ProviderError::Unavailable {
+                what: format!("{provider} can't {what}: {last}"),
+                hint: Some(format!(
+                    "it wants to be asked again in {} s, and prov tries for {patience_s} s: try again after that",
+                    after.as_secs()
+                )),
+            },
+            None => ProviderError::Failed {
+                attempt: format!("{provider} can't {what} within {patience_s} s"),
+                source: Box::new(last.clone()),
+            },
+        }
     }
 }
 

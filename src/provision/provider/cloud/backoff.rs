@@ -21,12 +21,18 @@ impl Backoff {
         Self { bound: first, most }
     }
 
+    /// The longest wait that nobody asked for.
+    #[must_use]
+    pub const fn most(&self) -> Duration {
+        self.most
+    }
+
     /// The next wait; at least what the provider asked for.
     #[must_use]
     pub fn next(&mut self, asked: Option<Duration>) -> Duration {
         let wait = self.bound.mul_f64(fraction());
         self.bound = (self.bound * 2).min(self.most);
-        asked.map_or(wait, |asked| asked + wait)
+        asked.map_or(wait, |asked| asked.saturating_add(wait))
     }
 }
 
@@ -48,5 +54,6 @@ mod tests {
             assert!(backoff.next(None) <= Duration::from_millis(bound_ms));
         }
         assert!(backoff.next(Some(Duration::from_secs(5))) >= Duration::from_secs(5));
+        assert_eq!(backoff.next(Some(Duration::MAX)), Duration::MAX);
     }
 }

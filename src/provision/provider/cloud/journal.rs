@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::api::{Machine, SERVER, TOKEN};
+use super::moment::Moment;
 use crate::model::name::Name;
-use crate::model::time::Timestamp;
 use crate::provision::disk;
 use crate::provision::provider::{ProviderError, ServerSpec};
 use crate::provision::workspace::Workspace;
@@ -26,30 +26,29 @@ pub(super) struct Entry {
     /// How far it is.
     #[serde(flatten)]
     pub(super) stage: Stage,
+    /// When the provider last heard of it: when it may have been ordered, or when it was learnt that it was made.
+    #[serde(flatten)]
+    pub(super) heard: Moment,
+    /// Where it was reached when that was asked last, for lists: whoever goes there asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
 }
 
 /// How far a server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "lowercase")]
 pub(super) enum Stage {
-    /// It may have been ordered, last at this time; what came of that isn't known.
-    Ordered {
-        /// When.
-        at: Timestamp,
-    },
+    /// It may have been ordered; what came of that isn't known.
+    Ordered,
     /// The provider made it.
     Made {
         /// The provider's id.
         id: String,
-        /// When that was learnt.
-        at: Timestamp,
     },
     /// It is being deleted.
     Deleting {
         /// The provider's id, if it was ever known.
         id: Option<String>,
-        /// When its deletion began, or when it may have been ordered where that was later.
-        at: Timestamp,
     },
 }
 
@@ -62,16 +61,9 @@ impl Entry {
     /// The provider's id, if it is known.
     pub(super) fn id(&self) -> Option<&str> {
         match &self.stage {
-            Stage::Ordered { .. } => None,
-            Stage::Made { id, .. } => Some(id),
-            Stage::Deleting { id, .. } => id.as_deref(),
-        }
-    }
-
-    /// When the provider last heard of it.
-    pub(super) const fn at(&self) -> Timestamp {
-        match &self.stage {
-            Stage::Ordered { at } | Stage::Made { at, .. } | Stage::Deleting { at, .. } => *at,
+            Stage::Ordered => None,
+            Stage::Made { id } => Some(id),
+            Stage::Deleting { id } => id.as_deref(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod api;
 mod ask;
 mod backoff;
 mod journal;
+mod moment;
 mod order;
 mod reach;
 #[cfg(test)]
@@ -24,16 +25,19 @@ pub use self::api::{
 };
 use self::journal::{Entries, Entry, Journal, Stage};
 pub use self::journal::{is_on_record, recorded, used};
+use self::moment::Moment;
 pub use self::reach::Reach;
 use self::view::Listing;
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
-use crate::model::time::Timestamp;
+use crate::provision::error::chain;
 use crate::provision::transport::{Exec, Transport};
 use crate::provision::workspace::Workspace;
 
 /// How long a machine may take to answer `true`.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// Looks in a row that must find a machine failed: clouds call one that for a moment, and it comes back by itself.
+const FAILED_LOOKS: u32 = 10;
 
 /// The machines of one provider.
 pub struct Cloud {
@@ -63,8 +67,9 @@ impl Cloud {
         match seen.as_ref() {
             Some((at, of, listing)) if of == infra && at.elapsed() < self.api.poll_every() => Ok(Arc::clone(listing)),
             _ => {
-                let complete_to = Timestamp::now().minus(self.api.settles_within());
-                let listing = Arc::new(Listing { machines: self.find(&of_infra(infra))?, complete_to });
+                let (asked, settles_within) = (Moment::now(), self.api.settles_within());
+                let machines = self.find(&of_infra(infra))?;
+                let listing = Arc::new(Listing { machines, asked, settles_within });
                 *seen = Some((Instant::now(), infra.clone(), Arc::clone(&listing)));
                 Ok(listing)
             }
@@ -81,8 +86,8 @@ impl Cloud {
     fn own(&self, infra: &Name, name: &Name) -> Result<(Entry, Option<Machine>), ProviderError> {
         let entry = self.journal.read(infra, name)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
         let listing = self.seen(infra)?;
-        match listing.machines.iter().find(|machine| entry.owns(machine)) {
-            None if entry.at() < listing.complete_to => Err(ProviderError::NotFound(name.clone())),
+        match listing.of(&entry) {
+            None if listing.is_sure_of(&entry) => Err(ProviderError::NotFound(name.clone())),
             machine => Ok((entry.clone(), machine.cloned())),
         }
     }
@@ -151,10 +156,14 @@ impl Provider for Cloud {
         let Entries { entries, damaged } = self.journal.all(infra)?;
         let listing = self.all(infra)?;
         let provider = self.api.name();
-        let whole = entries.iter().filter_map(|entry| view::of_entry(provider, entry, &listing));
+        let server = |entry: &Entry| match listing.of(entry) {
+            Some(machine) => self.server(entry, machine).map(Some),
+            None => Ok(view::unlisted(provider, entry, &listing)),
+        };
+        let whole: Result<Vec<Server>, _> = entries.iter().filter_map(|entry| server(entry).transpose()).collect();
         // One that can't be read must not keep the others from being used.
         let damaged = damaged.iter().map(|damage| view::of_damage(provider, infra, damage, &listing));
-        let mut servers: Vec<Server> = whole.chain(damaged).collect();
+        let mut servers: Vec<Server> = whole?.into_iter().chain(damaged).collect();
         servers.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
         Ok(servers)
     }
@@ -184,7 +193,8 @@ impl Provider for Cloud {
     fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
         let listing = self.seen(infra)?;
         let mut entries = self.journal.all(infra)?.entries;
-        entries.retain(|entry| view::of_entry(self.api.name(), entry, &listing).is_none());
+        entries
+            .retain(|entry| listing.of(entry).is_none() && view::unlisted(self.api.name(), entry, &listing).is_none());
         Ok(entries.into_iter().map(|entry| entry.spec).collect())
     }
 
@@ -194,19 +204,32 @@ impl Provider for Cloud {
         if machine.state == MachineState::Stopped {
             self.ask(&format!("start the server {}", spec.name), || self.api.start(&machine))?;
         }
-        Ok(view::of_machine(self.api.name(), &entry, &machine))
+        self.server(&entry, &machine)
     }
 
     fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
         let until = Instant::now() + limit;
         let mut last = "it isn't running yet".to_owned();
+        let (mut failed, mut place) = (0, None);
         loop {
             let (entry, machine) = self.own(infra, name)?;
+            failed = if machine.as_ref().is_some_and(|it| it.state == MachineState::Failed) { failed + 1 } else { 0 };
             match machine.as_ref().map(|machine| (machine.state, machine)) {
-                Some((MachineState::Running, machine)) => match self.answers(machine, &entry.spec) {
-                    Ok(()) => return Ok(view::of_machine(self.api.name(), &entry, machine)),
-                    Err(why) => last = why,
-                },
+                Some((MachineState::Running, machine)) => {
+                    // Asked once: that it doesn't answer yet isn't for another address.
+                    let machine = match machine.address.clone().or_else(|| place.clone()) {
+                        None => self.located(machine)?,
+                        address => Machine { address, ..machine.clone() },
+                    };
+                    place.clone_from(&machine.address);
+                    match self.answers(&machine, &entry.spec) {
+                        Ok(()) => return self.ready(entry, &machine),
+                        Err(why) => last = why,
+                    }
+                }
+                Some((MachineState::Failed, machine)) if failed >= FAILED_LOOKS => {
+                    return Err(view::failed(self.api.name(), &entry.spec, machine));
+                }
                 Some((MachineState::Failed, _)) => "the provider says that it failed".clone_into(&mut last),
                 Some((MachineState::Stopped, _)) => "it is stopped".clone_into(&mut last),
                 Some((MachineState::Changing, _)) => {}
@@ -227,7 +250,7 @@ impl Provider for Cloud {
         let Ok(entry) = self.journal.read(infra, name) else { return self.delete_damaged(infra, name) };
         let Some(mut entry) = entry else { return Ok(()) };
         if !matches!(entry.stage, Stage::Deleting { .. }) {
-            entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned), at: entry.at() };
+            entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned) };
             self.journal.write(&entry)?;
         }
         if let Some(machine) = self.look_for(&entry)? {
@@ -252,8 +275,10 @@ impl Provider for Cloud {
         let found = self.find(&of_infra(&spec.infra))?.into_iter().find(|machine| machine.id == stray.id);
         let machine = found.ok_or_else(|| ProviderError::NotFound(spec.name.clone()))?;
         let token = machine.labels.get(TOKEN).cloned().unwrap_or_default();
-        let stage = Stage::Made { id: machine.id.clone(), at: Timestamp::now() };
-        let entry = Entry { spec: spec.clone(), token, stage };
+        let stage = Stage::Made { id: machine.id.clone() };
+        let machine = self.located(&machine)?;
+        let (heard, address) = (Moment::now(), machine.address.clone());
+        let entry = Entry { spec: spec.clone(), token, stage, heard, address };
         self.journal.write(&entry)?;
         Ok(view::of_machine(self.api.name(), &entry, &machine))
     }
@@ -266,17 +291,26 @@ impl Provider for Cloud {
         let all = order::labels(&entry);
         self.ask(&format!("label the server {name}"), || self.api.relabel(&machine, &all))?;
         self.journal.write(&entry)?;
-        Ok(view::of_machine(self.api.name(), &entry, &machine))
+        self.server(&entry, &machine)
     }
 
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
         let (entry, machine) = self.own(infra, name)?;
         let machine = machine.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
-        self.reach.transport(self.api.name(), &machine, &self.api.login(&entry.spec))
+        self.reach.transport(self.api.name(), &self.located(&machine)?, &self.api.login(&entry.spec))
     }
 }
 
 impl Cloud {
+    /// The server of a machine that answers, which is remembered where it does.
+    fn ready(&self, mut entry: Entry, machine: &Machine) -> Result<Server, ProviderError> {
+        if entry.address != machine.address {
+            entry.address.clone_from(&machine.address);
+            self.journal.write(&entry)?;
+        }
+        self.server(&entry, machine)
+    }
+
     /// Whether commands run in the machine.
     fn answers(&self, machine: &Machine, spec: &ServerSpec) -> Result<(), String> {
         let way = self.reach.transport(self.api.name(), machine, &self.api.login(spec));
@@ -285,7 +319,7 @@ impl Cloud {
         match way.and_then(|way| way.exec(&exec)) {
             Ok(result) if result.status == 0 && !result.timed_out => Ok(()),
             Ok(result) => Err(format!("`true` ended with status {}", result.status)),
-            Err(error) => Err(crate::provision::servers::chain(&error)),
+            Err(error) => Err(chain(&error)),
         }
     }
 }

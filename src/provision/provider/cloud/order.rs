@@ -12,8 +12,8 @@ use super::Cloud;
 use super::api::{CallError, INFRA, Labels, Machine, OPERATION, Order, SERVER, TOKEN};
 use super::ask::refused;
 use super::journal::{Entry, Stage};
+use super::moment::Moment;
 use crate::model::name::Name;
-use crate::model::time::Timestamp;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
 impl Cloud {
@@ -22,7 +22,9 @@ impl Cloud {
         let entry = Entry {
             spec: spec.clone(),
             token: Uuid::now_v7().to_string(),
-            stage: Stage::Ordered { at: Timestamp::now() },
+            stage: Stage::Ordered,
+            heard: Moment::now(),
+            address: None,
         };
         self.order_as(entry)
     }
@@ -36,16 +38,17 @@ impl Cloud {
         // Whether an earlier call may have made something that no list shows yet.
         let mut open = false;
         loop {
-            entry.stage = Stage::Ordered { at: Timestamp::now() };
+            entry.heard = Moment::now();
             self.journal.write(&entry)?;
             let order = Order { spec: &entry.spec, token: &entry.token, labels: &labels, public_key: &public_key };
             let error = match self.api.create(&order) {
                 Ok(machine) => return self.made(entry, machine),
                 Err(error) => error,
             };
-            let asked = if let CallError::Later { after, .. } = &error { *after } else { None };
+            let wait = backoff.next(error.after());
             let is_unknown = matches!(error, CallError::Unknown(_));
-            let is_last = matches!(error, CallError::Refused { .. }) || Instant::now() >= until;
+            let is_refused = matches!(error, CallError::Refused { .. });
+            let is_last = is_refused || wait >= until.saturating_duration_since(Instant::now());
             if is_unknown || (open && is_last) {
                 // With a token that the provider knows, a repeated call makes no second machine: one look is enough.
                 let found =
@@ -57,20 +60,24 @@ impl Cloud {
             }
             if is_last {
                 self.journal.remove(&entry.spec.infra, &entry.spec.name)?;
-                let attempt = format!("{} can't make the server {}", self.api.name(), entry.spec.name);
+                let what = format!("make the server {}", entry.spec.name);
                 return Err(match error {
-                    CallError::Refused { what, hint } => refused(&attempt, &what, hint),
-                    other => ProviderError::Failed { attempt, source: Box::new(other) },
+                    CallError::Refused { what: said, hint } => {
+                        refused(&format!("{} can't {what}", self.api.name()), &said, hint)
+                    }
+                    other => self.out_of_patience(&what, &other),
                 });
             }
-            std::thread::sleep(backoff.next(asked));
+            std::thread::sleep(wait);
         }
     }
 
     /// Records that the provider has the machine.
     pub(super) fn made(&self, mut entry: Entry, machine: Machine) -> Result<(Entry, Machine), ProviderError> {
         if entry.id() != Some(&machine.id) {
-            entry.stage = Stage::Made { id: machine.id.clone(), at: Timestamp::now() };
+            entry.stage = Stage::Made { id: machine.id.clone() };
+            entry.heard = Moment::now();
+            entry.address.clone_from(&machine.address);
             self.journal.write(&entry)?;
         }
         Ok((entry, machine))
@@ -90,7 +97,7 @@ impl Cloud {
     /// The same, looked for until it would be in every list. An order whose answer nobody has may reach the provider as late
     /// as now, whoever made it and whenever.
     pub(super) fn look_for(&self, entry: &Entry) -> Result<Option<Machine>, ProviderError> {
-        let known_for = entry.id().map_or(Duration::ZERO, |_| Timestamp::now().since(entry.at()));
+        let known_for = entry.id().map_or(Duration::ZERO, |_| Moment::now().since(&entry.heard));
         let until = Instant::now() + self.api.settles_within().saturating_sub(known_for);
         loop {
             let is_last = Instant::now() >= until;

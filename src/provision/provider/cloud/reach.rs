@@ -1,7 +1,13 @@
-//! How the machines of a provider are reached.
+//! How the machines of a provider are reached, and where.
+//!
+//! Some lists tell no addresses, and an account bears only so many calls: what is listed has the address that the journal
+//! remembers, and whoever goes to a machine asks for it.
 
-use super::api::Machine;
-use crate::provision::provider::ProviderError;
+use super::Cloud;
+use super::api::{Machine, MachineState};
+use super::journal::Entry;
+use super::view;
+use crate::provision::provider::{ProviderError, Server};
 use crate::provision::transport::Transport;
 
 /// The way to machines that were made with a key of ours.
@@ -20,4 +26,26 @@ pub trait Reach: Send + Sync {
 
     /// Forgets what is remembered of a machine that is gone.
     fn forget(&self, provider: &str, machine: &str);
+}
+
+impl Cloud {
+    /// The machine with the address that it has now.
+    pub(super) fn located(&self, machine: &Machine) -> Result<Machine, ProviderError> {
+        let address = match &machine.address {
+            Some(address) => Some(address.clone()),
+            None => self.ask("say where a machine is reached", || self.api.address(&machine.id))?,
+        };
+        Ok(Machine { address, ..machine.clone() })
+    }
+
+    /// The server of an entry and its machine; where it runs, with the address that is known of it.
+    pub(super) fn server(&self, entry: &Entry, machine: &Machine) -> Result<Server, ProviderError> {
+        let is_told = machine.state != MachineState::Running || machine.address.is_some();
+        let machine = match &entry.address {
+            _ if is_told => machine.clone(),
+            Some(address) => Machine { address: Some(address.clone()), ..machine.clone() },
+            None => self.located(machine)?,
+        };
+        Ok(view::of_machine(self.api.name(), entry, &machine))
+    }
 }

@@ -1,6 +1,9 @@
 //! Clouds that lose replies, fail, are late with their lists and see their callers die: in the end there is one machine for
 //! each server, and none for one that was deleted.
 
+mod addresses;
+mod patience;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
@@ -20,6 +23,8 @@ enum Fate {
     Broken,
     Busy,
     Unreachable,
+    /// It wants to be left alone for longer than anybody waits.
+    Away,
     /// The caller dies before the call is made.
     DiesBefore,
     /// The caller dies with the answer on its way.
@@ -36,11 +41,24 @@ struct World {
     fates: Vec<Fate>,
     knows_tokens: bool,
     refuses: bool,
+    /// What lists say of machines, where that is another state than theirs.
+    shown: Option<MachineState>,
+    /// Looks at lists.
+    looks: u32,
+    /// Whether lists tell no addresses.
+    tells_none: bool,
+    /// How often an address was asked for.
+    asked: u32,
+    /// How long callers wait for lists, where that is another time than usual.
+    settles: Option<Duration>,
 }
 
 /// How late a list may be, and how long callers wait for it: far apart, since tests share their machine.
 const LAG: Duration = Duration::from_millis(2);
 const SETTLES: Duration = Duration::from_millis(4);
+
+/// For how long it may want to be left alone: as good as for ever.
+const AWAY: Duration = Duration::from_secs(u64::MAX);
 
 #[derive(Clone, Default)]
 struct Hostile(Arc<Mutex<World>>);
@@ -60,6 +78,7 @@ impl Hostile {
             Fate::LostReply => work(&mut world).and_then(|_| lost()),
             Fate::Broken => lost(),
             Fate::Busy => Err(CallError::Later { what: "busy".to_owned(), after: None, throttled: false }),
+            Fate::Away => Err(CallError::Later { what: "closed".to_owned(), after: Some(AWAY), throttled: true }),
             Fate::Unreachable => Err(CallError::Unreachable("nobody there".to_owned())),
             Fate::DiesBefore => resume_unwind(Box::new(Death)),
             Fate::DiesAfter => {
@@ -89,9 +108,23 @@ impl Api for Hostile {
 
     fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError> {
         self.call(|world| {
+            world.looks += 1;
+            let (shown, tells_none) = (world.shown, world.tells_none);
             let listed = world.machines.values().filter(|(_, since)| since.elapsed() > LAG).map(|(machine, _)| machine);
             let carries = |machine: &&Machine| labels.iter().all(|(key, value)| machine.labels.get(key) == Some(value));
-            Ok(listed.filter(carries).cloned().collect())
+            let seen = |machine: &Machine| Machine {
+                state: shown.unwrap_or(machine.state),
+                address: machine.address.clone().filter(|_| !tells_none),
+                ..machine.clone()
+            };
+            Ok(listed.filter(carries).map(seen).collect())
+        })
+    }
+
+    fn address(&self, id: &str) -> Result<Option<String>, CallError> {
+        self.call(|world| {
+            world.asked += 1;
+            Ok(world.machines.get(id).and_then(|(machine, _)| machine.address.clone()))
         })
     }
 
@@ -144,7 +177,7 @@ impl Api for Hostile {
     }
 
     fn settles_within(&self) -> Duration {
-        SETTLES
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).settles.unwrap_or(SETTLES)
     }
 
     fn poll_every(&self) -> Duration {

@@ -1,30 +1,41 @@
 //! Machines and journal entries as servers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::api::{INFRA, Labels, Machine, MachineState, OPERATION, OWN, SERVER};
 use super::journal::{Damage, Entry, Stage};
+use super::moment::Moment;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
-use crate::model::time::Timestamp;
 use crate::provision::provider::{ProviderError, Server, ServerSpec, ServerState};
 
 /// What a provider listed.
 pub(super) struct Listing {
     pub(super) machines: Vec<Machine>,
-    /// Until when it may miss machines: those that were made after this moment.
-    pub(super) complete_to: Timestamp,
+    /// When it was asked for.
+    pub(super) asked: Moment,
+    /// How long before that something must have been made to be in it for certain.
+    pub(super) settles_within: Duration,
 }
 
-/// The server of an entry, whose machine is listed or may yet be; none where somebody else deleted it.
-pub(super) fn of_entry(provider: &str, entry: &Entry, listing: &Listing) -> Option<Server> {
-    if let Some(machine) = listing.machines.iter().find(|machine| entry.owns(machine)) {
-        return Some(of_machine(provider, entry, machine));
+impl Listing {
+    /// The machine of the entry.
+    pub(super) fn of(&self, entry: &Entry) -> Option<&Machine> {
+        self.machines.iter().find(|machine| entry.owns(machine))
     }
-    let is_settled = entry.at() < listing.complete_to;
+
+    /// Whether the machine of the entry is in it, if there is one.
+    pub(super) fn is_sure_of(&self, entry: &Entry) -> bool {
+        self.asked.since(&entry.heard) > self.settles_within
+    }
+}
+
+/// The server of an entry whose machine isn't listed and may yet be; none where somebody else deleted it.
+pub(super) fn unlisted(provider: &str, entry: &Entry, listing: &Listing) -> Option<Server> {
     let note = match &entry.stage {
-        Stage::Ordered { .. } => "it was ordered, and what came of that isn't known yet",
-        _ if is_settled => return None,
+        Stage::Ordered => "it was ordered, and what came of that isn't known yet",
+        _ if listing.is_sure_of(entry) => return None,
         Stage::Made { .. } => "the provider doesn't list it yet",
         Stage::Deleting { .. } => "its deletion was cut short",
     };
@@ -37,7 +48,7 @@ pub(super) fn of_machine(provider: &str, entry: &Entry, machine: &Machine) -> Se
     let mut notes = machine.notes.clone();
     let state = match (&entry.stage, machine.state) {
         // One that was ordered is ours, and nobody has waited for it: creating it again does.
-        (Stage::Ordered { .. } | Stage::Deleting { .. }, _) | (Stage::Made { .. }, MachineState::Changing) => {
+        (Stage::Ordered | Stage::Deleting { .. }, _) | (Stage::Made { .. }, MachineState::Changing) => {
             ServerState::Incomplete
         }
         (Stage::Made { .. }, MachineState::Running) => ServerState::Running,
@@ -148,6 +159,18 @@ pub(super) fn difference(there: &ServerSpec, wanted: &ServerSpec) -> Option<Prov
     let mut keys = old.keys().chain(new.keys());
     let differing = keys.find(|key| old.get(*key) != new.get(*key))?;
     Some(conflict("field of the provider", format!("another {differing}"), format!("this {differing}")))
+}
+
+/// The error for a machine that its provider says has failed, and goes on to say so.
+pub(super) fn failed(provider: &str, spec: &ServerSpec, machine: &Machine) -> ProviderError {
+    let (name, id, infra) = (&spec.name, &machine.id, &spec.infra);
+    let said: String = machine.notes.iter().map(|note| format!("; {note}")).collect();
+    ProviderError::Unavailable {
+        what: format!("server {name}: {provider} says that its machine {id} has failed{said}; the machine is kept"),
+        hint: Some(format!(
+            "where it doesn't come back, delete it (prov servers delete {name} --infra {infra}) and create it again"
+        )),
+    }
 }
 
 /// The error for a name that a stray has.

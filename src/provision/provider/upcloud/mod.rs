@@ -136,13 +136,12 @@ impl Api for UpCloud {
     }
 
     fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError> {
-        let mut machines = Vec::new();
-        for (id, row) in self.rows(labels)? {
-            // Lists tell no addresses, and only a server that runs is reached by one.
-            let row = if row.state() == MachineState::Running { self.details(&id)? } else { Some(row) };
-            machines.extend(row.map(Row::into_machine));
-        }
-        Ok(machines)
+        Ok(self.rows(labels)?.into_values().map(Row::into_machine).collect())
+    }
+
+    // Lists tell no addresses.
+    fn address(&self, id: &str) -> Result<Option<String>, CallError> {
+        Ok(self.details(id)?.and_then(|row| row.into_machine().address))
     }
 
     fn create(&self, order: &Order<'_>) -> Result<Machine, CallError> {

@@ -3,22 +3,18 @@
 //! `NAME` in the environment goes before `NAME_FILE`, which goes before what `prov credentials set` keeps. Only the
 //! execution process asks, when it makes a call. Knows no provider's ways beyond the names of what it needs.
 
-mod keep;
-
 use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use self::keep::{Place, forget, keep, kept, names};
 use super::secret::Secret;
 use super::secret::file::{self, FileError};
+use super::secret::kept::{self, Place};
 use crate::model::name::{Name, NameError};
 
 /// Providers that take their credentials from here, with their names; the first is what `prov credentials set PROVIDER` sets.
 pub const OF_PROVIDERS: &[(&str, &[&str])] = &[("upcloud", &["UPCLOUD_TOKEN", "UPCLOUD_USERNAME", "UPCLOUD_PASSWORD"])];
-/// Names that no setting can refer to begin so.
-const RESERVED: &[&str] = &["PROV_", "UPCLOUD_", "AWS_"];
 
 /// Where a credential comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,8 +108,8 @@ fn find_in(
     }
     let own = Name::new(name)?;
     let failed = |source| CredentialError::Kept { name: name.to_owned(), source };
-    let Some(place) = keep::place(&own).map_err(failed)? else { return Ok(None) };
-    Ok(kept(&own).map_err(failed)?.map(|secret| (secret, Origin::Kept(place))))
+    let Some(place) = kept::place(&own).map_err(failed)? else { return Ok(None) };
+    Ok(kept::find(&own).map_err(failed)?.map(|secret| (secret, Origin::Kept(place))))
 }
 
 /// The name under which the credential that somebody means is kept: that of a provider means the first of its own.
@@ -121,12 +117,6 @@ fn find_in(
 pub fn meant(name: &Name) -> Name {
     let of_provider = OF_PROVIDERS.iter().find(|(provider, _)| *provider == name.as_str());
     of_provider.and_then(|(_, names)| Name::new(names[0]).ok()).unwrap_or_else(|| name.clone())
-}
-
-/// Whether settings can't refer to it: what opens an account must go nowhere but to its provider.
-#[must_use]
-pub fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -163,6 +153,5 @@ mod tests {
         let name = |text: &str| Name::new(text).unwrap();
         assert_eq!(meant(&name("upcloud")).as_str(), "UPCLOUD_TOKEN");
         assert_eq!(meant(&name("db-password")).as_str(), "db-password");
-        assert!(is_reserved("AWS_SESSION_TOKEN") && !is_reserved("DB_PASSWORD"));
     }
 }
