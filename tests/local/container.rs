@@ -231,7 +231,7 @@ fn killed_at_any_call_a_creation_is_completed_and_nothing_is_left_over() {
         assert!(bench.podman.containers("").is_empty() || recorded.exists(), "{number} {before}: nobody knows it");
         let seen = bench.provider.list(&infra()).unwrap();
         let made = bench.provider.create(&wanted).unwrap_or_else(|error| panic!("{number} {before}: {error} {seen:?}"));
-        assert_eq!((made.state, bench.podman.containers("").len()), (ServerState::Running, 1));
+        assert_eq!((made.state, bench.podman.containers("").len()), (ServerState::Running, 1), "{number} {before}");
         bench.provider.delete(&infra(), &web()).unwrap();
         assert!(bench.podman.containers("").is_empty() && !bench.state_of("web").exists());
         if !was_killed {
@@ -279,10 +279,10 @@ fn without_its_engine_a_container_hides_no_other_server() {
     bench.podman.end();
     let servers = bench.provider.list(&infra()).unwrap();
     let states: Vec<_> = servers.iter().map(|server| (server.spec.name.as_str(), server.state)).collect();
-    let expected =
-        [("mail", ServerState::Incomplete), ("plain", ServerState::Running), ("web", ServerState::Incomplete)];
+    let expected = [("mail", ServerState::Stopped), ("plain", ServerState::Running), ("web", ServerState::Stopped)];
     assert_eq!(states, expected);
-    assert!(servers[2].notes.iter().any(|note| note.contains("can't reach the container engine")), "{servers:?}");
+    let why = servers[2].silent.as_deref().unwrap();
+    assert!(why.contains("can't reach the container engine") && servers[2].notes.iter().any(|note| note == why));
     let mut errors = vec![bench.provider.delete(&infra(), &web()).unwrap_err()];
     errors.extend(bench.provider.transport(&infra(), &web()).err());
     errors.extend(bench.provider.create(&container("web")).err());
@@ -292,6 +292,7 @@ fn without_its_engine_a_container_hides_no_other_server() {
         let ProviderError::Unavailable { what, hint: Some(_) } = error else { panic!("{error:?}") };
         assert!(what.contains("can't reach the container engine"), "{what}");
     }
+    assert!(!bench.state_of("new").exists(), "it was never begun");
     bench.provider.delete(&infra(), &name("plain")).unwrap();
     bench.podman.serve();
     assert_eq!(bench.provider.list(&infra()).unwrap().len(), 2);
@@ -307,6 +308,7 @@ fn what_is_no_engine_is_said_to_be_none() {
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
             let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
         }
     });
@@ -339,6 +341,7 @@ fn a_batch_has_its_containers_and_what_is_installed_in_them() {
     assert!(failed.0 == 1 && failed.2.contains("the image localhost/absent:1 can't be had: "), "{failed:?}");
     assert!(bench.podman.containers("").is_empty());
     assert_eq!(bench.said("servers delete --infra production --yes").0, 0);
+    assert!(bench.said("doctor").1.contains("Podman at"));
     operation(IMAGE);
     assert!(!bench.said(&format!("{create} --check")).1.contains("image"), "it is here");
     let made = bench.said(&format!("{create} --wait"));

@@ -108,7 +108,10 @@ impl Podman {
         );
         let (_, made) = self.call("POST", "/containers/create?name=probe", &body);
         let (status, started) = self.call("POST", "/containers/probe/start", "");
-        self.call("DELETE", "/containers/probe?force=true", "");
+        until("the probe is gone", || {
+            self.call("DELETE", "/containers/probe?force=true", "");
+            self.containers("").is_empty()
+        });
         (status != 204).then(|| format!("{made} {started}"))
     }
 
@@ -161,8 +164,12 @@ impl Drop for Podman {
                 let line = String::from_utf8_lossy(&line);
                 line.contains(&own) && ["podman", "conmon"].iter().any(|program| line.contains(program))
             });
-            let killed = left.filter_map(rustix::process::Pid::from_raw);
-            killed.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL)).count() == 0
+            let mut none = true;
+            for pid in left.filter_map(rustix::process::Pid::from_raw) {
+                none = false;
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            none
         });
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let below = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|point| point.starts_with(&own));

@@ -155,15 +155,23 @@ impl Provider for LocalProvider {
         let (infra, name, dir) = (&spec.infra, &spec.name, self.dir(&spec.infra, &spec.name));
         let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
         let there = dir.record().map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
+        let image = container::image(spec)?;
         match &there {
             Some(there) => lifecycle::same(&there.spec, spec)?,
+            // A container has nothing to do with the machine's networks, unless a server without one was there.
+            None if image.is_some() && dir.is_untouched() => {}
             // What a deletion or a creation that was cut short has left.
             None => self.unmake(&dir, infra, name)?,
         }
-        match container::image(spec)? {
-            Some(image) => self.containers().make(&dir, spec, image, there)?,
-            None => self.make(&dir, spec, there)?,
+        let made = match image {
+            Some(image) => self.containers().make(&dir, spec, image, there),
+            None => self.make(&dir, spec, there),
+        };
+        if made.is_err() && dir.is_untouched() {
+            // Of one that was never begun nobody needs to know.
+            let _ = Self::forget(&dir);
         }
+        made?;
         self.find(infra, name)
     }
 

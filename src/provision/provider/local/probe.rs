@@ -47,6 +47,10 @@ impl LocalProvider {
             }
             Err(error) => found.push(failure("servers", &error)),
         }
+        found.push(match self.containers().describe() {
+            Ok(engine) => good("containers", engine),
+            Err(error) => failure("containers", &error),
+        });
         if let Err(error) = self.delete(&spec.infra, &spec.name) {
             found.push(failure("deletion", &error));
         }

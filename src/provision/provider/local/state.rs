@@ -217,6 +217,13 @@ impl ServerDir {
         sync(&self.0)
     }
 
+    /// Whether it holds nothing of any server.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).all(|name| name == "lock")
+    }
+
     /// Whether the server is a container.
     #[must_use]
     pub fn is_container(&self) -> bool {

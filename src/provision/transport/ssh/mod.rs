@@ -1,7 +1,7 @@
 //! The way to a server over ssh, by the system's own `ssh`.
 //!
-//! Start at [`Ssh`]. Each command is one ssh process over a shared
-//! connection ([`room`]), whose other end is a [`shell`](super::shell). Knows no provider.
+//! Start at [`Ssh`]. Each command is one ssh process over a shared connection ([`room`]), whose other end is a
+//! [`shell`](super::shell). Knows no provider.
 
 mod destination;
 mod fault;

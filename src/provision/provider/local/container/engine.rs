@@ -19,6 +19,8 @@ const WANTED: (u32, u32) = (1, 44);
 const OLDEST: (u32, u32) = (1, 40);
 /// How long an engine may take for a call.
 pub const LIMIT: Duration = Duration::from_mins(2);
+/// How long it may take to say what it is.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read.
 const MOST_BYTES: u64 = 32 << 20;
 
@@ -58,7 +60,7 @@ impl Engine {
             source: error,
         })?;
         let asked = Self { client, socket: socket.to_owned(), version: String::new(), is_podman: false };
-        let (status, said) = asked.call(&Method::GET, "/version", None, LIMIT).map_err(|error| {
+        let (status, said) = asked.call(&Method::GET, "/version", None, ANSWERS_WITHIN).map_err(|error| {
             let what = format!("can't reach the container engine at {}: {}", socket.display(), cause(&error));
             let hint = match kind(&error) {
                 Some(io::ErrorKind::PermissionDenied) => {
@@ -151,7 +153,8 @@ fn client(socket: &Path) -> Result<Client, Box<dyn Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let client = Client::builder().tls_backend_preconfigured(config).unix_socket(socket);
+    // A socket of this machine is opened quickly, and a connection that was kept may be over when it is needed.
+    let client = Client::builder().tls_backend_preconfigured(config).unix_socket(socket).pool_max_idle_per_host(0);
     Ok(client.redirect(reqwest::redirect::Policy::none()).build()?)
 }
 

@@ -72,13 +72,11 @@ impl Containers<'_> {
         let mut record = self.record(dir, spec, there);
         dir.write_engine(engine.socket()).and_then(|()| dir.write_record(&record)).map_err(unwritten)?;
         let id = name_of(&record.id);
-        match inspect(&engine, &record)? {
-            Some(there) => start(&engine, &id, spec, &there)?,
-            None => {
-                record.notes = bring(&engine, &id, spec, image, record.workspace())?;
-                start(&engine, &id, spec, &Value::Null)?;
-            }
+        let there = inspect(&engine, &record)?;
+        if there.is_none() {
+            record.notes = bring(&engine, &id, spec, image, record.workspace())?;
         }
+        start(&engine, &id, spec, &there.unwrap_or_default())?;
         record.limits = Inside::new(engine.clone(), id, spec.name.clone()).limits(&spec.plan)?;
         record.notes.retain(|note| note != ROOTLESS_NOTE && !note.starts_with(UNKNOWN_NOTE));
         if is_rootless(&engine)? {
@@ -154,6 +152,13 @@ impl Containers<'_> {
             .unwrap_or_else(Some)
             .into_iter()
             .collect()
+    }
+
+    /// What makes containers on this host.
+    pub fn describe(&self) -> Result<String, ProviderError> {
+        let engine = self.engine()?;
+        let name = if engine.is_podman() { "Podman" } else { "Docker" };
+        Ok(format!("{name} at {}", engine.socket().display()))
     }
 
     fn engine(&self) -> Result<Engine, ProviderError> {

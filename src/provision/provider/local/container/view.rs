@@ -44,13 +44,21 @@ impl Containers<'_> {
         }
         let socket = dir.engine().ok().flatten();
         let engine = engines.entry(socket).or_insert_with(|| self.engine_of(dir).map_err(|error| error.to_string()));
-        let seen = match engine {
-            Ok(engine) => inspect(engine, &record).map_err(|error| error.to_string()),
-            Err(error) => Err(error.clone()),
+        let is_made = dir.is_made() && !is_deleting;
+        let engine = match engine {
+            Ok(engine) => engine,
+            Err(why) => {
+                // Only its engine could say whether it runs.
+                let state = if is_made { ServerState::Stopped } else { ServerState::Incomplete };
+                let silent = Some(why.clone());
+                return Ok(Look::Server(Box::new(Server { silent, ..server(record, state, None, Some(why.clone())) })));
+            }
         };
-        Ok(match seen {
-            Err(why) => Look::Server(Box::new(server(record, ServerState::Incomplete, None, Some(why)))),
-            Ok(there) => match state(there.as_ref(), dir.is_made(), is_deleting) {
+        Ok(match inspect(engine, &record) {
+            Err(error) => {
+                Look::Server(Box::new(server(record, ServerState::Incomplete, None, Some(error.to_string()))))
+            }
+            Ok(there) => match state(there.as_ref(), is_made, is_deleting) {
                 Some(state) => Look::Server(Box::new(server(record, state, there.as_ref(), None))),
                 None => Look::Gone(Box::new(record.spec)),
             },
@@ -83,14 +91,14 @@ fn state(there: Option<&Value>, is_made: bool, is_deleting: bool) -> Option<Serv
     }
 }
 
-fn server(record: Record, state: ServerState, there: Option<&Value>, silent: Option<String>) -> Server {
+fn server(record: Record, state: ServerState, there: Option<&Value>, trouble: Option<String>) -> Server {
     let id = name_of(&record.id);
     let Record { spec, limits, mut notes, .. } = record;
     let is_reached = !notes.iter().any(|note| note == ROOTLESS_NOTE);
-    notes.extend(silent.clone());
+    notes.extend(trouble);
     let address = there.filter(|_| is_reached).and_then(address).map(|address| address.to_string());
     let (provider, changed) = ("local".to_owned(), Vec::new());
-    Server { spec, id, provider, state, address, limits, notes, changed, stray: false, silent }
+    Server { spec, id, provider, state, address, limits, notes, changed, stray: false, silent: None }
 }
 
 #[cfg(test)]
