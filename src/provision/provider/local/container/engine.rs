@@ -153,7 +153,8 @@ fn client(socket: &Path) -> Result<Client, Box<dyn Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let client = Client::builder().tls_backend_preconfigured(config).unix_socket(socket);
+    // A socket of this machine is opened quickly, and a connection that was kept may be over when it is needed.
+    let client = Client::builder().tls_backend_preconfigured(config).unix_socket(socket).pool_max_idle_per_host(0);
     Ok(client.redirect(reqwest::redirect::Policy::none()).build()?)
 }
 
