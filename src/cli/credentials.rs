@@ -10,8 +10,8 @@ use super::printer::Rows;
 use super::{Global, Printer, secret};
 use crate::model::name::Name;
 use crate::provision::credentials::{self, CredentialError, Meant, Origin};
-use crate::provision::secret::Secret;
-use crate::provision::servers::chain;
+use crate::provision::error::chain;
+use crate::provision::secret::{Secret, kept};
 
 /// Credentials of providers, and secrets that settings refer to: set, list, delete
 ///
@@ -89,7 +89,7 @@ fn set(meant: &[Meant], texts: Vec<Option<String>>, printer: Printer) -> Result<
     }
     for (Meant { name, .. }, text) in meant.iter().zip(texts) {
         let Some(text) = text else { continue };
-        let place = credentials::keep(name, &Secret::new(text)).map_err(|error| failed("keep", name, &error))?;
+        let place = kept::keep(name, &Secret::new(text)).map_err(|error| failed("keep", name, &error))?;
         printer.remark(&format!("{name} is kept in {place}"));
     }
     Ok(())
@@ -99,7 +99,7 @@ fn set(meant: &[Meant], texts: Vec<Option<String>>, printer: Printer) -> Result<
 fn forget(meant: &mut Vec<Meant>) -> Result<(), CliError> {
     let mut failure = None;
     meant.retain(|Meant { name, .. }| {
-        let forgotten = credentials::forget(name);
+        let forgotten = kept::forget(name);
         forgotten.unwrap_or_else(|error| {
             failure.get_or_insert_with(|| failed("forget", name, &error));
             false
@@ -148,8 +148,8 @@ fn names(meant: &[Meant]) -> String {
 fn listed() -> Result<Vec<Listed>, CliError> {
     let of_providers = credentials::OF_PROVIDERS.iter().flat_map(|of| of.names().map(|name| (of.provider, name)));
     let of_providers: Vec<(&str, &str)> = of_providers.collect();
-    let kept = credentials::names()
-        .map_err(|error| CliError::new(Kind::Failure, format!("can't list what is kept: {error}")))?;
+    let kept =
+        kept::names().map_err(|error| CliError::new(Kind::Failure, format!("can't list what is kept: {error}")))?;
     let others = kept.iter().map(Name::as_str).filter(|name| !of_providers.iter().any(|(_, known)| known == name));
     let all =
         of_providers.iter().map(|(provider, name)| (Some(*provider), *name)).chain(others.map(|name| (None, name)));

@@ -10,11 +10,10 @@ use super::infra::settings_error;
 use super::servers::workspace;
 use super::{Global, Printer, complete};
 use crate::model::name::Name;
-use crate::provision::declared;
 use crate::provision::plan::Wanted;
 use crate::provision::provider::ProviderError;
 use crate::provision::provider::ssh::{self, Fields};
-use crate::provision::servers::wanted;
+use crate::provision::servers::{declared, wanted};
 use crate::provision::transport::ssh::Ssh;
 
 /// Hosts that you have already: confirm who they are
@@ -56,7 +55,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
 
 fn trust(args: &Trust, global: &Global) -> Result<ExitCode, CliError> {
     let workspace = workspace(global)?;
-    let settings = declared::servers(&workspace, &args.infra, args.settings.as_deref());
+    let settings = declared::load(&workspace, &args.infra, args.settings.as_deref());
     let declared = wanted::by_settings(&settings.map_err(|error| settings_error(&error))?, "");
     let is_meant = |wanted: &Wanted| wanted.provider.as_str() == ssh::NAME && wanted.spec.name == args.name;
     let Some(Wanted { spec, .. }) = declared.into_iter().find(is_meant) else {

@@ -14,6 +14,7 @@ use super::servers::{servers_error, workspace_error, workspace_kind, workspace_t
 use super::{Global, complete};
 use crate::model::name::Name;
 use crate::provision::declared;
+use crate::provision::error::chain;
 use crate::provision::report::Reporter;
 use crate::provision::servers::{self, Servers, ServersError, wanted};
 use crate::provision::settings::{self, Settings, SettingsError};
@@ -229,7 +230,7 @@ fn validated(
         Ok(servers) => servers.validate(&wanted).map_err(|error| servers_error(&error))?,
         // The file isn't wrong because this host can't reach a provider.
         Err(error @ ServersError::Provider { .. }) => {
-            reporter.say(&format!("warning: {infra}: servers are not checked: {}", servers::chain(&error)));
+            reporter.say(&format!("warning: {infra}: servers are not checked: {}", chain(&error)));
         }
         Err(error) => return Err(servers_error(&error)),
     }

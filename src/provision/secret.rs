@@ -5,6 +5,7 @@
 //! [`keyed`] digest. What comes back from a script or a provider goes through a [`Redaction`] before anybody sees it.
 
 pub mod file;
+pub mod kept;
 pub mod keyed;
 mod redaction;
 mod reference;
@@ -12,7 +13,7 @@ mod reference;
 use std::fmt;
 
 pub use self::redaction::Redaction;
-pub use self::reference::{Reference, SecretError, faults, in_value, resolved};
+pub use self::reference::{Reference, SecretError, faults, in_value, is_reserved, resolved};
 
 /// A password, a key, a token. It can't be printed, compared or serialised: whoever needs it says so with
 /// [`Secret::expose`], and the places that do are few.

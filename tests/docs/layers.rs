@@ -53,6 +53,39 @@ fn modules_use_only_what_the_table_allows() {
     assert_eq!(unused, [], "the table allows what nobody uses");
 }
 
+/// The room of the execution plane that a file belongs to, and what stands before a room's name in it: the way from the
+/// crate, and the one up from where the file is.
+fn room(path: &Path) -> Option<(String, [String; 2])> {
+    let inside = path.strip_prefix("src/provision").ok()?;
+    let parts: Vec<String> =
+        inside.components().map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()).collect();
+    let depth = parts.iter().filter(|part| *part != "mod").count();
+    let ways = ["crate::provision::".to_owned(), format!("use {}", "super::".repeat(depth))];
+    (depth > 0).then(|| (parts[0].clone(), ways))
+}
+
+#[test]
+fn rooms_of_the_execution_plane_use_only_what_stands_above_them() {
+    let rows = table("room");
+    let order: Vec<&str> = rows.iter().map(|row| row[0][0].as_str()).collect();
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in files("src/provision", ".rs") {
+        let Some((room, ways)) = room(&path) else { continue };
+        let code = code(&text);
+        let names =
+            ways.iter().flat_map(|way| names_after(&code, way)).filter(|name| order.contains(name) && *name != room);
+        used.entry(room.clone()).or_default().extend(names.map(str::to_owned));
+    }
+    let rooms: BTreeSet<&str> = used.keys().map(String::as_str).collect();
+    assert_eq!(rooms, order.iter().copied().collect(), "the rooms there are, and those in the table");
+    for (place, row) in rows.iter().enumerate() {
+        let (name, allowed) = (&row[0][0], row[2].iter().cloned().collect::<BTreeSet<String>>());
+        assert_eq!(used[name], allowed, "what {name} uses, and what the table says");
+        let below: Vec<_> = allowed.iter().filter(|other| order[place..].contains(&other.as_str())).collect();
+        assert!(below.is_empty(), "{name} uses {below:?}, which don't stand above it");
+    }
+}
+
 #[test]
 fn technologies_live_where_the_table_says() {
     for row in table("crate") {

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use prov::provision::provider::ProviderError;
+use prov::provision::provider::access::Access;
 use prov::provision::provider::cloud::Reach;
 use prov::provision::transport::Transport;
-use prov::provision::transport::ssh::{Access, Destination, HostKeys, Ssh, Way};
+use prov::provision::transport::ssh::{Destination, HostKeys, Ssh, Way};
 use prov::provision::workspace::Workspace;
 
 use super::sshd::{Sshd, sh, wait_gone};

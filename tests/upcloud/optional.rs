@@ -33,6 +33,6 @@ fn plans_have_prices_in_every_zone() {
     assert_eq!((of("2xCPU-4GB"), of("DEV-1xCPU-1GB")), (Some((4.4642, "credits")), None));
     assert_eq!(prices.len(), 2, "what isn't a plan has no place among them: {prices:?}");
     let (what, _) = refused(account.api.list_prices(&zone("fi-hel3")).unwrap_err());
-    assert_eq!(what, "unknown zone of UpCloud's `fi-hel3`; did you mean `fi-hel1`?");
+    assert_eq!(what, "unknown zone of UpCloud's `fi-hel3`; did you mean `fi-hel2`?");
     assert!(account.api.console().is_none());
 }

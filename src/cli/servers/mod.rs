@@ -18,12 +18,11 @@ use super::printer::{Format, Printer};
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::name::Name;
+use crate::provision::error::chain;
 use crate::provision::lock;
 use crate::provision::plan::Changes;
 use crate::provision::report::Reporter;
-use crate::provision::servers::{
-    Options, PrepareError, Prepared, ServersError, Source, chain, existing, require_infra,
-};
+use crate::provision::servers::{Options, PrepareError, Prepared, ServersError, Source, existing, require_infra};
 use crate::provision::workspace::{Workspace, WorkspaceError};
 
 /// Servers: make, delete, list

@@ -9,9 +9,10 @@ use crate::model::name::Name;
 use crate::model::nearest::unknown;
 use crate::model::plan::Plan;
 use crate::provision::secret;
-use crate::provision::settings::{ClusterSettings, ValuePath};
+use crate::provision::settings::ClusterSettings;
 use crate::provision::taskserv::definition::{DefinitionError, out_of_range};
 use crate::provision::taskserv::library::Library;
+use crate::provision::value_path::ValuePath;
 
 /// The most servers of a role.
 const MOST: u32 = 100;

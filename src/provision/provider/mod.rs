@@ -3,6 +3,7 @@
 //! A provider knows servers and how to reach them. It knows nothing of task services, batches or the daemon. All calls
 //! block; a caller that wants several at once uses threads.
 
+pub mod access;
 pub mod aws;
 pub mod cloud;
 pub mod http;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::access::Access;
 use self::cloud::{Api, Catalogue, Cloud};
 use self::optional::{Console, Images, Prices};
 use self::plugin::Plugin;
@@ -27,8 +29,8 @@ use self::twin::Twin;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::rehearsal::ProviderMode;
+pub use crate::provision::error::ProviderError;
 use crate::provision::transport::Transport;
-use crate::provision::transport::ssh::Access;
 use crate::provision::workspace::Workspace;
 
 /// A server as somebody wants it.
@@ -93,51 +95,6 @@ pub enum ServerState {
     Incomplete,
     /// Its record can't be read, so that nothing can be done with it but to delete it.
     Damaged,
-}
-
-/// Why a provider could not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum ProviderError {
-    /// The request itself is wrong; trying again is no use.
-    #[error("{what}")]
-    Invalid {
-        /// What is wrong.
-        what: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-    /// This host or account lacks something the provider needs.
-    #[error("{what}")]
-    Unavailable {
-        /// What is missing.
-        what: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-    /// A server of that name is there and differs from what was asked.
-    #[error("server {name} exists with another {field}: it has {actual}, asked for {wanted}")]
-    Conflict {
-        /// The server.
-        name: Name,
-        /// The field that differs.
-        field: &'static str,
-        /// What it has.
-        actual: String,
-        /// What was asked for.
-        wanted: String,
-    },
-    /// No such server.
-    #[error("there is no server {0}")]
-    NotFound(Name),
-    /// A call failed.
-    #[error("{attempt}")]
-    Failed {
-        /// What was attempted on what.
-        attempt: String,
-        /// Why it failed.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
 }
 
 /// What makes servers. Every call is idempotent: repeated after a crash it ends in the same state.

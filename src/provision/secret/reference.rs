@@ -9,16 +9,18 @@ use serde_json::{Map, Value, json};
 
 use super::Secret;
 use super::file::{self, FileError};
+use super::kept;
 use crate::model::name::{Name, relative_path};
 use crate::model::nearest::unknown;
-use crate::provision::credentials;
-use crate::provision::settings::ValuePath;
+use crate::provision::value_path::ValuePath;
 use crate::provision::workspace::{Workspace, WorkspaceError};
 
 /// The only field of a value that is a reference.
 const MARK: &str = "secret";
 /// Where secrets can be.
 const KINDS: [&str; 3] = ["env", "file", "keyring"];
+/// Names that no setting can refer to begin so.
+const RESERVED: &[&str] = &["PROV_", "UPCLOUD_", "AWS_"];
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,17 +125,15 @@ impl Reference {
     /// [`SecretError`].
     pub fn resolve(&self, workspace: &Workspace) -> Result<Secret, SecretError> {
         match self {
-            Self::Env(name) if credentials::is_reserved(name) => Err(SecretError::Credential(name.clone())),
+            Self::Env(name) if is_reserved(name) => Err(SecretError::Credential(name.clone())),
             Self::Env(name) => {
                 let text = std::env::var(name).ok().filter(|text| !text.is_empty());
                 text.map(Secret::new).ok_or_else(|| SecretError::Unset(name.clone()))
             }
             Self::File(path) => Ok(file::read(&place(path, workspace)?)?),
-            Self::Keyring(name) if credentials::is_reserved(name.as_str()) => {
-                Err(SecretError::Credential(name.to_string()))
-            }
+            Self::Keyring(name) if is_reserved(name.as_str()) => Err(SecretError::Credential(name.to_string())),
             Self::Keyring(name) => {
-                let kept = credentials::kept(name);
+                let kept = kept::find(name);
                 let kept = kept.map_err(|source| SecretError::Keyring { name: name.clone(), source })?;
                 kept.ok_or_else(|| SecretError::NotKept(name.clone()))
             }
@@ -228,6 +228,12 @@ fn replace(value: &Value, workspace: &Workspace, secrets: &mut Vec<Secret>) -> R
         }
         other => other.clone(),
     })
+}
+
+/// Whether settings can't refer to it: what opens an account must go nowhere but to its provider.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

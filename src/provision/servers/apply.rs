@@ -8,7 +8,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{Done, Failure, Outcome, Servers, ServersError, chain, provider_hint};
+use super::{Done, Failure, Outcome, Servers, ServersError, provider_hint};
+use crate::provision::error::chain;
 use crate::provision::lock::{LockError, ServerLocks};
 use crate::provision::plan::{Action, Change, Changes};
 use crate::provision::provider::{Provider, ProviderError, Server, ServerSpec, ServerState};

@@ -5,6 +5,7 @@
 //! asks nobody for leave: the command line does that before it calls [`Servers::apply`].
 
 mod apply;
+pub mod declared;
 #[cfg(test)]
 mod fake;
 mod outcome;
@@ -13,8 +14,8 @@ mod reconcile;
 pub mod wanted;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
+use super::error::chain;
 use super::plan::{Action, Changes, Others, Wanted};
 use super::provider::{self, Provider, ProviderError, Server, ServerSpec};
 use super::report::Reporter;
@@ -268,19 +269,6 @@ impl<'a> Servers<'a> {
 
 fn stray_line(stray: &Server) -> String {
     format!("{} at {}: {}", stray.spec.name, stray.provider, stray.id)
-}
-
-/// An error with its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn provider_hint(error: &ProviderError) -> Option<String> {

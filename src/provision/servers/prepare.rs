@@ -2,11 +2,10 @@
 //!
 //! Touches nothing. The command line shows the plan or asks about it, then has it carried out by [`Prepared::apply`].
 
-use super::{Options, Outcome, Servers, ServersError, wanted};
+use super::{Options, Outcome, Servers, ServersError, declared, wanted};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
 use crate::model::nearest::nearest;
-use crate::provision::declared;
 use crate::provision::lock;
 use crate::provision::operation::{self, BatchOperation, OperationError};
 use crate::provision::plan::{Changes, Others, Wanted};
@@ -109,7 +108,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let (wanted, others) = match source {
             Source::Settings(file) => {
-                let settings = declared::servers(workspace, infra, file.as_deref())?;
+                let settings = declared::load(workspace, infra, file.as_deref())?;
                 let others = if prune { Others::Prune } else { Others::Leave };
                 (wanted::by_settings(&settings, &operation::identity()), others)
             }

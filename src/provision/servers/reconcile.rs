@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
-use super::{Servers, ServersError, chain};
+use super::{Servers, ServersError};
 use crate::model::name::Name;
+use crate::provision::error::chain;
 use crate::provision::lock::ServerLocks;
 use crate::provision::plan::{Action, Change, Others, Wanted};
 use crate::provision::provider::{Server, ServerSpec};

@@ -10,7 +10,8 @@ use crate::provision::operation::{BatchOperation, OperationError};
 use crate::provision::plan::Wanted;
 use crate::provision::provider::ServerSpec;
 use crate::provision::secret;
-use crate::provision::settings::{DEFAULT_PROVIDER, Settings, ValuePath};
+use crate::provision::settings::{DEFAULT_PROVIDER, Settings};
+use crate::provision::value_path::ValuePath;
 
 /// The servers that `settings` declare, as the work of `operation`.
 #[must_use]

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::checker::{Checker, Finding, Record, shortened};
-use super::problem::ValuePath;
 use super::{ClusterSettings, DEFAULT_PROVIDER, ServerSettings, Settings};
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 use crate::model::nearest::{nearest, unknown};
 use crate::model::plan::Plan;
 use crate::provision::provider;
+use crate::provision::value_path::ValuePath;
 
 const INFRA_FIELDS: &[&str] =
     &["name", "environment", "provider", "defaults", "servers", "taskservs", "clusters", "description"];

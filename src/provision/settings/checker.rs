@@ -10,9 +10,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::locate::Target;
-use super::problem::ValuePath;
 use crate::model::nearest;
 use crate::provision::secret;
+use crate::provision::value_path::ValuePath;
 
 /// Something that is wrong with a value, before its place in the file is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,9 @@ use serde_json::Value;
 
 use super::checker::Finding;
 use super::locate::Target;
-use super::problem::{Limit, Problem, SettingsError, ValuePath, excerpt};
+use super::problem::{Limit, Problem, SettingsError, excerpt};
 use super::{jail, locate, parse};
+use crate::provision::value_path::ValuePath;
 use crate::provision::workspace::Workspace;
 
 /// How long one file may take, in seconds.
@@ -85,6 +86,14 @@ impl Document {
             }
         });
         SettingsError::Invalid { file: self.file.clone(), problems: problems.collect() }
+    }
+
+    /// What the document says, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// [`Self::invalid`].
+    pub fn judged<T>(&self, said: T, findings: Vec<Finding>) -> Result<T, SettingsError> {
+        if findings.is_empty() { Ok(said) } else { Err(self.invalid(findings)) }
     }
 
     /// What is wrong with the document by JSON pointer and message, as others found it, each with its place.

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::problem::{Segment, ValuePath};
+use crate::provision::value_path::{Segment, ValuePath};
 
 /// Which part of a field a problem is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 pub use self::checker::Finding;
 pub use self::evaluate::{Document, Evaluator};
-pub use self::problem::{Limit, Problem, SettingsError, ValuePath, excerpt};
+pub use self::problem::{Limit, Problem, SettingsError, excerpt};
 use super::provider::plugin;
 use super::secret::Reference;
 use super::workspace::Workspace;
@@ -131,11 +131,12 @@ pub fn load_with(
     read_with(evaluator, workspace, infra, file).map(|(settings, _)| settings)
 }
 
-/// As [`load`], with what it takes to say where in the file something stands.
+/// As [`load`], from [`default_file`] where none is named, with what it takes to say where in the file something stands.
 ///
 /// # Errors
-/// As [`load`].
-pub fn read(workspace: &Workspace, infra: &Name, file: &str) -> Result<(Settings, Document), SettingsError> {
+/// As [`load`] and [`default_file`].
+pub fn read(workspace: &Workspace, infra: &Name, file: Option<&str>) -> Result<(Settings, Document), SettingsError> {
+    let file = file.map_or_else(|| default_file(workspace, infra), Ok)?;
     read_with(&Evaluator::from_env()?, workspace, infra, file)
 }
 

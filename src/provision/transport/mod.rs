@@ -8,7 +8,7 @@ pub mod tail;
 
 use std::time::{Duration, Instant};
 
-use super::provider::ProviderError;
+use super::error::ProviderError;
 
 /// How long the small commands may take by which files are written and read.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use super::place::Region;
 use crate::provision::credentials::{self, CredentialError};
+use crate::provision::error::chain;
 use crate::provision::provider::cloud::CallError;
 use crate::provision::provider::http;
 use crate::provision::secret::Secret;
-use crate::provision::servers::chain;
 
 /// Looks a variable up.
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;

@@ -47,8 +47,8 @@ use super::optional::Images;
 use super::{ProviderError, ServerSpec};
 use crate::model::digest::sha256;
 use crate::model::name::Name;
+use crate::provision::error::chain;
 use crate::provision::secret::{self, Redaction};
-use crate::provision::servers::chain;
 use crate::provision::workspace::Workspace;
 
 /// How long EC2 may take until what was made is known everywhere. Its documentation speaks of seconds, rarely minutes.

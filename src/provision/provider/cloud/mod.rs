@@ -33,6 +33,7 @@ use self::view::Listing;
 use super::optional::{Console, Images, Prices};
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
+use crate::provision::error::chain;
 use crate::provision::transport::{Exec, Transport};
 use crate::provision::workspace::Workspace;
 
@@ -315,7 +316,7 @@ impl Cloud {
         match way.and_then(|way| way.exec(&exec)) {
             Ok(result) if result.status == 0 && !result.timed_out => Ok(()),
             Ok(result) => Err(format!("`true` ended with status {}", result.status)),
-            Err(error) => Err(crate::provision::servers::chain(&error)),
+            Err(error) => Err(chain(&error)),
         }
     }
 }

@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use serde::de::DeserializeOwned;
 
 use super::wire::{self, Call};
-use crate::provision::credentials::is_reserved;
 use crate::provision::provider::cloud::CallError;
+use crate::provision::secret::is_reserved;
 
 /// Bytes of an answer at most.
 const MOST_BYTES: u64 = 16 << 20;

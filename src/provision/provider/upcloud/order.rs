@@ -7,10 +7,10 @@ use super::session::Call;
 use super::size::{self, Size};
 use super::wire::{self, Details, Sizes, Templates};
 use super::{UpCloud, template};
+use crate::provision::error::chain;
 use crate::provision::provider::ServerSpec;
 use crate::provision::provider::cloud::{CallError, Machine, Order};
 use crate::provision::secret::{self, SecretError};
-use crate::provision::servers::chain;
 
 /// The size of a disk where neither settings nor plan name one, in GB.
 const STORAGE_GB: u64 = 25;

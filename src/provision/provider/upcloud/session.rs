@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::problem::{Failure, Problem};
 use crate::provision::credentials::{self, CredentialError, Origin};
+use crate::provision::error::chain;
 use crate::provision::provider::cloud::CallError;
 use crate::provision::provider::http::{self, Answer, Http};
 use crate::provision::provider::pace::{Pace, Rate};
 use crate::provision::secret::{Redaction, Secret};
-use crate::provision::servers::chain;
 use crate::provision::workspace::Workspace;
 
 const BASE_URL: &str = "https://api.upcloud.com";

@@ -4,7 +4,7 @@ use std::io;
 
 use super::destination::Destination;
 use super::header::SAYS_NOT_ROOT;
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 
 /// Why there is no result.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 use crate::provision::transport::Exec;
 
 /// What runs the command; see there.

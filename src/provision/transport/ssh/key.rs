@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 use crate::provision::workspace::Workspace;
 
 const PRIVATE: &str = "id_ed25519";

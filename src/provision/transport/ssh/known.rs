@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::key;
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 use crate::provision::workspace::Workspace;
 
 /// The public key of a host.

@@ -1,10 +1,9 @@
 //! The way to a server over ssh, by the system's own `ssh`.
 //!
-//! Start at [`Ssh`]; [`Access`] makes those to the machines of a workspace. Each command is one ssh process over a shared
+//! Start at [`Ssh`]. Each command is one ssh process over a shared
 //! connection ([`room`]); what it is comes by standard input ([`header`], `run.sh`), and its streams come back with what
 //! is said of it ([`marks`], [`session`]). Knows no provider.
 
-mod access;
 mod destination;
 mod fault;
 mod header;
@@ -19,7 +18,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::access::Access;
 pub use self::destination::{DEFAULT_PORT, Destination, DestinationError};
 use self::fault::Fault;
 use self::header::Mark;
@@ -28,7 +26,7 @@ pub use self::options::{HostKeys, Way};
 pub use self::room::Room;
 use self::session::Told;
 use super::{Exec, ExecResult, Mirrors, Transport};
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -60,8 +58,9 @@ impl Ssh {
         Ok(Self { way, room, connect_within: CONNECT_WITHIN })
     }
 
-    /// Where its connections are.
-    pub(super) fn room(&self) -> Arc<Room> {
+    /// Where its connections are: they last as long as somebody has it.
+    #[must_use]
+    pub fn room(&self) -> Arc<Room> {
         Arc::clone(&self.room)
     }
 

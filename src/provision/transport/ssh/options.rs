@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::destination::Destination;
 use super::header::quoted;
-use crate::provision::provider::ProviderError;
+use crate::provision::error::ProviderError;
 
 /// The longest path that a socket can have, less what ssh appends while it makes one.
 const MOST_SOCKET_BYTES: usize = 104 - 20;

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::key::Key;
-use super::{Destination, HostKeys, KnownHosts, Room, Ssh, Way};
-use crate::provision::provider::ProviderError;
-use crate::provision::provider::cloud::{Machine, Reach};
+use super::ProviderError;
+use super::cloud::{Machine, Reach};
 use crate::provision::transport::Transport;
+use crate::provision::transport::ssh::key::Key;
+use crate::provision::transport::ssh::{Destination, HostKeys, KnownHosts, Room, Ssh, Way};
 use crate::provision::workspace::Workspace;
 
 /// What it takes. Connections are shared and stay open as long as this is there.

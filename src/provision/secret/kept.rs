@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 use serde::Serialize;
 
+use super::Secret;
 use crate::model::name::Name;
-use crate::provision::secret::Secret;
 
 const SERVICE: &str = "prov";
 /// What the file of a credential says that is in the keyring.
@@ -39,7 +39,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Keeps a credential, and says where.
+/// Keeps a secret, and says where.
 ///
 /// # Errors
 /// When that can't be written down.
@@ -47,12 +47,12 @@ pub fn keep(name: &Name, secret: &Secret) -> io::Result<Place> {
     keep_in(&directory()?, name, secret)
 }
 
-/// The credential that is kept under this name.
+/// The secret that is kept under this name.
 ///
 /// # Errors
 /// When that can't be said.
-pub fn kept(name: &Name) -> io::Result<Option<Secret>> {
-    kept_in(&directory()?, name)
+pub fn find(name: &Name) -> io::Result<Option<Secret>> {
+    find_in(&directory()?, name)
 }
 
 /// Where it is kept, if it is.
@@ -119,7 +119,7 @@ fn keep_in(directory: &Path, name: &Name, secret: &Secret) -> io::Result<Place> 
     Ok(place)
 }
 
-fn kept_in(directory: &Path, name: &Name) -> io::Result<Option<Secret>> {
+fn find_in(directory: &Path, name: &Name) -> io::Result<Option<Secret>> {
     Ok(match read(directory, name)? {
         None => None,
         Some((Place::Kept, secret)) => Some(secret),
@@ -149,6 +149,9 @@ fn read(directory: &Path, name: &Name) -> io::Result<Option<(Place, Secret)>> {
 fn entry(directory: &Path, name: &Name) -> Option<keyring_core::Entry> {
     if keyring_core::get_default_store().is_none() {
         keyring_core::set_default_store(linux_keyutils_keyring_store::Store::new().ok()?);
+        // A process that has no session keyring gets one with its first entry, which itself still looks where the process
+        // was before: what it finds another process wouldn't.
+        let _ = keyring_core::Entry::new(SERVICE, "session");
     }
     keyring_core::Entry::new(SERVICE, &format!("credential {} {name}", directory.display())).ok()
 }
@@ -174,14 +177,14 @@ mod tests {
     fn what_is_kept_comes_back_and_only_its_owner_reads_it() {
         let dir = tempfile::tempdir().unwrap();
         let (directory, name) = (dir.path().join("credentials"), Name::new("UPCLOUD_TOKEN").unwrap());
-        assert!(kept_in(&directory, &name).unwrap().is_none());
+        assert!(find_in(&directory, &name).unwrap().is_none());
         let place = keep_in(&directory, &name, &Secret::new("s3cret\nof two lines\n".to_owned())).unwrap();
-        assert_eq!(kept_in(&directory, &name).unwrap().unwrap().expose(), "s3cret\nof two lines\n");
+        assert_eq!(find_in(&directory, &name).unwrap().unwrap().expose(), "s3cret\nof two lines\n");
         let path = directory.join(name.as_str());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(&path).unwrap().contains("s3cret"), place == Place::Kept);
         fs::write(&path, "nonsense").unwrap();
-        let error = kept_in(&directory, &name).unwrap_err().to_string();
+        let error = find_in(&directory, &name).unwrap_err().to_string();
         assert!(error.ends_with("is damaged"), "{error}");
         let _ = entry(&directory, &name).map(|entry| entry.delete_credential());
     }

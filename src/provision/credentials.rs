@@ -3,16 +3,14 @@
 //! `NAME` in the environment goes before `NAME_FILE`, which goes before what `prov credentials set` keeps. Only the
 //! execution process asks, when it makes a call. Knows no provider's ways beyond the names of what it needs.
 
-mod keep;
-
 use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use self::keep::{Place, forget, keep, kept, names};
 use super::secret::Secret;
 use super::secret::file::{self, FileError};
+use super::secret::kept::{self, Place};
 use crate::model::name::{Name, NameError};
 
 /// The key of an account at AWS: its id, its secret, and what temporary keys come with.
@@ -27,8 +25,6 @@ pub const OF_PROVIDERS: &[OfProvider] = &[
     },
     OfProvider { provider: "aws", whole: &[AWS[0], AWS[1]], besides: &[AWS[2]], others: &[] },
 ];
-/// Names that no setting can refer to begin so.
-const RESERVED: &[&str] = &["PROV_", "UPCLOUD_", "AWS_"];
 
 /// The credentials that a provider takes.
 #[derive(Debug)]
@@ -151,8 +147,8 @@ fn find_in(
     }
     let own = Name::new(name)?;
     let failed = |source| CredentialError::Kept { name: name.to_owned(), source };
-    let Some(place) = keep::place(&own).map_err(failed)? else { return Ok(None) };
-    Ok(kept(&own).map_err(failed)?.map(|secret| (secret, Origin::Kept(place))))
+    let Some(place) = kept::place(&own).map_err(failed)? else { return Ok(None) };
+    Ok(kept::find(&own).map_err(failed)?.map(|secret| (secret, Origin::Kept(place))))
 }
 
 /// The credentials that somebody means by a name: that of a provider means what opens an account there.
@@ -163,12 +159,6 @@ pub fn meant(name: &Name) -> Vec<Meant> {
     };
     let all = of.whole.iter().map(|name| (name, true)).chain(of.besides.iter().map(|name| (name, false)));
     all.filter_map(|(name, is_needed)| Some(Meant { name: Name::new(*name).ok()?, is_needed })).collect()
-}
-
-/// Whether settings can't refer to it: what opens an account must go nowhere but to its provider.
-#[must_use]
-pub fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -210,7 +200,7 @@ mod tests {
         assert_eq!(of("upcloud"), one("UPCLOUD_TOKEN"));
         assert_eq!(of("db-password"), one("db-password"));
         assert_eq!(of("aws").iter().map(|(_, is_needed)| *is_needed).collect::<Vec<_>>(), [true, true, false]);
-        assert!(OF_PROVIDERS.iter().flat_map(OfProvider::names).all(is_reserved), "no setting can refer to them");
-        assert!(is_reserved("AWS_SESSION_TOKEN") && !is_reserved("DB_PASSWORD"));
+        let all = || OF_PROVIDERS.iter().flat_map(OfProvider::names);
+        assert!(all().all(super::super::secret::is_reserved), "no setting can refer to them");
     }
 }
