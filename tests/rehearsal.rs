@@ -178,6 +178,7 @@ fn task_services_and_clusters_are_found_wherever_their_servers_are() {
         .collect();
     let members = ["etcd-member-1", "etcd-member-2", "etcd-member-3"].map(|member| (member, "etcd"));
     assert_eq!(seen, [&[("a", "redis")][..], &members].concat());
+    assert_eq!(sample.json("infra drift fleet"), json!([]), "declared, recorded and rehearsed agree");
     let clusters = sample.json("cluster list --infra fleet");
     assert_eq!(
         (clusters[0]["cluster"].as_str(), clusters[0]["running"].as_u64()),
@@ -186,6 +187,10 @@ fn task_services_and_clusters_are_found_wherever_their_servers_are() {
     );
     // One that no settings declare goes to where the server is.
     ok(&sample.prov("taskserv create nginx --server etcd-member-1 --infra fleet"));
+    let drift = sample.prov("infra drift fleet -o json");
+    assert_eq!(drift.status.code(), Some(3), "{drift:?}");
+    let drift: Value = serde_json::from_slice(&drift.stdout).unwrap();
+    assert_eq!((&drift[0]["type"], &drift[0]["kind"]), (&json!("cluster"), &json!("changed")), "{drift}");
     ok(&sample.prov("taskserv delete nginx --server etcd-member-1 --infra fleet --yes"));
     ok(&sample.prov("cluster delete etcd --infra fleet --yes"));
     assert_eq!(sample.twin("upcloud").0, 1);

@@ -52,7 +52,12 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         settings: Option<String>,
     },
-    /// Compare what is declared, what was made and what the providers have; exits with 3 where they differ
+    /// Compare what is declared, what was made and what there is: servers, task services, clusters
+    ///
+    /// Declared is what the settings say; made, what this workspace has on record; what there is, what providers, the task
+    /// services' own checks and versions, and the clusters' health checks say now. Nothing is changed. Exits with 0 where all
+    /// agree, with 3 where something differs, and with 1 where something could not be asked, whatever else was found: a
+    /// provider, or a server that doesn't answer, is `unknown`, and neither agrees nor differs.
     Drift {
         #[command(flatten)]
         at: Where,

@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod declared;
 pub mod describe;
 pub mod disk;
+pub mod drift;
 pub mod error;
 pub mod lock;
 pub mod operation;

@@ -38,6 +38,9 @@ fn a_host_is_confirmed_put_on_record_and_forgotten() {
     let listed: Value = serde_json::from_str(&prov("servers list --infra demo -o json").1).unwrap();
     assert_eq!(listed[0]["state"], "stopped", "{listed}");
     assert!(listed[0]["notes"].to_string().contains("shows another host key"), "{listed}");
+    let unknown = prov("infra drift demo");
+    assert!(unknown.0 == 1 && unknown.1.contains("server db") && unknown.1.contains(" unknown "), "{unknown:?}");
+    assert!(unknown.2.contains("not everything of demo can be asked"), "{unknown:?}");
     let gone = prov("servers delete --infra demo --yes");
     assert_eq!(gone.1, "Successfully deleted 1 server\n", "{gone:?}");
     assert!(!hosts.path().join(".prov/ssh/servers/demo/db.json").exists());

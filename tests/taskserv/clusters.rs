@@ -75,7 +75,7 @@ fn a_cluster_that_is_not_defined_is_a_usage_error() {
 }
 
 /// A cluster type of two servers that need no package.
-fn define_pair(sample: &Sample) {
+pub(super) fn define_pair(sample: &Sample) {
     let dir = sample.path().join("extensions/clusters/test/pair");
     fs::create_dir_all(&dir).unwrap();
     let definition = "name = \"pair\"\nversion = \"1\"\ndescription = \"For a test.\"\n\

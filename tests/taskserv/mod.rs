@@ -4,6 +4,7 @@ mod artifacts;
 mod bundles;
 mod clusters;
 mod downloads;
+mod drift;
 mod mirror;
 mod mirrors;
 mod packages;

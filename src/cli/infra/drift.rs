@@ -1,4 +1,4 @@
-//! `prov infra drift` and `prov infra reconcile`: where settings, records and providers differ, and what to do about it.
+//! `prov infra drift` and `prov infra reconcile`: where settings, records and what there is differ, and what to do about it.
 
 use std::process::ExitCode;
 
@@ -9,9 +9,12 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::printer::{Printer, Rows, or_dash};
 use crate::cli::servers::{server_rows, servers_error, workspace_error};
 use crate::model::name::Name;
-use crate::provision::plan::Wanted;
+use crate::provision::drift::{self, Comparison};
+use crate::provision::error::chain;
+use crate::provision::plan::drift::{Drift, DriftKind};
 use crate::provision::report::Reporter;
-use crate::provision::servers::{self, Drift, Reconciled, Servers, wanted};
+use crate::provision::servers::{self, Reconciled, Servers, ServersError, wanted};
+use crate::provision::settings::Settings;
 use crate::provision::workspace::Workspace;
 
 /// What is done about strays.
@@ -38,10 +41,24 @@ pub(super) fn drift(
     printer: Printer,
     reporter: &Reporter,
 ) -> Result<ExitCode, CliError> {
-    let (servers, wanted) = open(workspace, at, reporter)?;
-    let drift = servers.drift(&wanted).map_err(|error| servers_error(&error))?;
-    printer.list(&drift, drift_rows)?;
-    Ok(ExitCode::from(if drift.is_empty() { 0 } else { Kind::Changes.code() }))
+    let (servers, settings) = open(workspace, at, reporter)?;
+    let compared = drift::compare(workspace, &at.infra, &servers, settings.as_ref());
+    printer.list(&compared.drift, drift_rows)?;
+    match unknown(&at.infra, &compared) {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::from(if compared.drift.is_empty() { 0 } else { Kind::Changes.code() })),
+    }
+}
+
+/// What nobody could be asked about neither agrees nor differs: whatever else was found, that is an error.
+fn unknown(infra: &Name, compared: &Comparison) -> Option<CliError> {
+    let things = compared.drift.iter().filter(|drift| drift.kind == DriftKind::Unknown);
+    let things = things.map(|drift| format!("{}: {}", drift.subject(), drift.what));
+    let causes: Vec<String> = compared.unasked.iter().map(|error| chain(error)).chain(things).collect();
+    let mut error = CliError::new(Kind::Failure, format!("not everything of {infra} can be asked"));
+    error.hints = compared.unasked.iter().filter_map(ServersError::hint).collect();
+    error.hints.dedup();
+    (!causes.is_empty()).then_some(CliError { causes, ..error })
 }
 
 pub(super) fn reconcile(
@@ -51,7 +68,8 @@ pub(super) fn reconcile(
     reporter: &Reporter,
 ) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
-    let (servers, wanted) = open(workspace, &args.at, reporter)?;
+    let (servers, settings) = open(workspace, &args.at, reporter)?;
+    let wanted = settings.as_ref().map(|settings| wanted::by_settings(settings, "")).unwrap_or_default();
     let failed = |error| servers_error(&error);
     let strays = || servers.list().and_then(|_| servers.strays()).map_err(failed);
     if !(args.adopt || args.delete || args.forget) {
@@ -82,30 +100,29 @@ pub(super) fn reconcile(
     Ok(ExitCode::from(if is_done { 0 } else { Kind::Failure.code() }))
 }
 
-/// The infra's servers wherever they may be, and those that its settings declare: none where it has no settings.
+/// The infra's servers wherever they may be, and its settings, if it has any.
 fn open<'w>(
     workspace: &'w Workspace,
     at: &Where,
     reporter: &'w Reporter,
-) -> Result<(Servers<'w>, Vec<Wanted>), CliError> {
+) -> Result<(Servers<'w>, Option<Settings>), CliError> {
     servers::require_infra(workspace, &at.infra).map_err(|error| workspace_error(&error))?;
     let settings = match servers::load(workspace, &at.infra, at.settings.as_deref()) {
         Ok(settings) => Some(settings),
         Err(error) if error.is_not_found() && at.settings.is_none() => None,
         Err(error) => return Err(settings_error(&error)),
     };
-    let wanted = settings.as_ref().map(|settings| wanted::by_settings(settings, "")).unwrap_or_default();
     let more: Vec<&str> = at.providers.iter().map(Name::as_str).collect();
     let servers = servers::everywhere(workspace, &at.infra, settings.as_ref(), &more, reporter);
-    Ok((servers.map_err(|error| servers_error(&error))?, wanted))
+    Ok((servers.map_err(|error| servers_error(&error))?, settings))
 }
 
 fn drift_rows(drift: &[Drift]) -> Rows {
     let row = |one: &Drift| {
         let provider = or_dash(Some(&one.provider).filter(|provider| !provider.is_empty()));
-        vec![one.server.to_string(), one.kind.as_str().to_owned(), provider, one.what.clone()]
+        vec![one.subject(), one.kind.as_str().to_owned(), provider, one.what.clone()]
     };
-    Rows { header: vec!["SERVER", "DRIFT", "PROVIDER", "WHAT"], narrow: 4, rows: drift.iter().map(row).collect() }
+    Rows { header: vec!["THING", "DRIFT", "PROVIDER", "WHAT"], narrow: 4, rows: drift.iter().map(row).collect() }
 }
 
 fn outcome_rows(outcomes: &[Reconciled]) -> Rows {

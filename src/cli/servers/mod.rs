@@ -157,10 +157,10 @@ fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global
     }
     let (mut servers, mut failures) = (Vec::new(), Vec::new());
     for infra in &infras {
-        match existing(workspace, infra, reporter).map(|servers| servers.reachable()) {
-            Ok((there, unasked)) => {
-                servers.extend(there);
-                failures.extend(unasked);
+        match existing(workspace, infra, reporter).map(|servers| servers.seen()) {
+            Ok(mut seen) => {
+                failures.append(&mut seen.unasked);
+                servers.extend(seen.all());
             }
             Err(error) => failures.push(error),
         }

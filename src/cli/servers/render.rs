@@ -107,6 +107,7 @@ mod tests {
             notes: Vec::new(),
             changed: Vec::new(),
             stray: false,
+            silent: None,
         }
     }
 

@@ -6,6 +6,7 @@
 //! exactly those, and what isn't the cluster's own is never touched.
 
 pub mod definition;
+mod drift;
 mod health;
 
 use std::collections::BTreeMap;

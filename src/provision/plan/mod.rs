@@ -5,6 +5,7 @@
 //! settings are what made it: servers of batches and of clusters are not theirs to delete.
 
 mod compare;
+pub mod drift;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -36,6 +36,7 @@ fn made(wanted: &Wanted, state: ServerState) -> Server {
         notes: Vec::new(),
         changed: Vec::new(),
         stray: false,
+        silent: None,
     }
 }
 

@@ -81,6 +81,9 @@ pub struct Server {
     /// Whether it carries the infra's labels though this workspace has no record of making it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stray: bool,
+    /// Why it doesn't answer, where only it itself could say whether it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
 }
 
 /// Whether a server runs.

@@ -304,7 +304,8 @@ mod tests {
         let mut servers = sample.servers();
         servers.apply(&servers.plan(&[wanted("a", 1)], Others::Leave).unwrap(), &options()).unwrap();
         servers.providers.insert("another".to_owned(), Box::new(Fake::default().failing("list")));
-        let (there, failures) = servers.reachable();
+        let mut seen = servers.seen();
+        let (failures, there) = (std::mem::take(&mut seen.unasked), seen.all());
         assert_eq!(there.iter().map(|server| server.spec.name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert_eq!(failures.len(), 1);
         assert_eq!(failures[0].to_string(), "can't list the servers of i at another");

@@ -99,6 +99,7 @@ impl Provider for Fake {
             notes: Vec::new(),
             changed: Vec::new(),
             stray: false,
+            silent: None,
         };
         state.servers.insert(spec.name.clone(), server.clone());
         Ok(server)

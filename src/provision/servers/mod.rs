@@ -6,11 +6,13 @@
 
 mod apply;
 pub mod declared;
+mod drift;
 #[cfg(test)]
 mod fake;
 mod outcome;
 mod prepare;
 mod reconcile;
+mod seen;
 pub mod wanted;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,8 @@ use crate::model::name::Name;
 pub use self::apply::Options;
 pub use self::outcome::{Done, Failure, Outcome};
 pub use self::prepare::{PrepareError, Prepared, Source, everywhere, existing, load, require_infra};
-pub use self::reconcile::{Drift, DriftKind, Reconciled};
+pub use self::reconcile::Reconciled;
+pub use self::seen::Seen;
 
 /// The servers of one infra.
 pub struct Servers<'a> {
@@ -86,6 +89,15 @@ impl ServersError {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::Strays { infra, .. } => Some(format!("adopt or delete them: prov infra reconcile {infra}")),
             Self::Incomplete(outcome) => outcome.hint(),
+        }
+    }
+
+    /// The provider that can't be used or asked, where it is about one.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        match self {
+            Self::Provider { name: provider, .. } | Self::List { provider, .. } => Some(provider),
+            Self::Invalid { .. } | Self::Incomplete(_) | Self::Strays { .. } => None,
         }
     }
 
@@ -180,22 +192,6 @@ impl<'a> Servers<'a> {
         servers.extend(self.strays()?);
         servers.sort_by(|a, b| (&a.spec.name, a.stray).cmp(&(&b.spec.name, b.stray)));
         Ok(servers)
-    }
-
-    /// The same of the providers that answer, and why each of the others doesn't: for people who look, never for what is
-    /// decided by what there is.
-    #[must_use]
-    pub fn reachable(&self) -> (Vec<Server>, Vec<ServersError>) {
-        let (mut servers, mut failures) = (Vec::new(), Vec::new());
-        for (name, provider) in &self.providers {
-            let listed = provider.list(&self.infra);
-            match listed.and_then(|own| Ok((own, provider.strays(&self.infra)?))) {
-                Ok((own, strays)) => servers.extend(own.into_iter().chain(strays)),
-                Err(source) => failures.push(self.cannot_list(name, source)),
-            }
-        }
-        servers.sort_by(|a, b| (&a.spec.name, a.stray).cmp(&(&b.spec.name, b.stray)));
-        (servers, failures)
     }
 
     fn of_each<T>(&self, ask: impl Fn(&dyn Provider) -> Result<Vec<T>, ProviderError>) -> Result<Vec<T>, ServersError> {

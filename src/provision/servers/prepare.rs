@@ -180,7 +180,9 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let servers = existing(workspace, infra, reporter)?;
         // Those that are meant can go though a provider that has none of them doesn't answer.
-        let (there, failures) = servers.reachable();
+        let mut seen = servers.seen();
+        let failures = std::mem::take(&mut seen.unasked);
+        let there = seen.all();
         let known: Vec<&str> = there.iter().map(|server| server.spec.name.as_str()).collect();
         let unknown = names.iter().find(|name| !known.contains(&name.as_str()));
         if let (Some(_), Some(failure)) = (unknown, failures.into_iter().next()) {

@@ -1,5 +1,4 @@
-//! What settings declare, what this workspace made, and what providers have: where the three differ, and bringing what
-//! nobody has on record under somebody's hand again.
+//! Bringing what nobody has on record under somebody's hand again, and forgetting what is on record and gone.
 
 use serde::Serialize;
 
@@ -7,54 +6,8 @@ use super::{Servers, ServersError};
 use crate::model::name::Name;
 use crate::provision::error::chain;
 use crate::provision::lock::ServerLocks;
-use crate::provision::plan::{Action, Change, Others, Wanted};
+use crate::provision::plan::Wanted;
 use crate::provision::provider::{Server, ServerSpec};
-
-/// A server about which declaration, record and provider don't agree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// The server.
-    pub server: Name,
-    /// Its provider.
-    pub provider: String,
-    /// How they differ.
-    pub kind: DriftKind,
-    /// More of it, for people.
-    pub what: String,
-}
-
-/// How declaration, record and provider differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DriftKind {
-    /// It is declared, and was never made.
-    Missing,
-    /// It was made, and somebody else deleted it.
-    Gone,
-    /// It isn't as declared, or somebody changed it at its provider.
-    Changed,
-    /// It is as declared and doesn't run.
-    Stopped,
-    /// It is there, and nobody declares it.
-    Undeclared,
-    /// It carries the infra's labels, and this workspace has no record of it.
-    Stray,
-}
-
-impl DriftKind {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Gone => "gone",
-            Self::Changed => "changed",
-            Self::Stopped => "stopped",
-            Self::Undeclared => "undeclared",
-            Self::Stray => "stray",
-        }
-    }
-}
 
 /// What became of a stray.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,34 +25,6 @@ pub struct Reconciled {
 }
 
 impl Servers<'_> {
-    /// Where declaration, record and providers differ, by server.
-    ///
-    /// # Errors
-    /// [`ServersError::List`].
-    pub fn drift(&self, wanted: &[Wanted]) -> Result<Vec<Drift>, ServersError> {
-        let there = self.list()?;
-        let (gone, strays) = (self.gone()?, self.strays()?);
-        let changes = crate::provision::plan::Changes::between(&self.infra, wanted, &there, Others::Leave);
-        let of_changes = changes.changes.iter().filter_map(|change| of_change(change, &gone));
-        // What a batch made is declared by nobody's settings: that it is gone is news all the same.
-        let named = |spec: &ServerSpec| changes.changes.iter().any(|change| change.server == spec.name);
-        let lost = gone.iter().filter(|spec| !named(spec)).map(|spec| Drift {
-            server: spec.name.clone(),
-            provider: String::new(),
-            kind: DriftKind::Gone,
-            what: "somebody deleted it at its provider".to_owned(),
-        });
-        let strays = strays.iter().map(|stray| Drift {
-            server: stray.spec.name.clone(),
-            provider: stray.provider.clone(),
-            kind: DriftKind::Stray,
-            what: format!("{} is on nobody's record here", stray.id),
-        });
-        let mut drift: Vec<Drift> = of_changes.chain(lost).chain(strays).collect();
-        drift.sort_by(|a, b| (&a.server, a.kind).cmp(&(&b.server, b.kind)));
-        Ok(drift)
-    }
-
     /// Records strays as this workspace's own: each as the server of its name that is `wanted`, or as its labels say. Those
     /// that differ from what is wanted, and those whose names are taken, stay strays.
     ///
@@ -180,49 +105,4 @@ impl Servers<'_> {
 fn as_declared(wanted: &Wanted, stray: &Server) -> ServerSpec {
     let (operation, labels) = (stray.spec.operation.clone(), stray.spec.labels.clone());
     ServerSpec { operation, labels, ..wanted.spec.clone() }
-}
-
-fn of_change(change: &Change, gone: &[ServerSpec]) -> Option<Drift> {
-    let changed = change.actual.iter().flat_map(|actual| actual.changed.clone());
-    let differences = change.differences.iter().map(ToString::to_string);
-    let details: Vec<String> = differences.chain(changed).chain(change.reason.clone()).collect();
-    let (kind, what) = match change.action {
-        Action::Create if gone.iter().any(|spec| spec.name == change.server) => {
-            (DriftKind::Gone, "somebody deleted it at its provider".to_owned())
-        }
-        Action::Create if change.actual.is_none() => (DriftKind::Missing, "it was never made".to_owned()),
-        Action::Start => (DriftKind::Stopped, details.join("; ")),
-        Action::Leave => (DriftKind::Undeclared, details.join("; ")),
-        Action::Keep if details.is_empty() => return None,
-        _ => (DriftKind::Changed, details.join("; ")),
-    };
-    Some(Drift { server: change.server.clone(), provider: change.provider.clone(), kind, what })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::fake::{Fake, Sample, wanted};
-    use super::super::{Options, Servers};
-    use super::*;
-
-    #[test]
-    fn drift_names_what_is_missing_changed_stopped_and_undeclared() {
-        let sample = Sample::new(Fake::default());
-        let servers: Servers<'_> = sample.servers();
-        let made = [wanted("a", 1), wanted("b", 1), wanted("c", 1), wanted("d", 1)];
-        servers.apply(&servers.plan(&made, Others::Leave).unwrap(), &Options::default()).unwrap();
-        assert!(servers.drift(&made).unwrap().is_empty());
-        sample.fake().stop("b");
-        let now = [wanted("a", 2), wanted("b", 1), wanted("c", 1), wanted("e", 1)];
-        let drift = servers.drift(&now).unwrap();
-        let seen: Vec<(&str, DriftKind)> = drift.iter().map(|drift| (drift.server.as_str(), drift.kind)).collect();
-        let expected = [
-            ("a", DriftKind::Changed),
-            ("b", DriftKind::Stopped),
-            ("d", DriftKind::Undeclared),
-            ("e", DriftKind::Missing),
-        ];
-        assert_eq!(seen, expected);
-        assert_eq!(drift[0].what, "plan: 1xCPU-1 GB → 2xCPU-1 GB");
-    }
 }

@@ -232,13 +232,18 @@ impl Host<'_> {
     }
 
     fn is_healthy(&self, stored: &Stored, library: &Library) -> bool {
+        stored.record.complete && matches!(self.check_kept(stored, library), Ok(Some(())))
+    }
+
+    /// Runs the check that the service was installed with; where none was kept, the one of its definition. Nothing where
+    /// there is none.
+    pub(super) fn check_kept(&self, stored: &Stored, library: &Library) -> Result<Option<()>, HostError> {
         let name = &stored.record.name;
-        let kept = self.scripts(name).ok().flatten().map(|scripts| scripts.check);
+        let kept = self.scripts(name)?.map(|scripts| scripts.check);
         let check = kept.or_else(|| library.find(name).ok().map(|definition| script::whole(&definition.check)));
-        let passes = |text: &String| {
-            self.script(name, &stored.environment, "check", (text.as_str(), stored.timeouts.check)).is_ok()
-        };
-        stored.record.complete && check.as_ref().is_some_and(passes)
+        let run =
+            |text: String| self.script(name, &stored.environment, "check", (text.as_str(), stored.timeouts.check));
+        check.map(run).transpose()
     }
 
     /// The services that were installed here to their end.

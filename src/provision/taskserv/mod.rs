@@ -7,6 +7,7 @@
 //! through [`Provider`] alone.
 
 pub mod definition;
+mod drift;
 mod error;
 mod expected;
 pub(super) mod host;
@@ -27,8 +28,8 @@ mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -294,8 +295,26 @@ impl<'a> Taskservs<'a> {
         cluster: Option<&Cluster>,
         each: &(impl Fn(&Host<'_>, &[W]) -> Result<Vec<T>, HostError> + Sync),
     ) -> Result<Vec<T>, TaskservError> {
+        let (mut done, mut failures) = (Vec::new(), Vec::new());
+        for (server, result) in self.results(work, cluster, each) {
+            match result {
+                Ok(some) => done.extend(some),
+                Err(HostError::Needed { needed, by }) => return Err(TaskservError::Needed { needed, server, by }),
+                Err(error) => failures.push((server, chain(&error))),
+            }
+        }
+        if failures.is_empty() { Ok(done) } else { Err(TaskservError::Failed(failures)) }
+    }
+
+    /// The same with what came of it on each, by name.
+    fn results<W: Sync, T: Send>(
+        &self,
+        work: &BTreeMap<Name, (Server, Vec<W>)>,
+        cluster: Option<&Cluster>,
+        each: &(impl Fn(&Host<'_>, &[W]) -> Result<Vec<T>, HostError> + Sync),
+    ) -> BTreeMap<Name, Result<Vec<T>, HostError>> {
+        let (next, results) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
         let work: Vec<&(Server, Vec<W>)> = work.values().collect();
-        let (next, done, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
             for _ in 0..PARALLEL.min(work.len()) {
                 scope.spawn(|| {
@@ -307,31 +326,12 @@ impl<'a> Taskservs<'a> {
                             let (cache, workspace) = (self.cache(), self.workspace);
                             each(&Host { transport, server, operation, cluster, cache, workspace, reporter }, items)
                         });
-                        match result {
-                            Ok(some) => lock(&done).push((server.spec.name.clone(), some)),
-                            Err(HostError::Needed { needed, by }) => {
-                                lock(&failed).push(Err((needed, by, server.spec.name.clone())));
-                            }
-                            Err(error) => lock(&failed).push(Ok((server.spec.name.clone(), chain(&error)))),
-                        }
+                        results.lock().unwrap_or_else(PoisonError::into_inner).insert(server.spec.name.clone(), result);
                     }
                 });
             }
         });
-        let mut failures = Vec::new();
-        for failure in failed.into_inner().unwrap_or_default() {
-            match failure {
-                Ok(failure) => failures.push(failure),
-                Err((needed, by, server)) => return Err(TaskservError::Needed { needed, server, by }),
-            }
-        }
-        if !failures.is_empty() {
-            failures.sort();
-            return Err(TaskservError::Failed(failures));
-        }
-        let mut done = done.into_inner().unwrap_or_default();
-        done.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(done.into_iter().flat_map(|(_, some)| some).collect())
+        results.into_inner().unwrap_or_default()
     }
 
     fn cache(&self) -> PathBuf {
@@ -345,8 +345,4 @@ impl<'a> Taskservs<'a> {
     pub fn definition(&self, name: &Name) -> Result<Definition, TaskservError> {
         Ok(self.library.find(name)?)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -112,7 +112,7 @@ fn server(
 ) -> Server {
     let limits = format!("enforced by {provider}");
     let provider = provider.to_owned();
-    Server { spec, id, provider, state, address, limits, notes, changed: Vec::new(), stray: false }
+    Server { spec, id, provider, state, address, limits, notes, changed: Vec::new(), stray: false, silent: None }
 }
 
 /// The first thing in which what is there differs from what is wanted, as the error for it. Labels can be changed, and whose

@@ -246,6 +246,7 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
         notes,
         changed: Vec::new(),
         stray: false,
+        silent: None,
     }))
 }
 
@@ -271,6 +272,7 @@ fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
         notes: vec![format!("its record is damaged, so it can only be deleted ({error})")],
         changed: Vec::new(),
         stray: false,
+        silent: None,
     }
 }
 

@@ -170,7 +170,7 @@ fn server(record: Record, silent: Option<String>) -> Server {
     let Record { spec, mut notes } = record;
     let fields = Fields::of(&spec).ok();
     let state = if silent.is_some() { ServerState::Stopped } else { ServerState::Running };
-    notes.extend(silent.map(|why| format!("it doesn't answer: {why}")));
+    notes.extend(silent.as_ref().map(|why| format!("it doesn't answer: {why}")));
     Server {
         id: fields.as_ref().map_or_else(String::new, |fields| fields.to.to_string()),
         provider: NAME.to_owned(),
@@ -180,6 +180,7 @@ fn server(record: Record, silent: Option<String>) -> Server {
         notes,
         changed: Vec::new(),
         stray: false,
+        silent,
         spec,
     }
 }
