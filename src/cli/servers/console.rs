@@ -44,10 +44,10 @@ pub(super) fn run(
     let Args { name, infra } = args;
     require_infra(workspace, infra).map_err(|error| workspace_error(&error))?;
     let servers = existing(workspace, infra, reporter).map_err(|error| servers_error(&error))?;
-    let (there, mut unasked) = servers.reachable();
-    let Some(server) = there.into_iter().find(|server| server.spec.name == *name && !server.stray) else {
+    let mut seen = servers.seen();
+    let Some(server) = seen.there.into_iter().find(|server| server.spec.name == *name) else {
         // It may be at a provider that couldn't be asked.
-        return Err(unasked.pop().map_or_else(
+        return Err(seen.unasked.pop().map_or_else(
             || CliError::new(Kind::NotFound, format!("there is no server {name} in {infra}")),
             |error| servers_error(&error),
         ));
