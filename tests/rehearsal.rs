@@ -168,7 +168,10 @@ fn task_services_and_clusters_are_found_wherever_their_servers_are() {
     assert_eq!(sample.json("taskserv list --infra fleet"), json!([]), "nothing was made there yet: nobody is asked");
     ok(&sample.prov("servers create --infra fleet --wait"));
     ok(&sample.prov("taskserv create --infra fleet"));
-    ok(&sample.prov("cluster create etcd --infra fleet"));
+    assert_eq!(
+        ok(&sample.prov("cluster create etcd --infra fleet")),
+        "Successfully created cluster etcd: rehearsed, no health check ran\n"
+    );
     let listed = sample.json("taskserv list --infra fleet");
     let seen: Vec<(&str, &str)> = listed
         .as_array()

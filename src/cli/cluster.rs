@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::error::{CliError, Kind};
 use super::infra::settings_error;
 use super::printer::{Format, Printer, Rows, counted};
-use super::servers::{servers_error, workspace, workspace_error};
+use super::servers::{unlisted, workspace, workspace_error};
 use super::target::Target;
 use super::taskserv::done_rows;
 use super::{Global, complete};
@@ -130,18 +130,20 @@ fn list(args: &List, workspace: &Workspace, global: &Global) -> Result<ExitCode,
     require_infra(workspace, &args.infra).map_err(|error| workspace_error(&error))?;
     // What the checks of task services say is nobody's question here.
     let reporter = Reporter::silent();
-    let servers = existing(workspace, &args.infra, &reporter).map_err(|error| servers_error(&error))?;
-    let mut listed = Vec::new();
+    let servers = existing(workspace, &args.infra, &reporter);
+    let (mut listed, mut failures) = (Vec::new(), Vec::new());
     for provider in servers.touched() {
-        let clusters = Clusters::of(workspace, &args.infra, provider, String::new(), &reporter);
-        listed.extend(clusters.list().map_err(|error| failed(&error))?);
+        match Clusters::of(workspace, &args.infra, provider, String::new(), &reporter).list() {
+            Ok(some) => listed.extend(some),
+            Err(error) => failures.push(failed(&error)),
+        }
     }
     listed.sort_by(|a: &Listed, b| a.cluster.cmp(&b.cluster));
     if let Some(name) = &args.name {
         listed.retain(|listed| listed.cluster == name.as_str());
     }
     Printer::new(global).list(&listed, rows)?;
-    Ok(ExitCode::SUCCESS)
+    unlisted(failures, &Reporter::from_env(global.is_quiet()))
 }
 
 fn meant(args: &Change, workspace: &Workspace) -> Result<Meant, CliError> {

@@ -170,8 +170,7 @@ pub(super) fn servers() -> ArgValueCandidates {
         let Some(workspace) = workspace() else { return Vec::new() };
         let infras = infra().map_or_else(|| lock::known_infras(&workspace), |infra| vec![infra]);
         let reporter = Reporter::silent();
-        let of = |infra: &Name| existing(&workspace, infra, &reporter).and_then(|servers| servers.list());
-        let servers = infras.iter().filter_map(|infra| of(infra).ok()).flatten();
+        let servers = infras.iter().flat_map(|infra| existing(&workspace, infra, &reporter).seen().there);
         named(servers.map(|server| server.spec.name.to_string()).collect())
     })
 }

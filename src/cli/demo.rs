@@ -183,8 +183,7 @@ impl Stage {
     fn servers(&self) -> Result<Vec<Server>, CliError> {
         let workspace = self.opened()?;
         let reporter = Reporter::silent();
-        let listed =
-            existing(&workspace, &infra(), &reporter).map_err(|error| CliError::of(Kind::Failure, &error))?.list();
+        let listed = existing(&workspace, &infra(), &reporter).list();
         listed.map_err(|error| CliError::of(Kind::Failure, &error).hint(error.hint()))
     }
 

@@ -9,7 +9,7 @@ use serde_json::Map;
 use super::error::{CliError, Kind};
 use super::infra::settings_error;
 use super::printer::{Format, Printer, Rows};
-use super::servers::{servers_error, workspace, workspace_error};
+use super::servers::{servers_error, unlisted, workspace, workspace_error};
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::batch::{Payload, TaskservRef};
@@ -82,13 +82,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::Delete(change) => at.delete(change),
         Command::List(list) => {
             at.require_infra(&list.infra)?;
-            let (installed, printer) = (at.list(&list.infra)?, Printer::new(global));
+            let ((installed, failures), printer) = (at.list(&list.infra), Printer::new(global));
             // Of a task service on several servers the name is said once.
             match printer.format() {
                 Format::Name => printer.out(&names(&installed))?,
                 _ => printer.list(&installed, installed_rows)?,
             }
-            Ok(ExitCode::SUCCESS)
+            unlisted(failures, &reporter)
         }
     }
 }
@@ -110,15 +110,19 @@ impl<'a> At<'a> {
         servers::require_infra(self.workspace, infra).map_err(|error| workspace_error(&error))
     }
 
-    /// What is installed on the infra's servers, whichever provider has them.
-    fn list(&self, infra: &Name) -> Result<Vec<Installed>, CliError> {
-        let servers = existing(self.workspace, infra, self.reporter).map_err(|error| servers_error(&error))?;
-        let mut installed = Vec::new();
+    /// What is installed on the infra's servers, whichever provider has them, and why some can't say.
+    fn list(&self, infra: &Name) -> (Vec<Installed>, Vec<CliError>) {
+        let servers = existing(self.workspace, infra, self.reporter);
+        let (mut installed, mut failures) = (Vec::new(), Vec::new());
         for provider in servers.touched() {
-            installed.extend(self.open(infra, provider, String::new())?.list().map_err(|error| failed(&error))?);
+            let services = self.open(infra, provider, String::new());
+            match services.and_then(|services| services.list().map_err(|error| failed(&error))) {
+                Ok(some) => installed.extend(some),
+                Err(error) => failures.push(error),
+            }
         }
         installed.sort_by(|a, b| (&a.server, &a.record.name).cmp(&(&b.server, &b.record.name)));
-        Ok(installed)
+        (installed, failures)
     }
 
     fn create(&self, args: &Change, again: bool) -> Result<ExitCode, CliError> {
@@ -268,8 +272,7 @@ fn meant(
 /// The servers of an infra, wherever this workspace has made some.
 fn there(workspace: &Workspace, infra: &Name) -> Result<Vec<Server>, CliError> {
     let reporter = Reporter::silent();
-    let servers = existing(workspace, infra, &reporter).map_err(|error| servers_error(&error))?;
-    servers.list_touched().map_err(|error| servers_error(&error))
+    existing(workspace, infra, &reporter).list_touched().map_err(|error| servers_error(&error))
 }
 
 fn failed(error: &TaskservError) -> CliError {

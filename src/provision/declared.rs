@@ -4,6 +4,7 @@
 //! [`super::settings`] says whether a file is right in itself; this says it of what the file refers to, and names the
 //! place in the file just the same.
 
+use super::cluster::ClusterError;
 use super::cluster::definition::Wish;
 use super::error::chain;
 use super::servers::declared::refused;
@@ -21,7 +22,8 @@ use crate::model::name::Name;
 pub fn everything(workspace: &Workspace, infra: &Name, file: Option<&str>) -> Result<Settings, SettingsError> {
     let (settings, document) = settings::read(workspace, infra, file)?;
     let library = Library::of(workspace, infra);
-    let found = [refused(workspace, &settings), in_taskservs(&library, &settings), in_clusters(&library, &settings)];
+    let found =
+        [refused(workspace, &settings), in_taskservs(&library, &settings), in_clusters(workspace, &library, &settings)];
     document.judged(settings, found.concat())
 }
 
@@ -61,12 +63,14 @@ fn in_taskserv(library: &Library, path: &ValuePath, taskserv: &TaskservRef) -> O
     })
 }
 
-/// Clusters of no known type, or that don't take their parameters.
-fn in_clusters(library: &Library, settings: &Settings) -> Vec<Finding> {
+/// Clusters of no known type, that don't take their parameters, or of which nobody says where they are to be.
+fn in_clusters(workspace: &Workspace, library: &Library, settings: &Settings) -> Vec<Finding> {
     let top = ValuePath::default().key("clusters");
     let refused = settings.clusters.iter().enumerate().filter_map(|(index, cluster)| {
-        let error = Wish::of(library, cluster).err()?;
-        Some(Finding::of(top.index(index).key("type"), chain(&error), error.hint()))
+        let wish = Wish::of(library, cluster);
+        let error = wish.and_then(|wish| wish.zone_at(cluster.provider.as_str(), workspace)).err()?;
+        let key = if matches!(error, ClusterError::NoZone { .. }) { "params" } else { "type" };
+        Some(Finding::of(top.index(index).key(key), chain(&error), error.hint()))
     });
     refused.collect()
 }

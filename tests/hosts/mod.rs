@@ -5,4 +5,5 @@ mod over_ssh;
 mod own_hosts;
 mod plugins;
 pub mod sshd;
+mod unasked;
 mod workspace;

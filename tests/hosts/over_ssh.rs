@@ -87,7 +87,8 @@ fn a_deadline_ends_everything_that_was_started() {
     assert!(result.timed_out && result.status == 128 + 9, "{result:?}");
     let has_groups =
         ["", "unified/"].iter().any(|dir| std::fs::exists(format!("/sys/fs/cgroup/{dir}cgroup.controllers")).unwrap());
-    assert_eq!(result.is_whole, has_groups);
+    // Without them it is certain where nothing else was started meanwhile.
+    assert!(result.is_whole || !has_groups);
     let printed = String::from_utf8(result.stdout).unwrap();
     assert_eq!(printed.lines().count(), 3);
     printed.lines().for_each(wait_gone);

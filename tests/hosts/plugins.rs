@@ -14,13 +14,13 @@ use serde_json::{Map, json};
 use super::sshd::{Sshd, wait_gone};
 use super::workspace::Hosts;
 
-const EXAMPLE: &str = include_str!("../fixtures/providers/prov-provider-dirs");
+pub(super) const EXAMPLE: &str = include_str!("../fixtures/providers/prov-provider-dirs");
 /// What a plugin says of itself before it does something wrong.
 const DESCRIBES: &str = r#"request=$(cat)
 case $request in *'"describe"'*) echo '{"protocol":1,"ok":{"protocols":[1],"knows_tokens":false,"settles_within_seconds":0}}'; exit;; esac
 "#;
 
-fn put(workspace: &Path, name: &str, script: &str) {
+pub(super) fn put(workspace: &Path, name: &str, script: &str) {
     let path = workspace.join("providers").join(format!("prov-provider-{name}"));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, script).unwrap();

@@ -112,9 +112,10 @@ fn open<'w>(
         Err(error) if error.is_not_found() && at.settings.is_none() => None,
         Err(error) => return Err(settings_error(&error)),
     };
-    let more: Vec<&str> = at.providers.iter().map(Name::as_str).collect();
-    let servers = servers::everywhere(workspace, &at.infra, settings.as_ref(), &more, reporter);
-    Ok((servers.map_err(|error| servers_error(&error))?, settings))
+    // One that was named must be one.
+    let named = at.providers.iter().map(Name::as_str);
+    Servers::open(workspace, &at.infra, named.clone(), reporter).map_err(|error| servers_error(&error))?;
+    Ok((servers::everywhere(workspace, &at.infra, settings.as_ref(), reporter).besides(named), settings))
 }
 
 fn drift_rows(drift: &[Drift]) -> Rows {

@@ -43,7 +43,7 @@ pub(super) fn run(
 ) -> Result<ExitCode, CliError> {
     let Args { name, infra } = args;
     require_infra(workspace, infra).map_err(|error| workspace_error(&error))?;
-    let servers = existing(workspace, infra, reporter).map_err(|error| servers_error(&error))?;
+    let servers = existing(workspace, infra, reporter);
     let mut seen = servers.seen();
     let Some(server) = seen.there.into_iter().find(|server| server.spec.name == *name) else {
         // It may be at a provider that couldn't be asked.

@@ -18,7 +18,6 @@ use super::printer::{Format, Printer};
 use super::target::Target;
 use super::{Global, complete};
 use crate::model::name::Name;
-use crate::provision::error::chain;
 use crate::provision::lock;
 use crate::provision::plan::Changes;
 use crate::provision::report::Reporter;
@@ -101,7 +100,7 @@ fn create(args: &Create, workspace: &Workspace, reporter: &Reporter, global: &Gl
     let prepared = Prepared::create(workspace, &target.infra, &source(target), args.prune, reporter);
     let ready_within = args.wait.then_some(Options::READY_WITHIN);
     let options = Options { parallel: args.parallel.parallel, ready_within, keep_going: false };
-    carry_out(&prepared.map_err(prepare_error)?, target, &options, global)
+    carry_out(&prepared.map_err(prepare_error)?, target, &options, reporter, global)
 }
 
 fn delete(args: &Delete, workspace: &Workspace, reporter: &Reporter, global: &Global) -> Result<ExitCode, CliError> {
@@ -112,7 +111,7 @@ fn delete(args: &Delete, workspace: &Workspace, reporter: &Reporter, global: &Gl
         Prepared::delete_named(workspace, &target.infra, &args.names, reporter)
     };
     let options = Options { parallel: args.parallel.parallel, ready_within: None, keep_going: true };
-    carry_out(&prepared.map_err(prepare_error)?, target, &options, global)
+    carry_out(&prepared.map_err(prepare_error)?, target, &options, reporter, global)
 }
 
 /// Shows the plan, or has it carried out once whoever is there agrees.
@@ -120,20 +119,26 @@ fn carry_out(
     prepared: &Prepared<'_>,
     target: &Target,
     options: &Options,
+    reporter: &Reporter,
     global: &Global,
 ) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
     let changes = &prepared.changes;
+    let left = prepared.left().map(|left| servers_error(&left));
     if target.check {
-        return target.show(changes, printer);
+        let shown = target.show(changes, printer)?;
+        return left.map_or(Ok(shown), Err);
     }
     target.agree_to(changes, global)?;
-    let outcome = prepared.apply(options).map_err(|error| servers_error(&error))?;
+    let outcome = match prepared.apply(options) {
+        Ok(outcome) => outcome,
+        Err(error) => return unlisted(left.into_iter().chain([servers_error(&error)]).collect(), reporter),
+    };
     match printer.format() {
         Format::Table | Format::Wide => printer.out(&format!("{}\n", outcome.sentence()))?,
         _ => printer.list(&outcome.done, done_rows)?,
     }
-    Ok(ExitCode::SUCCESS)
+    left.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 pub(super) fn show(printer: Printer, changes: &Changes) -> Result<(), CliError> {
@@ -157,21 +162,23 @@ fn list(args: &List, workspace: &Workspace, reporter: &Reporter, global: &Global
     }
     let (mut servers, mut failures) = (Vec::new(), Vec::new());
     for infra in &infras {
-        match existing(workspace, infra, reporter).map(|servers| servers.seen()) {
-            Ok(mut seen) => {
-                failures.append(&mut seen.unasked);
-                servers.extend(seen.all());
-            }
-            Err(error) => failures.push(error),
-        }
+        let mut seen = existing(workspace, infra, reporter).seen();
+        failures.extend(std::mem::take(&mut seen.unasked).iter().map(servers_error));
+        servers.extend(seen.all());
     }
-    // A provider that can't be asked hides nothing of the others; that something is missing is an error all the same.
+    // A provider that can't be asked hides nothing of the others.
     Printer::new(global).list(&servers, server_rows)?;
+    unlisted(failures, reporter)
+}
+
+/// That something is missing from a list is an error all the same.
+pub(super) fn unlisted(mut failures: Vec<CliError>, reporter: &Reporter) -> Result<ExitCode, CliError> {
     let Some(last) = failures.pop() else { return Ok(ExitCode::SUCCESS) };
     for failure in &failures {
-        reporter.say(&format!("warning: {}", chain(failure)));
+        let chained: Vec<&str> = std::iter::once(&failure.message).chain(&failure.causes).map(String::as_str).collect();
+        reporter.say(&format!("warning: {}", chained.join(": ")));
     }
-    Err(servers_error(&last))
+    Err(last)
 }
 
 /// The infras that the workspace describes, and those that batches alone made servers in.

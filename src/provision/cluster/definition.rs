@@ -8,11 +8,13 @@ use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 use crate::model::nearest::unknown;
 use crate::model::plan::Plan;
+use crate::provision::provider;
 use crate::provision::secret;
 use crate::provision::settings::ClusterSettings;
 use crate::provision::taskserv::definition::{DefinitionError, out_of_range};
 use crate::provision::taskserv::library::Library;
 use crate::provision::value_path::ValuePath;
+use crate::provision::workspace::Workspace;
 
 /// The most servers of a role.
 const MOST: u32 = 100;
@@ -73,8 +75,8 @@ pub struct Wish {
     pub(super) health: String,
     /// The definition's parameters: the defaults, overridden by what was given.
     pub params: Map<String, Value>,
-    /// Where its servers are to be.
-    pub zone: Name,
+    /// Where its servers are to be, if somebody says so.
+    pub zone: Option<Name>,
 }
 
 impl Wish {
@@ -102,13 +104,26 @@ impl Wish {
             role.count = given(count).map_or(Ok(role.count), |value| number(count, value)).map_err(&wrong)?;
             role.plan = given("plan").map_or(Ok(role.plan), |value| text("plan", value)).map_err(&wrong)?;
         }
-        let zone = given("zone").map_or_else(|| Ok(local()), |value| text("zone", value)).map_err(&wrong)?;
+        let zone = given("zone").map(|value| text("zone", value)).transpose().map_err(&wrong)?;
         for (name, value) in &cluster.params {
             if definition.params.contains_key(name) {
                 params.insert(name.clone(), value.clone());
             }
         }
         Ok(Self { name: cluster.name.clone(), definition, health, params, zone })
+    }
+
+    /// Where its servers are at `provider`: where somebody says, else at the only place that there is.
+    ///
+    /// # Errors
+    /// [`ClusterError::NoZone`] with the zones that there are.
+    pub fn zone_at(&self, provider: &str, workspace: &Workspace) -> Result<Name, ClusterError> {
+        let zone = self.zone.clone().or_else(|| provider::only_zone(provider));
+        zone.ok_or_else(|| ClusterError::NoZone {
+            name: self.name.clone(),
+            provider: provider.to_owned(),
+            zones: provider::open_or_why(provider, workspace).zones(),
+        })
     }
 
     /// The servers of a role by name.
@@ -174,10 +189,6 @@ impl Definition {
     }
 }
 
-fn local() -> Name {
-    Name::new("local").expect("letters are a name")
-}
-
 fn number(name: &str, value: &Value) -> Result<u32, String> {
     let number =
         value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| (1..=MOST).contains(number));
@@ -194,7 +205,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::provision::workspace::Workspace;
 
     fn cluster(cluster_type: &str, params: &Value) -> ClusterSettings {
         let name = |text: &str| Name::new(text).unwrap();
@@ -229,7 +239,19 @@ mod tests {
         assert_eq!(placed.servers.last().unwrap().as_str(), "mine-member-5");
         assert_eq!(placed.params["client_port"], 1);
         assert!(!placed.params.contains_key("plan"));
-        assert_eq!((wish.definition.roles[0].plan.cpus, wish.zone.as_str()), (2, "z"));
+        assert_eq!((wish.definition.roles[0].plan.cpus, wish.zone.as_ref().map(Name::as_str)), (2, Some("z")));
+    }
+
+    #[test]
+    fn a_zone_is_needed_where_there_are_several() {
+        let (dir, library) = library();
+        let workspace = Workspace::open(dir.path()).unwrap();
+        let wish = |params: &Value| Wish::of(&library, &cluster("etcd", params)).unwrap();
+        assert_eq!(wish(&json!({})).zone_at("local", &workspace).unwrap().as_str(), "local");
+        assert_eq!(wish(&json!({"zone": "z"})).zone_at("upcloud", &workspace).unwrap().as_str(), "z");
+        let error = wish(&json!({})).zone_at("nobody", &workspace).unwrap_err();
+        assert_eq!(error.to_string(), "the cluster mine needs `params.zone`: nobody has no place of its own choice");
+        assert_eq!(error.hint().as_deref(), Some("see its zones: prov provider zones nobody"));
     }
 
     #[test]

@@ -77,6 +77,16 @@ pub enum ClusterError {
         /// Why they have no addresses.
         why: String,
     },
+    /// Nobody says where its servers are to be, and the provider has several places.
+    #[error("the cluster {name} needs `params.zone`: {provider} has no place of its own choice")]
+    NoZone {
+        /// The cluster.
+        name: Name,
+        /// The provider.
+        provider: String,
+        /// Its zones, as far as they are known.
+        zones: Vec<String>,
+    },
     /// Several clusters of a type are declared.
     #[error("the settings declare several clusters of the type {cluster_type}")]
     Ambiguous {
@@ -109,6 +119,10 @@ impl ClusterError {
                 Some(format!("give the cluster another name in the settings, or delete {server} yourself"))
             }
             Self::NoAddresses { .. } => Some("run prov as root".to_owned()),
+            Self::NoZone { provider, zones, .. } if zones.is_empty() => {
+                Some(format!("see its zones: prov provider zones {provider}"))
+            }
+            Self::NoZone { zones, .. } => Some(format!("its zones are {}", zones.join(", "))),
             Self::Ambiguous { names, .. } => {
                 let names: Vec<&str> = names.iter().map(Name::as_str).collect();
                 Some(format!("name one: {}", names.join(", ")))
@@ -122,7 +136,11 @@ impl ClusterError {
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {
-            Self::Definition(_) | Self::Unknown { .. } | Self::Parameter { .. } | Self::Ambiguous { .. } => true,
+            Self::Definition(_)
+            | Self::Unknown { .. }
+            | Self::Parameter { .. }
+            | Self::Ambiguous { .. }
+            | Self::NoZone { .. } => true,
             Self::Servers(error) => error.is_invalid(),
             Self::Taskservs(error) => error.is_invalid(),
             _ => false,
@@ -348,6 +366,7 @@ impl<'a> Clusters<'a> {
     fn wanted(&self, wish: &Wish) -> Result<Vec<Wanted>, ClusterError> {
         let wrong = |what: String| ClusterError::Parameter { name: wish.name.clone(), what };
         let provider = Name::new(self.provider.as_str()).map_err(|error| wrong(error.to_string()))?;
+        let zone = wish.zone_at(&self.provider, self.workspace)?;
         let mut wanted = Vec::new();
         for role in &wish.definition.roles {
             for name in wish.servers(role) {
@@ -355,7 +374,7 @@ impl<'a> Clusters<'a> {
                     infra: self.infra.clone(),
                     name: name?,
                     plan: role.plan,
-                    zone: wish.zone.clone(),
+                    zone: zone.clone(),
                     operation: self.operation.clone(),
                     labels: [(CLUSTER_LABEL.to_owned(), wish.name.to_string())].into(),
                     extra: Map::new(),

@@ -13,6 +13,7 @@ pub mod pace;
 pub mod plugin;
 pub mod ssh;
 pub mod twin;
+mod unusable;
 pub mod upcloud;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use self::cloud::{Api, Catalogue, Cloud};
 use self::optional::{Console, Images, Prices};
 use self::plugin::Plugin;
 use self::twin::Twin;
+use self::unusable::Unusable;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::rehearsal::ProviderMode;
@@ -145,11 +147,23 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// The zones that can be had, as far as that is known at once; none where it isn't.
+    fn zones(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The servers of `infra`, those that a crash left incomplete included, ordered by name.
     ///
     /// # Errors
     /// When the provider can't be asked.
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError>;
+
+    /// The names of the servers of `infra` on this workspace's record, known without asking; none where no record is kept
+    /// apart from the servers.
+    fn recorded(&self, infra: &Name) -> Option<Vec<Name>> {
+        let _ = infra;
+        None
+    }
 
     /// Whether it is certain, without asking, that this workspace never had anything made for `infra`.
     fn is_untouched(&self, infra: &Name) -> bool {
@@ -247,6 +261,31 @@ pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, Prov
     Ok(Box::new(Cloud::new(workspace, Box::new(twin), reach)))
 }
 
+/// The zone at a provider that has only one: there, nobody needs to say it.
+#[must_use]
+pub fn only_zone(provider: &str) -> Option<Name> {
+    let zone = match provider {
+        "local" => "local",
+        // Wherever these hosts are.
+        ssh::NAME => "own",
+        _ => return None,
+    };
+    Some(Name::new(zone).expect("the zone's name is a name"))
+}
+
+/// As [`open`], for those who go on without it: one that can't be used says why when it is asked.
+#[must_use]
+pub fn open_or_why(name: &str, workspace: &Workspace) -> Box<dyn Provider> {
+    open(name, workspace).unwrap_or_else(|error| Box::new(Unusable::of(name, workspace, &error)))
+}
+
+/// Whether a name that is none of prov's own providers' is one all the same: a plugin's, or that of one which was a plugin's
+/// when this workspace had something made there.
+#[must_use]
+pub fn is_plugin(workspace: &Workspace, name: &str) -> bool {
+    plugin::find(workspace, name).is_some() || cloud::is_on_record(workspace, name)
+}
+
 /// The providers besides those of this machine at which the workspace has made something for `infra`.
 #[must_use]
 pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
@@ -268,6 +307,10 @@ fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, Provider
         "upcloud" => Ok(over_ssh(workspace, upcloud::UpCloud::open(workspace)?)),
         _ => match plugin::find(workspace, name) {
             Some(path) => Ok(over_ssh(workspace, Plugin::open(workspace, name, &path)?)),
+            None if cloud::is_on_record(workspace, name) => Err(ProviderError::Unavailable {
+                what: format!("the plugin prov-provider-{name} is gone"),
+                hint: Some("put it back, into the workspace's providers/ or on PATH".to_owned()),
+            }),
             None => Err(ProviderError::Invalid {
                 what: format!("there is no provider {name:?}"),
                 hint: Some(format!("the providers are {}, and plugins", KNOWN.join(", "))),

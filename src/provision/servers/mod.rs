@@ -50,14 +50,26 @@ pub enum ServersError {
         source: Box<ProviderError>,
     },
     /// A provider can't say what servers it has.
-    #[error("can't list the servers of {infra} at {provider}")]
+    #[error("can't list the servers of {infra} at {provider}{}", on_record(recorded.as_deref()))]
     List {
         /// The infra.
         infra: Name,
         /// The provider.
         provider: String,
+        /// The servers that this workspace has on record there; none where it keeps none.
+        recorded: Option<Vec<Name>>,
         /// Why.
         source: Box<ProviderError>,
+    },
+    /// What could be deleted was, and something is left at providers that can't be asked.
+    #[error("{} asked, so servers of {infra} are left:{}", counted(left.len(), "provider can't be", "providers can't be"), list(left))]
+    Left {
+        /// The infra.
+        infra: Name,
+        /// What is left where, and why, one line a provider.
+        left: Vec<String>,
+        /// What to do about it.
+        hint: Option<String>,
     },
     /// What is wanted is wrong; everything that the providers found is listed.
     #[error("{} wrong:{}", counted(problems.len(), "server is", "servers are"), list(problems))]
@@ -86,7 +98,7 @@ impl ServersError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Provider { source, .. } | Self::List { source, .. } => provider_hint(source),
-            Self::Invalid { hint, .. } => hint.clone(),
+            Self::Invalid { hint, .. } | Self::Left { hint, .. } => hint.clone(),
             Self::Strays { infra, .. } => Some(format!("adopt or delete them: prov infra reconcile {infra}")),
             Self::Incomplete(outcome) => outcome.hint(),
         }
@@ -97,7 +109,7 @@ impl ServersError {
     pub fn provider(&self) -> Option<&str> {
         match self {
             Self::Provider { name: provider, .. } | Self::List { provider, .. } => Some(provider),
-            Self::Invalid { .. } | Self::Incomplete(_) | Self::Strays { .. } => None,
+            Self::Invalid { .. } | Self::Incomplete(_) | Self::Strays { .. } | Self::Left { .. } => None,
         }
     }
 
@@ -109,7 +121,7 @@ impl ServersError {
             Self::Provider { source, .. } | Self::List { source, .. } => {
                 matches!(**source, ProviderError::Invalid { .. })
             }
-            Self::Incomplete(_) | Self::Strays { .. } => false,
+            Self::Incomplete(_) | Self::Strays { .. } | Self::Left { .. } => false,
         }
     }
 }
@@ -125,15 +137,30 @@ impl<'a> Servers<'a> {
         providers: impl IntoIterator<Item = &'n str>,
         reporter: &'a Reporter,
     ) -> Result<Self, ServersError> {
-        let mut opened = BTreeMap::new();
+        let mut servers = Self::at_none(workspace, infra, reporter);
         for name in providers {
-            if !opened.contains_key(name) {
+            if !servers.providers.contains_key(name) {
                 let provider = provider::open(name, workspace);
                 let failed = |source| ServersError::Provider { name: name.to_owned(), source: Box::new(source) };
-                opened.insert(name.to_owned(), provider.map_err(failed)?);
+                servers.providers.insert(name.to_owned(), provider.map_err(failed)?);
             }
         }
-        Ok(Self { workspace, infra: infra.clone(), providers: opened, reporter })
+        Ok(servers)
+    }
+
+    /// Those of no provider yet.
+    fn at_none(workspace: &'a Workspace, infra: &Name, reporter: &'a Reporter) -> Self {
+        Self { workspace, infra: infra.clone(), providers: BTreeMap::new(), reporter }
+    }
+
+    /// With these providers besides; one that can't be used says why when it is asked.
+    #[must_use]
+    pub fn besides<'n>(mut self, providers: impl IntoIterator<Item = &'n str>) -> Self {
+        for name in providers {
+            let opened = || provider::open_or_why(name, self.workspace);
+            self.providers.entry(name.to_owned()).or_insert_with(opened);
+        }
+        self
     }
 
     /// The servers that are there, by name.
@@ -203,7 +230,9 @@ impl<'a> Servers<'a> {
     }
 
     fn cannot_list(&self, provider: &str, source: ProviderError) -> ServersError {
-        ServersError::List { infra: self.infra.clone(), provider: provider.to_owned(), source: Box::new(source) }
+        let recorded = self.providers.get(provider).and_then(|it| it.recorded(&self.infra));
+        let (infra, provider) = (self.infra.clone(), provider.to_owned());
+        ServersError::List { infra, provider, recorded, source: Box::new(source) }
     }
 
     /// Asks the providers whether they could make what is wanted; touches nothing.
@@ -224,23 +253,31 @@ impl<'a> Servers<'a> {
         if problems.is_empty() { Ok(()) } else { Err(ServersError::Invalid { problems, hint }) }
     }
 
-    /// What has to change for what is there to become what is wanted.
+    /// What has to change for what is there to become what is wanted. A provider that nothing is wanted of needn't answer,
+    /// unless what it has is to be deleted.
     ///
     /// # Errors
     /// [`ServersError::List`].
     pub fn plan(&self, wanted: &[Wanted], others: Others) -> Result<Changes, ServersError> {
-        let there = self.list()?;
-        self.refuse_strays(wanted, &there)?;
-        Ok(self.warned(Changes::between(&self.infra, wanted, &there, others)))
+        let mut seen = self.seen();
+        for unasked in std::mem::take(&mut seen.unasked) {
+            let is_wanted = wanted.iter().any(|wanted| unasked.provider() == Some(wanted.provider.as_str()));
+            if is_wanted || others == Others::Prune {
+                return Err(unasked);
+            }
+            self.reporter.say(&format!("warning: {}", chain(&unasked)));
+        }
+        self.refuse_strays(wanted, &seen)?;
+        Ok(self.warned(Changes::between(&self.infra, wanted, &seen.there, others)))
     }
 
     /// A wanted server whose name a stray has can be neither made nor kept before somebody says what the stray is.
-    fn refuse_strays(&self, wanted: &[Wanted], there: &[Server]) -> Result<(), ServersError> {
+    fn refuse_strays(&self, wanted: &[Wanted], seen: &Seen) -> Result<(), ServersError> {
         let is_wanted = |stray: &&Server| {
             let named = |spec: &ServerSpec| spec.name == stray.spec.name;
-            wanted.iter().any(|wanted| named(&wanted.spec)) && !there.iter().any(|server| named(&server.spec))
+            wanted.iter().any(|wanted| named(&wanted.spec)) && !seen.there.iter().any(|server| named(&server.spec))
         };
-        let strays: Vec<String> = self.strays()?.iter().filter(is_wanted).map(stray_line).collect();
+        let strays: Vec<String> = seen.strays.iter().filter(is_wanted).map(stray_line).collect();
         if strays.is_empty() { Ok(()) } else { Err(ServersError::Strays { infra: self.infra.clone(), strays }) }
     }
 
@@ -260,6 +297,18 @@ impl<'a> Servers<'a> {
             what: format!("the provider {name:?} is not among those of {}", self.infra),
             hint: None,
         })
+    }
+}
+
+/// `, where web-1 and web-2 are on record`.
+fn on_record(recorded: Option<&[Name]>) -> String {
+    match recorded {
+        None | Some([]) => String::new(),
+        Some([only]) => format!(", where {only} is on record"),
+        Some([first @ .., last]) => {
+            let first: Vec<&str> = first.iter().map(Name::as_str).collect();
+            format!(", where {} and {last} are on record", first.join(", "))
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use super::{Options, Outcome, Servers, ServersError, declared, wanted};
 use crate::model::batch::Payload;
 use crate::model::name::Name;
 use crate::model::nearest::nearest;
+use crate::provision::error::chain;
 use crate::provision::lock;
 use crate::provision::operation::{self, BatchOperation, OperationError};
-use crate::provision::plan::{Changes, Others, Wanted};
+use crate::provision::plan::{Changes, Others};
 use crate::provision::provider;
 use crate::provision::report::Reporter;
 use crate::provision::settings::{self, DEFAULT_PROVIDER, Settings, SettingsError};
@@ -28,6 +29,8 @@ pub struct Prepared<'a> {
     servers: Servers<'a>,
     /// The plan.
     pub changes: Changes,
+    /// Where something may be that it is about, and nobody could look.
+    unasked: Vec<ServersError>,
 }
 
 /// Why there is no plan.
@@ -45,6 +48,16 @@ pub enum PrepareError {
     /// The providers.
     #[error(transparent)]
     Servers(#[from] ServersError),
+    /// A server that was named isn't where anybody could look.
+    #[error("can't tell whether there is a server {name} in {infra}")]
+    Unseen {
+        /// The name.
+        name: Name,
+        /// The infra.
+        infra: Name,
+        /// Where nobody could look, and why.
+        source: Box<ServersError>,
+    },
     /// A server that was named isn't there.
     #[error("there is no server {name} in {infra}")]
     NoServer {
@@ -66,6 +79,7 @@ impl PrepareError {
             Self::Workspace(error) => error.hint(),
             Self::Operation(error) => error.hint(),
             Self::Servers(error) => error.hint(),
+            Self::Unseen { source, .. } => source.hint(),
             Self::NoServer { hint, .. } => hint.clone(),
         }
     }
@@ -77,7 +91,7 @@ impl PrepareError {
             Self::Settings(error) => error.is_not_found(),
             Self::Workspace(error) => error.is_not_found(),
             Self::NoServer { .. } => true,
-            Self::Operation(_) | Self::Servers(_) => false,
+            Self::Operation(_) | Self::Servers(_) | Self::Unseen { .. } => false,
         }
     }
 
@@ -89,7 +103,7 @@ impl PrepareError {
             Self::Servers(error) => error.is_invalid(),
             Self::Operation(_) => true,
             Self::Workspace(error) => matches!(error, WorkspaceError::Leaves { .. } | WorkspaceError::Path(_)),
-            Self::NoServer { .. } => false,
+            Self::NoServer { .. } | Self::Unseen { .. } => false,
         }
     }
 }
@@ -114,15 +128,16 @@ impl<'a> Prepared<'a> {
             }
             Source::Operation(from) => (wanted::by_operation(infra, &BatchOperation::read(from)?)?, Others::Ignore),
         };
-        let providers = providers_of(&wanted, others);
-        let servers = Servers::open(workspace, infra, providers, reporter)?;
+        let providers = wanted.iter().map(|wanted| wanted.provider.as_str());
+        let default = (others != Others::Ignore).then_some(DEFAULT_PROVIDER);
+        let servers = Servers::open(workspace, infra, providers, reporter)?.besides(default);
         servers.validate(&wanted)?;
         let changes = servers.plan(&wanted, others)?;
-        Ok(Self { servers, changes })
+        Ok(Self { servers, changes, unasked: Vec::new() })
     }
 
     /// What it takes for the servers that `source` means to be gone: all of the infra that its providers report, declared
-    /// or not, or those that an operation made.
+    /// or not, or those that an operation made. Of the infra's those go that can be seen; what is left is an error in the end.
     ///
     /// # Errors
     /// [`PrepareError`]; that there is no such server is none.
@@ -139,12 +154,15 @@ impl<'a> Prepared<'a> {
                     // An infra that batches alone made has no file, whatever is called so elsewhere.
                     Some(file) if workspace.infra_dir(infra).is_ok() => {
                         let settings = load(workspace, infra, Some(file))?;
-                        everywhere(workspace, infra, Some(&settings), &[], reporter)?
+                        everywhere(workspace, infra, Some(&settings), reporter)
                     }
-                    _ => existing(workspace, infra, reporter)?,
+                    _ => existing(workspace, infra, reporter),
                 };
-                let changes = Changes::deleting(infra, &servers.all()?, |_| true);
-                Ok(Self { servers, changes })
+                let mut seen = servers.seen();
+                let unasked = std::mem::take(&mut seen.unasked);
+                let unasked = unasked.into_iter().filter(|error| is_left(error, reporter)).collect();
+                let changes = Changes::deleting(infra, &seen.all(), |_| true);
+                Ok(Self { servers, changes, unasked })
             }
             Source::Operation(from) => Self::undo(workspace, infra, &BatchOperation::read(from)?, reporter),
         }
@@ -165,7 +183,7 @@ impl<'a> Prepared<'a> {
         // Whoever lacks the credentials to ask must not be told that something may be left where nothing ever was.
         let there = if servers.is_untouched() { Vec::new() } else { servers.all()? };
         let changes = Changes::deleting(infra, &there, |server| server.spec.operation == identity);
-        Ok(Self { servers, changes })
+        Ok(Self { servers, changes, unasked: Vec::new() })
     }
 
     /// What it takes for the servers called `names` to be gone, whoever made them.
@@ -178,25 +196,34 @@ impl<'a> Prepared<'a> {
         names: &[Name],
         reporter: &'a Reporter,
     ) -> Result<Self, PrepareError> {
-        let servers = existing(workspace, infra, reporter)?;
+        let servers = existing(workspace, infra, reporter);
         // Those that are meant can go though a provider that has none of them doesn't answer.
         let mut seen = servers.seen();
-        let failures = std::mem::take(&mut seen.unasked);
+        let unasked = std::mem::take(&mut seen.unasked);
         let there = seen.all();
         let known: Vec<&str> = there.iter().map(|server| server.spec.name.as_str()).collect();
-        let unknown = names.iter().find(|name| !known.contains(&name.as_str()));
-        if let (Some(_), Some(failure)) = (unknown, failures.into_iter().next()) {
-            return Err(failure.into());
-        }
-        if let Some(name) = unknown {
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let (name, infra) = (name.clone(), infra.clone());
+            if let Some(source) = unasked.into_iter().next() {
+                return Err(PrepareError::Unseen { name, infra, source: Box::new(source) });
+            }
             let hint = match nearest(name.as_str(), &known) {
                 Some(nearest) => Some(format!("did you mean {nearest}?")),
                 None => Some(format!("see what there is: prov servers list --infra {infra}")),
             };
-            return Err(PrepareError::NoServer { name: name.clone(), infra: infra.clone(), hint });
+            return Err(PrepareError::NoServer { name, infra, hint });
+        }
+        let mut left = Vec::new();
+        for error in unasked {
+            match &error {
+                ServersError::List { recorded: Some(recorded), .. } if names.iter().any(|it| recorded.contains(it)) => {
+                    left.push(error);
+                }
+                _ => reporter.say(&format!("warning: not looked there: {}", chain(&error))),
+            }
         }
         let changes = Changes::deleting(infra, &there, |server| names.contains(&server.spec.name));
-        Ok(Self { servers, changes })
+        Ok(Self { servers, changes, unasked: left })
     }
 
     /// Carries the plan out.
@@ -206,6 +233,32 @@ impl<'a> Prepared<'a> {
     pub fn apply(&self, options: &Options) -> Result<Outcome, ServersError> {
         self.servers.apply(&self.changes, options)
     }
+
+    /// What is left however the plan is carried out, because nobody could look there.
+    #[must_use]
+    pub fn left(&self) -> Option<ServersError> {
+        let lines = self.unasked.iter().map(chain_of).collect::<Vec<_>>();
+        let hint = self.unasked.iter().find_map(ServersError::hint);
+        (!lines.is_empty()).then(|| ServersError::Left { infra: self.changes.infra.clone(), left: lines, hint })
+    }
+}
+
+/// `upcloud: web-1, web-2 (why it can't be asked)`.
+fn chain_of(error: &ServersError) -> String {
+    let ServersError::List { provider, recorded, source, .. } = error else { return chain(error) };
+    let names = recorded.iter().flatten().map(Name::as_str).collect::<Vec<_>>();
+    let what = if names.is_empty() { "whatever is there".to_owned() } else { names.join(", ") };
+    format!("at {provider}: {what} ({})", chain(source.as_ref()))
+}
+
+/// Whether something of this workspace's is left at a provider that can't be asked. Where nothing is on record, nobody must
+/// be told so.
+fn is_left(error: &ServersError, reporter: &Reporter) -> bool {
+    let is_empty = matches!(error, ServersError::List { recorded: Some(recorded), .. } if recorded.is_empty());
+    if is_empty {
+        reporter.say(&format!("warning: not looked there, where nothing is on record: {}", chain(error)));
+    }
+    !is_empty
 }
 
 /// Refuses an infra that neither the workspace describes nor a batch ever worked in: a misspelt name must not look like an
@@ -229,15 +282,10 @@ pub fn load(workspace: &Workspace, infra: &Name, file: Option<&str>) -> Result<S
 }
 
 /// The servers of `infra` wherever they may be: at the providers of its settings, or, where it has none because batches
-/// alone made it, at the default one. Settings that are wrong are said so and done without.
-///
-/// # Errors
-/// [`ServersError::Provider`].
-pub fn existing<'a>(
-    workspace: &'a Workspace,
-    infra: &Name,
-    reporter: &'a Reporter,
-) -> Result<Servers<'a>, ServersError> {
+/// alone made it, at the default one. Settings that are wrong are said so and done without; providers that can't be used say
+/// why when they are asked.
+#[must_use]
+pub fn existing<'a>(workspace: &'a Workspace, infra: &Name, reporter: &'a Reporter) -> Servers<'a> {
     let settings = match load(workspace, infra, None) {
         Ok(settings) => Some(settings),
         Err(error) => {
@@ -247,23 +295,19 @@ pub fn existing<'a>(
             None
         }
     };
-    everywhere(workspace, infra, settings.as_ref(), &[], reporter)
+    everywhere(workspace, infra, settings.as_ref(), reporter)
 }
 
-/// The servers of `infra` at every provider where one may be, and at those named `more`.
-///
-/// # Errors
-/// [`ServersError::Provider`].
+/// The servers of `infra` at every provider where one may be.
+#[must_use]
 pub fn everywhere<'a>(
     workspace: &'a Workspace,
     infra: &Name,
     settings: Option<&Settings>,
-    more: &[&str],
     reporter: &'a Reporter,
-) -> Result<Servers<'a>, ServersError> {
+) -> Servers<'a> {
     let used = provider::used(workspace, infra);
-    let names = providers(settings, &used);
-    Servers::open(workspace, infra, names.into_iter().chain(more.iter().copied()), reporter)
+    Servers::at_none(workspace, infra, reporter).besides(providers(settings, &used))
 }
 
 /// The default provider, where batches may have made servers, those of the settings, and those at which this workspace ever
@@ -272,10 +316,4 @@ fn providers<'s>(settings: Option<&'s Settings>, used: &'s [String]) -> Vec<&'s 
     let of_servers = settings.into_iter().flat_map(|settings| &settings.servers);
     let of_servers = of_servers.map(|server| server.provider.as_str());
     [DEFAULT_PROVIDER].into_iter().chain(of_servers).chain(used.iter().map(String::as_str)).collect()
-}
-
-fn providers_of(wanted: &[Wanted], others: Others) -> Vec<&str> {
-    let of_wanted = wanted.iter().map(|wanted| wanted.provider.as_str());
-    let default = (others != Others::Ignore).then_some(DEFAULT_PROVIDER);
-    of_wanted.chain(default).collect()
 }

@@ -22,12 +22,6 @@ const SERVER_FIELDS: &[&str] = &["name", "provider", "plan", "zone", "labels", "
 const TASKSERV_FIELDS: &[&str] = &["name", "servers", "profile", "params"];
 const SERVER_TASKSERV_FIELDS: &[&str] = &["name", "profile", "params"];
 const CLUSTER_FIELDS: &[&str] = &["name", "type", "provider", "params"];
-/// The zone of servers that need none, because their provider has only one place.
-const LOCAL_ZONE: &str = "local";
-/// The provider of hosts that the user has already, wherever they are.
-const OWN_HOSTS: &str = "ssh";
-/// Their zone where the settings don't say.
-const OWN_ZONE: &str = "own";
 
 /// What servers have where they don't say otherwise.
 struct Defaults {
@@ -125,7 +119,10 @@ fn server(checker: &mut Checker<'_>, record: &Record<'_>, defaults: &Defaults) -
     if plan.is_none() {
         checker.missing(record, "plan", "write plan = \"1xCPU-2 GB\" here or under `defaults`");
     }
-    let zone = checker.parsed(record, "zone").or_else(|| defaults.zone.clone()).or_else(|| only_zone(&provider));
+    let zone = checker
+        .parsed(record, "zone")
+        .or_else(|| defaults.zone.clone())
+        .or_else(|| provider::only_zone(provider.as_str()));
     if zone.is_none() {
         checker.missing(record, "zone", "write it here or under `defaults`");
     }
@@ -134,15 +131,6 @@ fn server(checker: &mut Checker<'_>, record: &Record<'_>, defaults: &Defaults) -
     let taskservs = taskservs(checker, record, SERVER_TASKSERV_FIELDS, &[]);
     let extra = extra(checker, record);
     Some(ServerSettings { name: name?, provider, plan: plan?, zone: zone?, labels, taskservs, extra })
-}
-
-fn only_zone(provider: &Name) -> Option<Name> {
-    let zone = match provider.as_str() {
-        DEFAULT_PROVIDER => LOCAL_ZONE,
-        OWN_HOSTS => OWN_ZONE,
-        _ => return None,
-    };
-    Some(Name::new(zone).expect("the zone's name is a name"))
 }
 
 /// The fields that are for the provider. It refuses what it doesn't know; a misspelt field of ours is refused here.

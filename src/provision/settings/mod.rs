@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 pub use self::checker::Finding;
 pub use self::evaluate::{Document, Evaluator};
 pub use self::problem::{Limit, Problem, SettingsError, excerpt};
-use super::provider::plugin;
+use super::provider;
 use super::secret::Reference;
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
@@ -149,7 +149,7 @@ fn read_with(
     // The directory first: that the infra is unknown says more than that its file is.
     workspace.infra_dir(infra)?;
     let document = evaluator.document(workspace, &format!("infra/{infra}/{}", relative(file)?))?;
-    match check::settings(&document.value, infra, &|name| plugin::find(workspace, name).is_some()) {
+    match check::settings(&document.value, infra, &|name| provider::is_plugin(workspace, name)) {
         Ok(settings) => Ok((settings, document)),
         Err(findings) => Err(document.invalid(findings)),
     }

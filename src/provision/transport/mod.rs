@@ -3,6 +3,7 @@
 //! A [`Transport`] leads to one server; its provider opens it ([`super::provider::Provider::transport`]). Files go and come
 //! by commands unless a transport knows better. Knows nothing of task services.
 
+pub(in crate::provision) mod shell;
 pub mod ssh;
 pub mod tail;
 

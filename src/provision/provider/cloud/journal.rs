@@ -5,11 +5,11 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::api::{Machine, TOKEN};
+use super::api::{Machine, SERVER, TOKEN};
 use super::moment::Moment;
 use crate::model::name::Name;
 use crate::provision::disk;
@@ -78,6 +78,45 @@ pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
     names
 }
 
+/// The names of the servers of an infra that a provider has on record.
+#[must_use]
+pub fn recorded(workspace: &Workspace, provider: &str, infra: &Name) -> Vec<Name> {
+    Journal::of(workspace, provider).names(infra).unwrap_or_default()
+}
+
+/// Whether the workspace ever had something made at a provider.
+#[must_use]
+pub fn is_on_record(workspace: &Workspace, provider: &str) -> bool {
+    Name::new(provider).is_ok_and(|name| Journal::of(workspace, name.as_str()).directory.is_dir())
+}
+
+/// The entries of an infra.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// By name.
+    pub(super) entries: Vec<Entry>,
+    /// Those that can't be read.
+    pub(super) damaged: Vec<Damage>,
+}
+
+/// An entry that can't be read.
+#[derive(Debug)]
+pub(super) struct Damage {
+    /// The server.
+    pub(super) name: Name,
+    /// Where it stands.
+    pub(super) path: PathBuf,
+    /// Why it can't be read.
+    pub(super) why: io::Error,
+}
+
+impl Damage {
+    /// Whether a machine of the infra is, by its name, that server.
+    pub(super) fn is_about(&self, machine: &Machine) -> bool {
+        machine.labels.get(SERVER).is_some_and(|name| name == self.name.as_str())
+    }
+}
+
 /// The entries of one provider.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -95,12 +134,7 @@ impl Journal {
 
     pub(super) fn read(&self, infra: &Name, name: &Name) -> Result<Option<Entry>, ProviderError> {
         let path = self.path(infra, name);
-        let failed = |source: io::Error| failed(format!("can't read {}", path.display()), source);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
+        read(&path).map_err(|source| failed(format!("can't read {}", path.display()), source))
     }
 
     /// On disk when this returns.
@@ -121,8 +155,8 @@ impl Journal {
         matches!(self.directory.join(infra.as_str()).try_exists(), Ok(false))
     }
 
-    /// All entries of an infra, by name.
-    pub(super) fn all(&self, infra: &Name) -> Result<Vec<Entry>, ProviderError> {
+    /// The names of all entries of an infra.
+    pub(super) fn names(&self, infra: &Name) -> Result<Vec<Name>, ProviderError> {
         let directory = self.directory.join(infra.as_str());
         let found = match fs::read_dir(&directory) {
             Ok(found) => found,
@@ -132,7 +166,28 @@ impl Journal {
         let files = found.flatten().filter_map(|file| file.file_name().into_string().ok());
         let mut names: Vec<Name> = files.filter_map(|file| Name::new(file.strip_suffix(".json")?).ok()).collect();
         names.sort();
-        names.iter().filter_map(|name| self.read(infra, name).transpose()).collect()
+        Ok(names)
+    }
+
+    /// All entries of an infra.
+    pub(super) fn all(&self, infra: &Name) -> Result<Entries, ProviderError> {
+        let mut all = Entries::default();
+        for name in self.names(infra)? {
+            let path = self.path(infra, &name);
+            match read(&path) {
+                Ok(entry) => all.entries.extend(entry),
+                Err(why) => all.damaged.push(Damage { name, path, why }),
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Entry>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -24,8 +24,8 @@ pub use self::api::{
     Api, CallError, Catalogue, Deletion, INFRA, Labels, Machine, MachineState, OPERATION, OWN, Offer, Order, SERVER,
     TOKEN,
 };
-pub use self::journal::used;
-use self::journal::{Entry, Journal, Stage};
+use self::journal::{Entries, Entry, Journal, Stage};
+pub use self::journal::{is_on_record, recorded, used};
 use self::moment::Moment;
 pub use self::optional::MachineConsole;
 pub use self::reach::Reach;
@@ -121,7 +121,7 @@ impl Cloud {
 
     /// Refuses a name that a machine has which isn't in the journal.
     fn refuse_stray(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
-        match self.find(&order::where_it_is(spec))?.first() {
+        match self.find(&order::where_it_is(&spec.infra, &spec.name))?.first() {
             Some(stray) => Err(view::stray_has_the_name(self.api.name(), spec, stray)),
             None => Ok(()),
         }
@@ -161,15 +161,30 @@ impl Provider for Cloud {
         self.api.console().map(|_| self as _)
     }
 
+    fn zones(&self) -> Vec<String> {
+        // Once, without patience: it is for a hint.
+        self.api.catalogue().map_or_else(|_| Vec::new(), |catalogue| catalogue.zones)
+    }
+
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
         // First what was ordered, then what there is: what comes in between is somebody's work under way, no stray.
-        let entries = self.journal.all(infra)?;
+        let Entries { entries, damaged } = self.journal.all(infra)?;
         let listing = self.all(infra)?;
+        let provider = self.api.name();
         let server = |entry: &Entry| match listing.of(entry) {
             Some(machine) => self.server(entry, machine).map(Some),
-            None => Ok(view::unlisted(self.api.name(), entry, &listing)),
+            None => Ok(view::unlisted(provider, entry, &listing)),
         };
-        entries.iter().filter_map(|entry| server(entry).transpose()).collect()
+        let whole: Result<Vec<Server>, _> = entries.iter().filter_map(|entry| server(entry).transpose()).collect();
+        // One that can't be read must not keep the others from being used.
+        let damaged = damaged.iter().map(|damage| view::of_damage(provider, infra, damage, &listing));
+        let mut servers: Vec<Server> = whole?.into_iter().chain(damaged).collect();
+        servers.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+        Ok(servers)
+    }
+
+    fn recorded(&self, infra: &Name) -> Option<Vec<Name>> {
+        Some(self.journal.names(infra).unwrap_or_default())
     }
 
     fn is_untouched(&self, infra: &Name) -> bool {
@@ -178,8 +193,10 @@ impl Provider for Cloud {
 
     fn strays(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
         let listing = self.seen(infra)?;
-        let entries = self.journal.all(infra)?;
-        let own = |machine: &Machine| entries.iter().any(|entry| entry.owns(machine));
+        let Entries { entries, damaged } = self.journal.all(infra)?;
+        let own = |machine: &Machine| {
+            entries.iter().any(|entry| entry.owns(machine)) || damaged.iter().any(|damage| damage.is_about(machine))
+        };
         Ok(listing
             .machines
             .iter()
@@ -190,7 +207,7 @@ impl Provider for Cloud {
 
     fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
         let listing = self.seen(infra)?;
-        let mut entries = self.journal.all(infra)?;
+        let mut entries = self.journal.all(infra)?.entries;
         entries
             .retain(|entry| listing.of(entry).is_none() && view::unlisted(self.api.name(), entry, &listing).is_none());
         Ok(entries.into_iter().map(|entry| entry.spec).collect())
@@ -245,7 +262,8 @@ impl Provider for Cloud {
     }
 
     fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
-        let Some(mut entry) = self.journal.read(infra, name)? else { return Ok(()) };
+        let Ok(entry) = self.journal.read(infra, name) else { return self.delete_damaged(infra, name) };
+        let Some(mut entry) = entry else { return Ok(()) };
         if !matches!(entry.stage, Stage::Deleting { .. }) {
             entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned) };
             self.journal.write(&entry)?;
@@ -317,6 +335,22 @@ impl Cloud {
             Ok(result) if result.status == 0 && !result.timed_out => Ok(()),
             Ok(result) => Err(format!("`true` ended with status {}", result.status)),
             Err(error) => Err(chain(&error)),
+        }
+    }
+}
+
+impl Cloud {
+    /// Deletes a server whose entry can't be read: whatever carries its name, looked for until it would be in every list.
+    fn delete_damaged(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        let until = Instant::now() + self.api.settles_within();
+        loop {
+            let is_last = Instant::now() >= until;
+            let found = self.find(&order::where_it_is(infra, name))?;
+            found.iter().try_for_each(|machine| self.end(machine))?;
+            if is_last || !found.is_empty() {
+                return self.journal.remove(infra, name);
+            }
+            std::thread::sleep(self.api.poll_every().min(until.saturating_duration_since(Instant::now())));
         }
     }
 }

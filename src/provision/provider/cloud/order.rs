@@ -13,6 +13,7 @@ use super::api::{CallError, INFRA, Labels, Machine, OPERATION, Order, SERVER, TO
 use super::ask::refused;
 use super::journal::{Entry, Stage};
 use super::moment::Moment;
+use crate::model::name::Name;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
 impl Cloud {
@@ -84,7 +85,7 @@ impl Cloud {
 
     /// The machine of the entry, if a list shows it now. What the same order made more than once is deleted but for one.
     pub(super) fn look(&self, entry: &Entry) -> Result<Option<Machine>, ProviderError> {
-        let mut found = self.find(&where_it_is(&entry.spec))?;
+        let mut found = self.find(&where_it_is(&entry.spec.infra, &entry.spec.name))?;
         found.retain(|machine| entry.owns(machine));
         found.sort_by(|a, b| (entry.id() != Some(&a.id), &a.id).cmp(&(entry.id() != Some(&b.id), &b.id)));
         let mut found = found.into_iter();
@@ -110,15 +111,15 @@ impl Cloud {
 }
 
 /// Labels by which all machines of a server's name are found.
-pub(super) fn where_it_is(spec: &ServerSpec) -> Labels {
-    [(INFRA, &spec.infra), (SERVER, &spec.name)].map(|(key, name)| (key.to_owned(), name.to_string())).into()
+pub(super) fn where_it_is(infra: &Name, name: &Name) -> Labels {
+    [(INFRA, infra), (SERVER, name)].map(|(key, name)| (key.to_owned(), name.to_string())).into()
 }
 
 /// Everything that the machine of an entry carries.
 pub(super) fn labels(entry: &Entry) -> Labels {
     let spec = &entry.spec;
     let mut labels = spec.labels.clone();
-    labels.extend(where_it_is(spec));
+    labels.extend(where_it_is(&spec.infra, &spec.name));
     labels.insert(TOKEN.to_owned(), entry.token.clone());
     if !spec.operation.is_empty() {
         labels.insert(OPERATION.to_owned(), spec.operation.clone());

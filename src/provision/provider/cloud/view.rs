@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::api::{INFRA, Labels, Machine, MachineState, OPERATION, OWN, SERVER};
-use super::journal::{Entry, Stage};
+use super::journal::{Damage, Entry, Stage};
 use super::moment::Moment;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
@@ -74,6 +74,28 @@ fn changed(spec: &ServerSpec, machine: &Machine) -> Vec<String> {
         format!("labels.{key}: {} → {}", shown(&spec.labels), shown(&machine.labels))
     });
     plan.into_iter().chain(labels).collect()
+}
+
+/// A server whose entry can't be read, with its machine, if one is listed.
+pub(super) fn of_damage(provider: &str, infra: &Name, damage: &Damage, listing: &Listing) -> Server {
+    let machine = listing.machines.iter().find(|machine| damage.is_about(machine));
+    let note = format!(
+        "its record {} can't be read ({}): put a copy of it back; or remove it, and take the machine on record again by \
+         `prov infra reconcile {infra} --adopt`; or delete the server",
+        damage.path.display(),
+        damage.why
+    );
+    let nothing = || Machine {
+        id: String::new(),
+        labels: [(SERVER.to_owned(), damage.name.to_string())].into(),
+        state: MachineState::Changing,
+        plan: None,
+        zone: String::new(),
+        address: None,
+        notes: Vec::new(),
+    };
+    let stray = of_stray(provider, infra, &machine.cloned().unwrap_or_else(nothing));
+    Server { state: ServerState::Damaged, notes: vec![note], stray: false, ..stray }
 }
 
 /// A machine of this infra that no entry owns.

@@ -36,7 +36,9 @@ pub fn update(dir: &ServerDir, name: &str, fellows: &[(String, Ipv4Addr)]) -> io
     fs::write(path, new)
 }
 
-fn with_fellows(old: &str, fellows: &[(String, Ipv4Addr)]) -> String {
+/// The text `old` of such a file, knowing `fellows` by name.
+#[must_use]
+pub fn with_fellows(old: &str, fellows: &[(String, Ipv4Addr)]) -> String {
     let mut inside = false;
     let mut text = String::new();
     for line in old.lines() {

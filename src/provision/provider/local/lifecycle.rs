@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde_json::Value;
 
 use super::init::{Answer, GRACE};
 use super::machine_lock::Lock;
@@ -20,7 +21,7 @@ use super::procs::Procs;
 use super::remove::remove;
 use super::state::{Record, ServerDir};
 use super::sys::Fault;
-use super::{LocalProvider, cgroup, failed, hidden, hosts, names_in};
+use super::{LocalProvider, cgroup, container, failed, hidden, hosts, names_in};
 use crate::model::name::Name;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
@@ -30,19 +31,15 @@ const READY_WITHIN: Duration = Duration::from_mins(2);
 const GONE_WITHIN: Duration = Duration::from_secs(20);
 
 impl LocalProvider {
-    /// Makes the server, or starts the one that is there. The caller holds its lock.
-    pub(super) fn make(&self, dir: &ServerDir, spec: &ServerSpec) -> Result<(), ProviderError> {
+    /// Makes the server, or starts the one that is `there`. The caller holds its lock, and has cleared away what a deletion or
+    /// a creation that was cut short has left.
+    pub(super) fn make(&self, dir: &ServerDir, spec: &ServerSpec, there: Option<Record>) -> Result<(), ProviderError> {
         let unreadable = |error| failed(format!("can't read the state of server {}", spec.name), error);
-        let there = dir.record().map_err(unreadable)?;
-        if let Some(there) = &there {
-            same(&there.spec, spec)?;
+        if there.is_some() {
             wait_for_init(dir).map_err(unreadable)?;
             if dir.ready_init().map_err(unreadable)?.is_some() {
                 return dir.mark_made().map_err(unreadable);
             }
-        } else {
-            // What a deletion or a creation that was cut short has left.
-            self.unmake(dir, &spec.infra, &spec.name)?;
         }
         // Held until the address is recorded, so that nobody else is given it.
         let network =
@@ -88,7 +85,10 @@ impl LocalProvider {
         let mut servers = Vec::new();
         for name in names_in(&self.root.join(infra.as_str()))? {
             let dir = self.dir(infra, &name);
-            // One whose record is damaged is known to nobody.
+            // One whose record is damaged is known to nobody; containers are in a network of their own.
+            if dir.is_container() {
+                continue;
+            }
             servers.extend(dir.record().ok().flatten().map(|record| (dir, record)));
         }
         let addresses = servers.iter().filter_map(|(_, record)| Some((record.spec.name.to_string(), record.address?)));
@@ -145,6 +145,9 @@ impl LocalProvider {
 
     /// Stops the server and removes everything of it but its directory and lock. The caller holds the lock.
     pub(super) fn unmake(&self, dir: &ServerDir, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        if dir.is_container() {
+            return self.containers().unmake(dir, infra, name);
+        }
         let left = |what: &str| format!("can't delete the server in {}: {what}", dir.path().display());
         // As it was made: the workspace may have another name by now.
         let known = dir.known().filter(|record| !dir.is_copy(record));
@@ -154,14 +157,7 @@ impl LocalProvider {
         let groups = known.map(|record| record.cgroups).unwrap_or_default();
         cgroup::remove(&id, &groups).map_err(|error| failed(left("its control groups are left"), error))?;
         self.leave_network(dir, infra, &id).map_err(|error| failed(left("its network is left"), error))?;
-        // The record goes last: until then the server is listed as incomplete.
-        let entries = fs::read_dir(dir.path()).map_err(|error| failed(left("can't read the directory"), error))?;
-        for entry in entries.flatten() {
-            if entry.file_name() != "lock" && entry.file_name() != "deleting.json" {
-                remove(&entry.path()).map_err(|error| failed(left("its files are left"), error))?;
-            }
-        }
-        remove(&dir.join("deleting.json")).map_err(|error| failed(left("its record is left"), error))
+        clear(dir).map_err(|error| failed(left("its files are left"), error))
     }
 
     fn leave_network(&self, dir: &ServerDir, infra: &Name, id: &str) -> io::Result<()> {
@@ -193,6 +189,19 @@ impl LocalProvider {
     }
 }
 
+/// Removes all that a state directory holds but its lock.
+pub(super) fn clear(dir: &ServerDir) -> io::Result<()> {
+    // The record goes last: until then the server is listed as incomplete. What says how it is to be deleted goes with it.
+    let last = ["engine.json", "deleting.json"];
+    for entry in fs::read_dir(dir.path())?.flatten() {
+        let name = entry.file_name();
+        if name != "lock" && !last.iter().any(|last| name == *last) {
+            remove(&entry.path())?;
+        }
+    }
+    last.iter().try_for_each(|last| remove(&dir.join(last)))
+}
+
 /// The hash of the workspace, with which an id begins.
 fn workspace_of(id: &str) -> &str {
     id.split(':').next().unwrap_or_default()
@@ -203,8 +212,11 @@ fn argv0(id: &str) -> String {
     format!("prov-server:{id}")
 }
 
-fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
+pub(super) fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
+    let driver =
+        |spec: &ServerSpec| spec.extra.get("driver").and_then(Value::as_str).unwrap_or(container::NAMESPACE).to_owned();
     let fields = [
+        ("driver", driver(there), driver(wanted)),
         ("plan", there.plan.to_string(), wanted.plan.to_string()),
         ("zone", there.zone.to_string(), wanted.zone.to_string()),
         ("extra", text(&there.extra), text(&wanted.extra)),
@@ -217,7 +229,7 @@ fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
     }
 }
 
-fn text(extra: &serde_json::Map<String, serde_json::Value>) -> String {
+fn text(extra: &serde_json::Map<String, Value>) -> String {
     serde_json::to_string(extra).unwrap_or_default()
 }
 

@@ -1,11 +1,13 @@
-//! The `local` provider: servers as namespaces on this machine, from its own directories, copy-on-write.
+//! The `local` provider: servers as namespaces on this machine, from its own directories, copy-on-write; or, where the
+//! settings say so, as containers of its engine ([`container`]).
 //!
-//! It needs nothing but the kernel: no image, no daemon, no helper program. [`state`] says what is on disk and who may
+//! The first need nothing but the kernel: no image, no daemon, no helper program. [`state`] says what is on disk and who may
 //! touch it; [`init`] becomes a server; [`exec`] runs commands in it; [`root_fs`] puts its root together. As root of the
 //! machine a server has an address of its own ([`network`]) and the limits of its plan ([`cgroup`]). It is isolation
 //! from accidents, not from malice. Knows nothing of task services, batches or the daemon.
 
 pub mod cgroup;
+mod container;
 pub mod exec;
 mod hidden;
 mod hosts;
@@ -33,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use self::container::{Containers, Engines, Look};
 use self::network::Network;
 use self::state::{Record, ServerDir};
 use super::{Provider, ProviderError, Server, ServerSpec, ServerState};
@@ -52,6 +55,8 @@ pub struct LocalProvider {
     workspace: String,
     /// The prov binary: it becomes inits and runs commands.
     program: PathBuf,
+    /// The container engine's socket, where the usual places are not asked.
+    engine: Option<PathBuf>,
 }
 
 /// Runs `prov internal WORD …` for one of the driver's own two processes. They must have one thread.
@@ -74,6 +79,7 @@ impl LocalProvider {
             root: workspace.join(".prov/local"),
             workspace: format!("{:08x}", hash >> 32),
             program: PathBuf::from("/proc/self/exe"),
+            engine: None,
         })
     }
 
@@ -81,6 +87,16 @@ impl LocalProvider {
     #[must_use]
     pub fn with_program(self, program: PathBuf) -> Self {
         Self { program, ..self }
+    }
+
+    /// The same with the container engine behind `socket` for the servers that it makes.
+    #[must_use]
+    pub fn with_engine(self, socket: PathBuf) -> Self {
+        Self { engine: Some(socket), ..self }
+    }
+
+    fn containers(&self) -> Containers<'_> {
+        Containers { root: &self.root, workspace: &self.workspace, socket: self.engine.as_deref() }
     }
 
     fn dir(&self, infra: &Name, name: &Name) -> ServerDir {
@@ -99,6 +115,9 @@ impl Provider for LocalProvider {
     }
 
     fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
+        if container::image(spec)?.is_some() {
+            return Ok(());
+        }
         Network::of(spec).map(drop).map_err(|what| ProviderError::Invalid {
             what: format!("server {}: {what}", spec.name),
             hint: Some("the provider local knows the field `network`: \"private\" or \"host\"".to_owned()),
@@ -106,6 +125,9 @@ impl Provider for LocalProvider {
     }
 
     fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
+        if let Ok(Some(image)) = container::image(spec) {
+            return self.containers().warnings(image);
+        }
         let is_open = Network::of(spec) == Ok(Network::Host);
         is_open.then(|| network::HOST_NOTE.to_owned()).into_iter().collect()
     }
@@ -116,28 +138,33 @@ impl Provider for LocalProvider {
     }
 
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
-        let dir = self.root.join(infra.as_str());
-        let mut servers = Vec::new();
-        for name in names_in(&dir).map_err(|error| failed(format!("can't read {}", dir.display()), error))? {
-            let dir = self.dir(infra, &name);
-            match view(&dir) {
-                Ok(seen) => servers.extend(seen),
-                // One that can't be read must not keep the others from being used.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    servers.push(damaged(infra, &name, self.id(infra, &name), &error));
-                }
-                Err(error) => return Err(failed(format!("can't read the state of server {name}"), error)),
-            }
-        }
-        Ok(servers)
+        let looks = self.look_at_all(infra)?;
+        Ok(looks
+            .into_iter()
+            .filter_map(|look| if let Look::Server(server) = look { Some(*server) } else { None })
+            .collect())
+    }
+
+    fn gone(&self, infra: &Name) -> Result<Vec<ServerSpec>, ProviderError> {
+        let looks = self.look_at_all(infra)?;
+        Ok(looks.into_iter().filter_map(|look| if let Look::Gone(spec) = look { Some(*spec) } else { None }).collect())
     }
 
     fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {
         self.validate(spec)?;
-        let dir = self.dir(&spec.infra, &spec.name);
-        let _held = dir.lock().map_err(|error| failed(format!("can't lock server {}", spec.name), error))?;
-        self.make(&dir, spec)?;
-        self.find(&spec.infra, &spec.name)
+        let (infra, name, dir) = (&spec.infra, &spec.name, self.dir(&spec.infra, &spec.name));
+        let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
+        let there = dir.record().map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
+        match &there {
+            Some(there) => lifecycle::same(&there.spec, spec)?,
+            // What a deletion or a creation that was cut short has left.
+            None => self.unmake(&dir, infra, name)?,
+        }
+        match container::image(spec)? {
+            Some(image) => self.containers().make(&dir, spec, image, there)?,
+            None => self.make(&dir, spec, there)?,
+        }
+        self.find(infra, name)
     }
 
     fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
@@ -176,13 +203,19 @@ impl Provider for LocalProvider {
         let mut record = dir.record().map_err(unreadable)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
         record.spec.labels.clone_from(labels);
         dir.write_record(&record).map_err(|error| failed(format!("can't record server {name}"), error))?;
-        self.find(infra, name)
+        match self.look(infra, name, &mut Engines::new()).map_err(unreadable)? {
+            Look::Server(server) => Ok(*server),
+            Look::Nothing | Look::Gone(_) => Err(ProviderError::NotFound(name.clone())),
+        }
     }
 
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
         let dir = self.dir(infra, name);
         if !dir.path().exists() {
             return Err(ProviderError::NotFound(name.clone()));
+        }
+        if dir.is_container() {
+            return Ok(Box::new(self.containers().transport(&dir, name)?));
         }
         Ok(Box::new(Inside { program: &self.program, dir, name: name.clone() }))
     }
@@ -212,9 +245,39 @@ impl Transport for Inside<'_> {
 
 impl LocalProvider {
     fn find(&self, infra: &Name, name: &Name) -> Result<Server, ProviderError> {
-        view(&self.dir(infra, name))
+        let dir = self.dir(infra, name);
+        if dir.is_container() {
+            return self.containers().find(&dir, name);
+        }
+        view(&dir)
             .map_err(|error| failed(format!("can't read the state of server {name}"), error))?
             .ok_or_else(|| ProviderError::NotFound(name.clone()))
+    }
+
+    fn look(&self, infra: &Name, name: &Name, engines: &mut Engines) -> io::Result<Look> {
+        let dir = self.dir(infra, name);
+        if dir.is_container() {
+            return self.containers().look(&dir, engines);
+        }
+        Ok(view(&dir)?.map_or(Look::Nothing, |server| Look::Server(Box::new(server))))
+    }
+
+    /// What there is of each server of `infra`, ordered by name.
+    fn look_at_all(&self, infra: &Name) -> Result<Vec<Look>, ProviderError> {
+        let dir = self.root.join(infra.as_str());
+        let (mut looks, mut engines) = (Vec::new(), Engines::new());
+        for name in names_in(&dir).map_err(|error| failed(format!("can't read {}", dir.display()), error))? {
+            match self.look(infra, &name, &mut engines) {
+                Ok(look) => looks.push(look),
+                // One that can't be read must not keep the others from being used.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let damaged = damaged(infra, &name, self.id(infra, &name), &error);
+                    looks.push(Look::Server(Box::new(damaged)));
+                }
+                Err(error) => return Err(failed(format!("can't read the state of server {name}"), error)),
+            }
+        }
+        Ok(looks)
     }
 }
 

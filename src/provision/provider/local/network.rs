@@ -34,7 +34,7 @@ pub enum Network {
 impl Network {
     /// What `spec` asks for; the private one where it doesn't say. The error says which field is wrong.
     pub fn of(spec: &ServerSpec) -> Result<Self, String> {
-        if let Some(unknown) = spec.extra.keys().find(|key| *key != "network") {
+        if let Some(unknown) = spec.extra.keys().find(|key| !["driver", "network"].contains(&key.as_str())) {
             return Err(format!("the provider local knows no field {unknown:?}"));
         }
         match spec.extra.get("network").map(|value| value.as_str()) {

@@ -6,6 +6,7 @@
 //!   init.lock      held by the server's init for life: taken = running, whatever became of its pid
 //!   spec.json      the server was asked for          deleting.json  the same, while it is being deleted
 //!   made           it has been made completely once
+//!   engine.json    it is a container, and that is the socket of its engine
 //!   init.json      written by init once commands can run
 //!   disk/ data/    what the server wrote             root/          where its root is put together
 //! ```
@@ -24,6 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::ServerSpec;
 use super::procs::start_of;
+
+/// Says that a server is a container.
+const ENGINE: &str = "engine.json";
 
 /// What was decided about a server when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -211,6 +215,22 @@ impl ServerDir {
     pub fn mark_made(&self) -> io::Result<()> {
         File::create(self.join("made"))?;
         sync(&self.0)
+    }
+
+    /// Whether the server is a container.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.join(ENGINE).exists()
+    }
+
+    /// The socket of the engine that has the server.
+    pub fn engine(&self) -> io::Result<Option<PathBuf>> {
+        read(&self.join(ENGINE))
+    }
+
+    /// Remembers that the server is a container of the engine behind `socket`.
+    pub fn write_engine(&self, socket: &Path) -> io::Result<()> {
+        write(&self.0, ENGINE, &socket, Durable::Yes)
     }
 
     /// Writes the record so that it is there wholly or not at all, whenever the machine stops.

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::destination::Destination;
-use super::header::SAYS_NOT_ROOT;
 use crate::provision::error::ProviderError;
+use crate::provision::transport::shell::header::SAYS_NOT_ROOT;
 
 /// Why there is no result.
 #[derive(Debug)]

@@ -1,30 +1,27 @@
 //! The way to a server over ssh, by the system's own `ssh`.
 //!
 //! Start at [`Ssh`]. Each command is one ssh process over a shared
-//! connection ([`room`]); what it is comes by standard input ([`header`], `run.sh`), and its streams come back with what
-//! is said of it ([`marks`], [`session`]). Knows no provider.
+//! connection ([`room`]), whose other end is a [`shell`](super::shell). Knows no provider.
 
 mod destination;
 mod fault;
-mod header;
 pub mod key;
 pub mod known;
-mod marks;
 mod options;
 mod room;
-mod session;
 
-use std::process::Command;
+use std::io;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::destination::{DEFAULT_PORT, Destination, DestinationError};
 use self::fault::Fault;
-use self::header::Mark;
 pub use self::known::{HostKey, HostKeyError, KnownHosts};
 pub use self::options::{HostKeys, Way};
 pub use self::room::Room;
-use self::session::Told;
+use super::shell::header::{self, Mark};
+use super::shell::session::{self, Pipes, Told};
 use super::{Exec, ExecResult, Mirrors, Transport};
 use crate::provision::error::ProviderError;
 
@@ -143,39 +140,53 @@ impl Ssh {
         let mut ssh = Command::new("ssh");
         ssh.args(arguments).arg(header::remote(way.sudo)).env_clear().env("LC_ALL", "C");
         ssh.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        let told = session::run(&mut ssh, &[&header, exec.stdin], &mark, exec.deadline);
+        let told = converse(&mut ssh, &[&header, exec.stdin], &mark, exec.deadline);
         let logged = std::fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let _ = std::fs::remove_file(&log);
-        judge(told.map_err(Fault::Here)?, &logged, exec)
+        let (told, status) = told.map_err(Fault::Here)?;
+        judge(told, status, &logged, exec)
     }
 }
 
-/// What a session's end means.
-fn judge(told: Told, logged: &str, exec: &Exec<'_>) -> Result<ExecResult, Fault> {
-    if told.no_program {
-        return Err(Fault::NoProgram(exec.argv.first().cloned().unwrap_or_default()));
+/// Runs ssh until everything is told or waiting is no use; answers with ssh's own status, where it ended by itself.
+fn converse(
+    ssh: &mut Command,
+    input: &[&[u8]],
+    mark: &Mark,
+    deadline: Option<Instant>,
+) -> io::Result<(Told, Option<i32>)> {
+    let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let missing = || io::Error::other("the pipes were asked for");
+    let pipes = Pipes {
+        stdin: child.stdin.take().ok_or_else(missing)?.into(),
+        stdout: child.stdout.take().ok_or_else(missing)?.into(),
+        stderr: child.stderr.take().ok_or_else(missing)?.into(),
+    };
+    let told = session::run(pipes, input, mark, deadline);
+    let status = finish(&mut child, told.as_ref().is_ok_and(|(_, is_gone)| !is_gone));
+    told.map(|(told, _)| (told, status))
+}
+
+/// Ends ssh, which may wait for what the command left behind; answers its status where it ended by itself.
+fn finish(child: &mut Child, kill: bool) -> Option<i32> {
+    if kill {
+        // Fails where it has ended already.
+        let _ = child.kill();
     }
-    let is_over = exec.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    match told.status {
-        Some(status) => {
-            let timed_out = told.ended && exec.deadline.is_some();
-            let is_whole = timed_out && told.whole == Some(true);
-            Ok(ExecResult { status, stdout: told.stdout, stderr: told.stderr, timed_out, is_whole })
-        }
-        // It was to be ended there, and whether it was isn't known: no certainty, but no other word for it either.
-        None if told.begun && is_over => Ok(ExecResult {
-            status: 128 + 9,
-            stdout: told.stdout,
-            stderr: told.stderr,
-            timed_out: true,
-            is_whole: false,
-        }),
-        None if told.begun => {
+    child.wait().ok().and_then(|status| status.code())
+}
+
+/// What a session's end means.
+fn judge(told: Told, status: Option<i32>, logged: &str, exec: &Exec<'_>) -> Result<ExecResult, Fault> {
+    match told.into_result(exec) {
+        Ok(result) => Ok(result),
+        Err(told) if told.no_program => Err(Fault::NoProgram(exec.argv.first().cloned().unwrap_or_default())),
+        Err(told) if told.begun => {
             let words = logged.lines().next_back().unwrap_or("it was closed at the other end").trim().to_owned();
             Err(Fault::Broken(words))
         }
-        None if told.ssh.is_none() => Err(Fault::Unreachable("logging in took too long".to_owned())),
-        None => Err(Fault::of_login(logged, &String::from_utf8_lossy(&told.stderr), told.ssh)),
+        Err(_) if status.is_none() => Err(Fault::Unreachable("logging in took too long".to_owned())),
+        Err(told) => Err(Fault::of_login(logged, &String::from_utf8_lossy(&told.stderr), status)),
     }
 }
 

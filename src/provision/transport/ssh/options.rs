@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::destination::Destination;
-use super::header::quoted;
 use crate::provision::error::ProviderError;
+use crate::provision::transport::shell::header::quoted;
 
 /// The longest path that a socket can have, less what ssh appends while it makes one.
 const MOST_SOCKET_BYTES: usize = 104 - 20;

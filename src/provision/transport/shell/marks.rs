@@ -5,7 +5,7 @@ use crate::provision::transport::tail::Tail;
 
 /// Takes a stream apart as it comes.
 #[derive(Debug)]
-pub(super) struct Marked {
+pub(in crate::provision) struct Marked {
     mark: Vec<u8>,
     /// What may be the start of a mark.
     rest: Vec<u8>,
@@ -14,12 +14,12 @@ pub(super) struct Marked {
 }
 
 impl Marked {
-    pub(super) fn by(mark: &Mark) -> Self {
+    pub(in crate::provision) fn by(mark: &Mark) -> Self {
         Self { mark: mark.as_bytes().to_vec(), rest: Vec::new(), output: Tail::default(), said: Vec::new() }
     }
 
     /// Takes the next bytes; answers what they say of the command, a line each, in order.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(in crate::provision) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         self.rest.extend_from_slice(bytes);
         let mut from = 0;
         while let Some(begin) = self.rest[from..].iter().position(|byte| *byte == self.mark[0]).map(|at| from + at) {
@@ -46,7 +46,7 @@ impl Marked {
     }
 
     /// The end of the output.
-    pub(super) fn into_output(mut self) -> Vec<u8> {
+    pub(in crate::provision) fn into_output(mut self) -> Vec<u8> {
         self.output.push(&self.rest);
         self.output.into_bytes()
     }

@@ -1,13 +1,16 @@
-//! One command over one ssh process: its input goes in, its marked output comes out, and it ends at its deadline.
+//! One command over three pipes: its input goes in, its marked output comes out, and it ends at its deadline. What the pipes
+//! lead to is the caller's affair.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::header::Mark;
 use super::marks::Marked;
+use crate::provision::transport::{Exec, ExecResult};
 
 /// How long a login may take until the command begins.
 const LOGIN_WITHIN: Duration = Duration::from_mins(1);
@@ -18,30 +21,44 @@ const CHUNK: usize = 65_536;
 
 /// What came of it, as far as the connection told.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(in crate::provision) struct Told {
     /// The command began.
-    pub(super) begun: bool,
+    pub(in crate::provision) begun: bool,
     /// There is no such program.
-    pub(super) no_program: bool,
+    pub(in crate::provision) no_program: bool,
     /// It ended so.
-    pub(super) status: Option<i32>,
+    pub(in crate::provision) status: Option<i32>,
     /// It was ended at its deadline, or because the connection was thought to be gone.
-    pub(super) ended: bool,
+    pub(in crate::provision) ended: bool,
     /// Whether all that it started was ended; known once that was tried.
-    pub(super) whole: Option<bool>,
+    pub(in crate::provision) whole: Option<bool>,
     /// It ran beside the group that would have held all that it started.
     loose: bool,
     /// Its standard output is complete.
     complete: bool,
     /// The end of its standard output.
-    pub(super) stdout: Vec<u8>,
+    pub(in crate::provision) stdout: Vec<u8>,
     /// The end of its standard error.
-    pub(super) stderr: Vec<u8>,
-    /// ssh's own status, where it ended by itself.
-    pub(super) ssh: Option<i32>,
+    pub(in crate::provision) stderr: Vec<u8>,
 }
 
 impl Told {
+    /// What came of the command where that was told; otherwise what was told is given back.
+    pub(in crate::provision) fn into_result(self, exec: &Exec<'_>) -> Result<ExecResult, Self> {
+        let is_over = exec.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let (status, timed_out, is_whole) = match self.status {
+            _ if self.no_program => return Err(self),
+            Some(status) => {
+                let timed_out = self.ended && exec.deadline.is_some();
+                (status, timed_out, timed_out && self.whole == Some(true))
+            }
+            // It was to be ended there, and whether it was isn't known: no certainty, but no other word for it either.
+            None if self.begun && is_over => (128 + 9, true, false),
+            None => return Err(self),
+        };
+        Ok(ExecResult { status, stdout: self.stdout, stderr: self.stderr, timed_out, is_whole })
+    }
+
     const fn is_all(&self) -> bool {
         self.complete && self.status.is_some() && (!self.ended || self.whole.is_some())
     }
@@ -62,42 +79,48 @@ impl Told {
     }
 }
 
-/// Runs `ssh` with `input` on its standard input until everything is told, the connection is gone, or waiting is no use.
+/// The pipes: those ends that this side holds.
+#[derive(Debug)]
+pub(in crate::provision) struct Pipes {
+    /// What is written there is the shell's standard input.
+    pub(in crate::provision) stdin: OwnedFd,
+    /// The shell's standard output.
+    pub(in crate::provision) stdout: OwnedFd,
+    /// The shell's standard error.
+    pub(in crate::provision) stderr: OwnedFd,
+}
+
+/// Writes `input` and listens until everything is told, the other end is gone, or waiting is no use. Answers what was told, and
+/// whether the other end closed the pipes before that was all.
 ///
 /// # Errors
-/// When ssh can't be run.
-pub(super) fn run(ssh: &mut Command, input: &[&[u8]], mark: &Mark, deadline: Option<Instant>) -> io::Result<Told> {
-    let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+/// When the pipes can't be used.
+pub(in crate::provision) fn run(
+    pipes: Pipes,
+    input: &[&[u8]],
+    mark: &Mark,
+    deadline: Option<Instant>,
+) -> io::Result<(Told, bool)> {
     let mut session = Session {
-        stdin: child.stdin.take(),
-        stdout: child.stdout.take(),
-        stderr: child.stderr.take(),
+        stdin: Some(pipes.stdin.into()),
+        stdout: Some(pipes.stdout.into()),
+        stderr: Some(pipes.stderr.into()),
         out: Marked::by(mark),
         err: Marked::by(mark),
         told: Told::default(),
         begun_at: Instant::now(),
     };
-    let followed = session.prepare().and_then(|()| session.follow(input, deadline));
-    session.told.ssh = finish(&mut child, session.told.is_all() || followed.as_ref().is_ok_and(|gone| !gone));
+    session.prepare()?;
+    let is_gone = session.follow(input, deadline)?;
     let Session { out, err, mut told, .. } = session;
-    followed?;
     (told.stdout, told.stderr) = (out.into_output(), err.into_output());
-    Ok(told)
-}
-
-/// Ends ssh, which may wait for what the command left behind; answers its status where it ended by itself.
-fn finish(child: &mut Child, kill: bool) -> Option<i32> {
-    if kill {
-        // Fails where it has ended already.
-        let _ = child.kill();
-    }
-    child.wait().ok().and_then(|status| status.code())
+    Ok((told, is_gone))
 }
 
 struct Session {
-    stdin: Option<ChildStdin>,
-    stdout: Option<std::process::ChildStdout>,
-    stderr: Option<std::process::ChildStderr>,
+    stdin: Option<File>,
+    stdout: Option<File>,
+    stderr: Option<File>,
     out: Marked,
     err: Marked,
     told: Told,
@@ -114,7 +137,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether ssh has closed its streams; otherwise all is told, or it is given up.
+    /// Whether the other end has closed the pipes; otherwise all is told, or it is given up.
     fn follow(&mut self, input: &[&[u8]], deadline: Option<Instant>) -> io::Result<bool> {
         let mut parts = input.to_vec();
         while !self.told.is_all() {

@@ -23,25 +23,25 @@ const NOT_ROOT: &str = "echo prov: not root >&2; exit 1";
 const READ: &str = "LC_ALL=C; IFS= read -r n || exit 99; h=; s=$(printf \"\\nx\"); s=${s%x}; while [ \"$n\" -gt 0 ]; do IFS= read -r l || exit 99; h=$h$l$s; n=$((n-1)); done; unset n l s; eval \"$h\"";
 
 /// What a login shell is told that has no root's rights and shall not ask for them.
-pub(super) const SAYS_NOT_ROOT: &str = "prov: not root";
+pub(in crate::provision) const SAYS_NOT_ROOT: &str = "prov: not root";
 
 /// The remote command, by way of `sudo` where the login isn't root's and that is wanted.
-pub(super) fn remote(sudo: bool) -> String {
+pub(in crate::provision) fn remote(sudo: bool) -> String {
     let otherwise = if sudo { BY_SUDO } else { NOT_ROOT };
     format!("{AS_ROOT}{otherwise}' prov '{READ}'")
 }
 
 /// Marks what is said of a command in its own streams. Commands can't know it.
 #[derive(Clone, Debug)]
-pub(super) struct Mark(String);
+pub(in crate::provision) struct Mark(String);
 
 impl Mark {
-    pub(super) fn new() -> Self {
+    pub(in crate::provision) fn new() -> Self {
         // A byte that output rarely holds makes it quickly found.
         Self(format!("\x1e{}", uuid::Uuid::now_v7().simple()))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::provision) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
@@ -50,7 +50,11 @@ impl Mark {
 ///
 /// # Errors
 /// [`ProviderError::Invalid`] for what no process can have as argument or variable.
-pub(super) fn header(exec: &Exec<'_>, mark: &Mark, limit: Option<Duration>) -> Result<Vec<u8>, ProviderError> {
+pub(in crate::provision) fn header(
+    exec: &Exec<'_>,
+    mark: &Mark,
+    limit: Option<Duration>,
+) -> Result<Vec<u8>, ProviderError> {
     let invalid = |what: String| ProviderError::Invalid { what, hint: None };
     match exec.argv.first() {
         Some(program) if !program.is_empty() && !program.starts_with('-') => {}
@@ -87,7 +91,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// `text` as one word of a shell, whatever it holds.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::provision) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

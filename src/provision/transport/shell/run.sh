@@ -27,10 +27,42 @@ __left() {
     __l="$__l ${__f%/environ}"
   done
 }
+# What /proc tells of a process: __a its state, __o its session, __y when it started.
+__stat() {
+  { read -r __x <"$1/stat"; } 2>/dev/null || return 1
+  set -- ${__x##*) }
+  [ $# -ge 20 ] || return 1
+  __a=$1 __o=$4
+  shift 19
+  __y=$1
+}
+# Whether nothing is there that the command may have started and that shed the mark: what is younger than this shell bears
+# a command's mark or is of this shell's own session, which commands leave.
+__certain() {
+  command -v setsid >/dev/null && __stat "/proc/$$" || return 1
+  __ours=$__o __since=$__y
+  __marked=$(grep -ls SERVER_COMMAND= /proc/[0-9]*/environ 2>/dev/null)
+  for __f in /proc/[0-9]*; do
+    case $__marked in *"$__f/environ"*) continue ;; esac
+    __stat "$__f" || return 1
+    [ "$__a" = Z ] || [ "$__o" = "$__ours" ] || [ "$__y" -lt "$__since" ] || return 1
+  done
+}
+__whole() {
+  [ -z "$__l" ] || return 1
+  [ -z "$__g" ] || return 0
+  # One that was never seen may not have become itself yet.
+  [ -n "$__seen" ] || return 1
+  for __n in 1 2 3 4 5; do
+    __certain && return 0
+  done
+  return 1
+}
 __end() {
   trap '' TERM
   __say D
   __left
+  __seen=$__l
   kill $__l 2>/dev/null
   __n=0
   while [ -n "$__l" ] && [ "$__n" -lt 10 ]; do
@@ -46,7 +78,7 @@ __end() {
     __left
     __n=$((__n + 1))
   done
-  if [ -z "$__l" ] && [ -n "$__g" ]; then __say W 1; else __say W 0; fi
+  if __whole; then __say W 1; else __say W 0; fi
   [ -z "$__g" ] || rmdir "$__g" 2>/dev/null
 }
 # Hands the command its input, and ends it when its time is up or the connection is.
