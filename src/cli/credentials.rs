@@ -9,7 +9,7 @@ use super::error::{CliError, Kind};
 use super::printer::Rows;
 use super::{Global, Printer, secret};
 use crate::model::name::Name;
-use crate::provision::credentials::{self, CredentialError, Origin};
+use crate::provision::credentials::{self, CredentialError, Meant, Origin};
 use crate::provision::error::chain;
 use crate::provision::secret::{Secret, kept};
 
@@ -27,10 +27,11 @@ pub struct Args {
 enum Verb {
     /// Keep a credential, or a secret that settings refer to as {"secret": {"keyring": "NAME"}}
     Set {
-        /// A provider (upcloud), a credential of one (UPCLOUD_PASSWORD), or any other name
+        /// A provider (upcloud, aws), a credential of one (UPCLOUD_PASSWORD), or any other name
         #[arg(value_name = "NAME")]
         name: Name,
-        /// Read it from standard input instead of asking
+        /// Read it from standard input instead of asking; of aws a line each: the access key's id, its secret, and the
+        /// session token where there is one
         #[arg(long)]
         stdin: bool,
     },
@@ -60,39 +61,92 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
     match &args.verb {
         Verb::Set { name, stdin } => {
-            let name = credentials::meant(name);
-            let text = given(&name, *stdin, global)?;
-            let place = kept::keep(&name, &Secret::new(text)).map_err(|error| failed("keep", &name, &error))?;
-            printer.remark(&format!("{name} is kept in {place}"));
+            let meant = credentials::meant(name);
+            let texts = given(&meant, *stdin, global)?;
+            set(&meant, texts, printer)?;
         }
         Verb::List => printer.list(&listed()?, rows)?,
         Verb::Delete { name } => {
-            let name = credentials::meant(name);
-            if !kept::forget(&name).map_err(|error| failed("forget", &name, &error))? {
+            let mut forgotten = credentials::meant(name);
+            forget(&mut forgotten)?;
+            if forgotten.is_empty() {
                 return Err(CliError::new(Kind::NotFound, format!("no {name} is kept"))
                     .hint("see what there is: prov credentials list".to_owned()));
             }
-            printer.remark(&format!("{name} is forgotten"));
+            for Meant { name, .. } in &forgotten {
+                printer.remark(&format!("{name} is forgotten"));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn given(name: &Name, stdin: bool, global: &Global) -> Result<String, CliError> {
+/// Keeps what was given in place of what was kept.
+fn set(meant: &[Meant], texts: Vec<Option<String>>, printer: Printer) -> Result<(), CliError> {
+    if meant.len() > 1 {
+        // A new one beside an old one opens nothing: what a crash leaves must not pass for whole.
+        forget(&mut meant.to_vec())?;
+    }
+    for (Meant { name, .. }, text) in meant.iter().zip(texts) {
+        let Some(text) = text else { continue };
+        let place = kept::keep(name, &Secret::new(text)).map_err(|error| failed("keep", name, &error))?;
+        printer.remark(&format!("{name} is kept in {place}"));
+    }
+    Ok(())
+}
+
+/// Forgets them; leaves those that there were.
+fn forget(meant: &mut Vec<Meant>) -> Result<(), CliError> {
+    let mut failure = None;
+    meant.retain(|Meant { name, .. }| {
+        let forgotten = kept::forget(name);
+        forgotten.unwrap_or_else(|error| {
+            failure.get_or_insert_with(|| failed("forget", name, &error));
+            false
+        })
+    });
+    failure.map_or(Ok(()), Err)
+}
+
+/// A text for each; none for what isn't needed and wasn't given.
+fn given(meant: &[Meant], stdin: bool, global: &Global) -> Result<Vec<Option<String>>, CliError> {
     if stdin {
-        return secret::from_stdin(global).and_then(|text| secret::password(Ok(text), "standard input"));
+        let text = secret::from_stdin(global)?;
+        return match meant {
+            [_] => secret::password(Ok(text), "standard input").map(|text| vec![Some(text)]),
+            several => by_line(several, &text),
+        };
     }
     if !secret::may_ask(global) {
-        let error = CliError::new(Kind::Usage, format!("there is nobody to ask for {name}"));
+        let error = CliError::new(Kind::Usage, format!("there is nobody to ask for {}", names(meant)));
         return Err(error.hint("give it with --stdin".to_owned()));
     }
-    secret::typed(&format!("{name}: "))
+    let typed = |Meant { name, is_needed }: &Meant| match is_needed {
+        true => secret::typed(&format!("{name}: ")).map(Some),
+        false => secret::typed_or_none(&format!("{name} (nothing if there is none): ")),
+    };
+    meant.iter().map(typed).collect()
+}
+
+/// The lines of the text, one for each.
+fn by_line(meant: &[Meant], text: &str) -> Result<Vec<Option<String>>, CliError> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+    let texts: Vec<Option<String>> = meant.iter().map(|_| lines.next()).collect();
+    let lacks = meant.iter().zip(&texts).any(|(one, text)| one.is_needed && text.is_none());
+    if lacks || lines.next().is_some() {
+        let error = CliError::new(Kind::Usage, "standard input hasn't a line for each credential");
+        return Err(error.hint(format!("a line each, the last where there is one: {}", names(meant))));
+    }
+    Ok(texts)
+}
+
+fn names(meant: &[Meant]) -> String {
+    meant.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The credentials of providers that there are, and everything else that is kept.
 fn listed() -> Result<Vec<Listed>, CliError> {
-    let of_providers =
-        credentials::OF_PROVIDERS.iter().flat_map(|(provider, names)| names.iter().map(|name| (*provider, *name)));
+    let of_providers = credentials::OF_PROVIDERS.iter().flat_map(|of| of.names().map(|name| (of.provider, name)));
     let of_providers: Vec<(&str, &str)> = of_providers.collect();
     let kept =
         kept::names().map_err(|error| CliError::new(Kind::Failure, format!("can't list what is kept: {error}")))?;

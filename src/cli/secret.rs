@@ -54,6 +54,12 @@ pub(super) fn typed(prompt: &str) -> Result<String, CliError> {
     password(rpassword::prompt_password(prompt), "the terminal")
 }
 
+/// The same of something that there may be none of.
+pub(super) fn typed_or_none(prompt: &str) -> Result<Option<String>, CliError> {
+    let text = rpassword::prompt_password(prompt).map_err(|error| unreadable("the terminal", &error))?;
+    Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()).filter(|text| !text.is_empty()))
+}
+
 /// A new password, typed twice.
 pub(super) fn typed_twice(prompt: &str) -> Result<String, CliError> {
     let first = typed(prompt)?;

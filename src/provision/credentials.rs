@@ -13,8 +13,47 @@ use super::secret::file::{self, FileError};
 use super::secret::kept::{self, Place};
 use crate::model::name::{Name, NameError};
 
-/// Providers that take their credentials from here, with their names; the first is what `prov credentials set PROVIDER` sets.
-pub const OF_PROVIDERS: &[(&str, &[&str])] = &[("upcloud", &["UPCLOUD_TOKEN", "UPCLOUD_USERNAME", "UPCLOUD_PASSWORD"])];
+/// The key of an account at AWS: its id, its secret, and what temporary keys come with.
+pub const AWS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+/// Providers that take their credentials from here.
+pub const OF_PROVIDERS: &[OfProvider] = &[
+    OfProvider {
+        provider: "upcloud",
+        whole: &["UPCLOUD_TOKEN"],
+        besides: &[],
+        others: &["UPCLOUD_USERNAME", "UPCLOUD_PASSWORD"],
+    },
+    OfProvider { provider: "aws", whole: &[AWS[0], AWS[1]], besides: &[AWS[2]], others: &[] },
+];
+
+/// The credentials that a provider takes.
+#[derive(Debug)]
+pub struct OfProvider {
+    /// The provider.
+    pub provider: &'static str,
+    /// What `prov credentials set PROVIDER` sets together.
+    pub whole: &'static [&'static str],
+    /// What it sets besides, where it is given.
+    pub besides: &'static [&'static str],
+    /// What is used instead, where somebody sets it by its own name.
+    pub others: &'static [&'static str],
+}
+
+impl OfProvider {
+    /// All of their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        [self.whole, self.besides, self.others].into_iter().flatten().copied()
+    }
+}
+
+/// A credential that somebody means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meant {
+    /// The name under which it is kept.
+    pub name: Name,
+    /// Whether the others are no use without it.
+    pub is_needed: bool,
+}
 
 /// Where a credential comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,11 +151,14 @@ fn find_in(
     Ok(kept::find(&own).map_err(failed)?.map(|secret| (secret, Origin::Kept(place))))
 }
 
-/// The name under which the credential that somebody means is kept: that of a provider means the first of its own.
+/// The credentials that somebody means by a name: that of a provider means what opens an account there.
 #[must_use]
-pub fn meant(name: &Name) -> Name {
-    let of_provider = OF_PROVIDERS.iter().find(|(provider, _)| *provider == name.as_str());
-    of_provider.and_then(|(_, names)| Name::new(names[0]).ok()).unwrap_or_else(|| name.clone())
+pub fn meant(name: &Name) -> Vec<Meant> {
+    let Some(of) = OF_PROVIDERS.iter().find(|of| of.provider == name.as_str()) else {
+        return vec![Meant { name: name.clone(), is_needed: true }];
+    };
+    let all = of.whole.iter().map(|name| (name, true)).chain(of.besides.iter().map(|name| (name, false)));
+    all.filter_map(|(name, is_needed)| Some(Meant { name: Name::new(*name).ok()?, is_needed })).collect()
 }
 
 #[cfg(test)]
@@ -149,9 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_means_its_first_credential() {
-        let name = |text: &str| Name::new(text).unwrap();
-        assert_eq!(meant(&name("upcloud")).as_str(), "UPCLOUD_TOKEN");
-        assert_eq!(meant(&name("db-password")).as_str(), "db-password");
+    fn a_provider_means_what_opens_an_account_there() {
+        let of = |text: &str| -> Vec<(String, bool)> {
+            let meant = meant(&Name::new(text).unwrap()).into_iter();
+            meant.map(|one| (one.name.to_string(), one.is_needed)).collect()
+        };
+        let one = |text: &str| [(text.to_owned(), true)];
+        assert_eq!(of("upcloud"), one("UPCLOUD_TOKEN"));
+        assert_eq!(of("db-password"), one("db-password"));
+        assert_eq!(of("aws").iter().map(|(_, is_needed)| *is_needed).collect::<Vec<_>>(), [true, true, false]);
+        let all = || OF_PROVIDERS.iter().flat_map(OfProvider::names);
+        assert!(all().all(super::super::secret::is_reserved), "no setting can refer to them");
     }
 }

@@ -3,6 +3,7 @@
 mod cloud;
 mod credentials;
 mod faults;
+mod optional;
 mod whole_life;
 
 use std::collections::BTreeMap;

@@ -34,6 +34,7 @@ impl Drop for Person {
         // What went to the keyring outlives the home.
         self.prov("credentials delete upcloud", "", &[]);
         self.prov("credentials delete db", "", &[]);
+        self.prov("credentials delete aws", "", &[]);
     }
 }
 
@@ -81,4 +82,36 @@ fn a_reference_that_is_none_is_refused_with_its_place() {
         "{said}"
     );
     assert!(said.contains("config.json:"), "{said}");
+}
+
+#[test]
+fn a_key_of_aws_is_kept_whole_used_after_the_files_and_forgotten() {
+    let person = Person::new();
+    // It refuses whoever comes, which is found out once there is something to sign with.
+    let elsewhere = crate::support::upcloud::UpCloud::start();
+    let env = [
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ENDPOINT_URL", elsewhere.url.as_str()),
+    ];
+    let used = || {
+        let (_, out, err) = person.prov("provider images aws", "", &env);
+        assert!(!(out + &err).contains("swordfish"));
+        err
+    };
+    assert!(used().contains("prov credentials set aws"), "{}", used());
+    let (code, _, said) = person.prov("credentials set aws --stdin", "AKIDKEPT\n", &[]);
+    assert!(code == 2 && said.contains("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN"), "{said}");
+    assert_eq!(person.prov("credentials set aws --stdin", "AKIDOLD\nswordfish\nsalmon\n", &[]).0, 0);
+    let (code, _, said) = person.prov("credentials set aws --stdin", "AKIDKEPT\nswordfish\n", &[]);
+    assert!(code == 0 && said.contains("AWS_SECRET_ACCESS_KEY is kept in ") && !said.contains("swordfish"), "{said}");
+    let (_, out, _) = person.prov("credentials list -o json", "", &[]);
+    let listed: Value = serde_json::from_str(&out).unwrap();
+    let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "the old session went with the old key");
+    assert_eq!(listed[0]["provider"], "aws");
+    assert!(used().contains("DescribeImages: the answer is the status 401"), "{}", used());
+    let (code, _, said) = person.prov("credentials delete aws", "", &[]);
+    assert!(code == 0 && said.contains("AWS_ACCESS_KEY_ID is forgotten"), "{said}");
+    assert!(used().contains("there are no AWS credentials"), "{}", used());
 }

@@ -98,6 +98,27 @@ fn a_list_takes_no_call_for_each_server() {
 }
 
 #[test]
+fn what_only_some_providers_tell_is_shown_or_said_to_be_missing() {
+    let place = Place::new();
+    let (code, text) = place.prov("provider plans upcloud --zone de-fra1");
+    assert!(code == 0 && text.contains("PER HOUR") && text.contains("2.2321 credits"), "{text}");
+    let (code, text) = place.prov("provider plans upcloud --zone de-fra1 -o jsonl");
+    assert!(code == 0 && text.contains("\"price\":{\"per_hour\":4.4642,\"unit\":\"credits\"}"), "{text}");
+    let (code, text) = place.prov("provider plans upcloud");
+    assert!(code == 0 && !text.contains("credits"), "{text}");
+    let (code, text) = place.prov("provider images upcloud --limit 2");
+    assert!(code == 0 && text.contains("of our own") && text.contains("3 more: --limit 5"), "{text}");
+    let (code, text) = place.prov("provider plans aws --zone eu-west-1");
+    assert!(code == 1 && text.contains("the provider aws tells prov no prices"), "{text}");
+    let (code, text) = place.prov("servers create --infra demo");
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = place.prov("servers console web-1 --infra demo");
+    assert!(code == 1 && text.contains("the provider upcloud tells prov no consoles"), "{text}");
+    let (code, text) = place.prov("servers console web-2 --infra demo");
+    assert!(code == 6 && text.contains("there is no server web-2 in demo"), "{text}");
+}
+
+#[test]
 fn wrong_credentials_are_told_without_being_told() {
     let place = Place::new();
     let url = ("UPCLOUD_DEBUG_API_BASE_URL".to_owned(), place.cloud.url.clone());

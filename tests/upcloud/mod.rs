@@ -2,6 +2,7 @@
 
 mod commands;
 mod mishaps;
+mod optional;
 mod servers;
 
 use prov::model::name::Name;

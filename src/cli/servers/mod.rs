@@ -3,6 +3,7 @@
 //! Shows the plan, asks before anything is destroyed, and has it carried out; what the plan is, is
 //! [`crate::provision::servers`]' to say.
 
+mod console;
 mod render;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Command {
     /// List servers as their providers report them
     #[command(visible_alias = "ls")]
     List(List),
+    /// Show the last that a server wrote on its console, where its provider has that
+    Console(console::Args),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -88,6 +91,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
         Command::Create(create) => self::create(create, &workspace(global)?, &reporter, global),
         Command::Delete(delete) => self::delete(delete, &workspace(global)?, &reporter, global),
         Command::List(list) => self::list(list, &workspace_to_look_at(global)?, &reporter, global),
+        Command::Console(args) => console::run(args, &workspace_to_look_at(global)?, &reporter, global),
     }
 }
 

@@ -91,6 +91,30 @@ impl Http {
     }
 }
 
+/// Where calls go, as the variable `variable` says; without a slash at its end. In clear only to this machine: calls carry
+/// what opens the account, and secrets of servers.
+///
+/// # Errors
+/// [`CallError::Refused`] without what was given, which may hold credentials.
+pub fn endpoint(variable: &str, given: &str) -> Result<String, CallError> {
+    let wrong = |why: &str| {
+        let hint = Some(format!("unset {variable} to reach the provider itself"));
+        CallError::Refused { what: format!("{variable} is no address of an interface: {why}"), hint }
+    };
+    let url: reqwest::Url = given.parse().map_err(|_| wrong("it is no URL"))?;
+    let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme() {
+        "https" => {}
+        "http" if is_here => {}
+        "http" => return Err(wrong("it must begin with https://, for calls carry secrets")),
+        _ => return Err(wrong("it must begin with https://")),
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(wrong("it must hold neither credentials nor a query"));
+    }
+    Ok(given.trim_end_matches('/').to_owned())
+}
+
 fn read(response: Response) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
     let read = std::io::Read::read_to_end(&mut std::io::Read::take(response, MOST_BYTES), &mut body);
@@ -122,5 +146,23 @@ fn lost(error: &reqwest::Error) -> CallError {
         CallError::Refused { what: format!("the call can't be made: {why}"), hint: None }
     } else {
         CallError::Unknown(format!("the answer was lost: {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_travel_in_clear_to_nobody_else() {
+        let to = |url: &str| endpoint("X_URL", url);
+        assert_eq!(to("http://127.0.0.1:8080/").unwrap(), "http://127.0.0.1:8080");
+        assert_eq!(to("http://[::1]:1").unwrap(), "http://[::1]:1");
+        assert_eq!(to("https://api.example.org/mirror").unwrap(), "https://api.example.org/mirror");
+        for bad in ["http://api.example.org", "http://127.0.0.1.example.org", "api", "https://u:p@h", "file:///etc"] {
+            let error = to(bad).unwrap_err();
+            let CallError::Refused { what, hint: Some(hint) } = &error else { panic!("{bad}: {error:?}") };
+            assert!(!what.contains("u:p") && what.contains("X_URL") && hint.contains("unset X_URL"), "{what}");
+        }
     }
 }

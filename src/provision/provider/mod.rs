@@ -8,6 +8,7 @@ pub mod aws;
 pub mod cloud;
 pub mod http;
 pub mod local;
+pub mod optional;
 pub mod pace;
 pub mod plugin;
 pub mod ssh;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 
 use self::access::Access;
 use self::cloud::{Api, Catalogue, Cloud};
+use self::optional::{Console, Images, Prices};
 use self::plugin::Plugin;
 use self::twin::Twin;
 use self::unusable::Unusable;
@@ -128,6 +130,21 @@ pub trait Provider: Send + Sync {
     /// When the provider can't be asked.
     fn catalogue(&self) -> Result<Catalogue, ProviderError> {
         Ok(Catalogue::default())
+    }
+
+    /// The images that it knows, if it tells them.
+    fn images(&self) -> Option<&dyn Images<ProviderError>> {
+        None
+    }
+
+    /// What its plans cost, if it tells that.
+    fn prices(&self) -> Option<&dyn Prices<ProviderError>> {
+        None
+    }
+
+    /// The consoles of its servers, if they have any that can be read.
+    fn console(&self) -> Option<&dyn Console> {
+        None
     }
 
     /// The zones that can be had, as far as that is known at once; none where it isn't.

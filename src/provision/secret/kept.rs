@@ -149,6 +149,9 @@ fn read(directory: &Path, name: &Name) -> io::Result<Option<(Place, Secret)>> {
 fn entry(directory: &Path, name: &Name) -> Option<keyring_core::Entry> {
     if keyring_core::get_default_store().is_none() {
         keyring_core::set_default_store(linux_keyutils_keyring_store::Store::new().ok()?);
+        // A process that has no session keyring gets one with its first entry, which itself still looks where the process
+        // was before: what it finds another process wouldn't.
+        let _ = keyring_core::Entry::new(SERVICE, "session");
     }
     keyring_core::Entry::new(SERVICE, &format!("credential {} {name}", directory.display())).ok()
 }

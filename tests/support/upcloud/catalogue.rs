@@ -50,6 +50,18 @@ pub fn zones() -> Value {
     json!({"zones": {"zone": zones}})
 }
 
+/// By zone and by what is sold, in credits an hour for so many of it.
+pub fn prices() -> Value {
+    let price = |amount: u32, price: f64| json!({"amount": amount, "price": price});
+    let zone = |name: &str| {
+        json!({"name": name, "firewall": price(1, 0.56), "io_request_maxiops": price(1_000_000, 0.0),
+            "ipv4_address": price(1, 0.3), "server_core": price(1, 1.3), "server_memory": price(256, 0.45),
+            "storage_maxiops": price(1, 0.028), "server_plan_1xCPU-2GB": price(1, 2.2321),
+            "server_plan_2xCPU-4GB": price(1, 4.4642)})
+    };
+    json!({"prices": {"zone": ZONES.map(zone)}})
+}
+
 pub fn templates() -> Value {
     let template = |uuid: &str, title: &str, access: &str| {
         json!({"access": access, "license": 0, "size": 3, "state": "online", "title": title, "type": "template",

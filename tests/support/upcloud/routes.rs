@@ -63,6 +63,7 @@ fn route(world: &mut World, call: &str, query: &str, body: &Value) -> Answer {
     match (method, parts.as_slice()) {
         ("GET", ["plan"]) => Ok((200, catalogue::plans())),
         ("GET", ["server_size"]) => Ok((200, catalogue::sizes())),
+        ("GET", ["price"]) => Ok((200, catalogue::prices())),
         ("GET", ["zone"]) => Ok((200, catalogue::zones())),
         ("GET", ["storage", "template"]) => Ok((200, catalogue::templates())),
         ("GET", ["server"]) => {

@@ -91,12 +91,18 @@ pub struct Change {
 pub struct Images {
     #[serde(default)]
     pub images_set: Set<Image>,
+    pub next_token: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
     pub image_id: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub image_owner_id: String,
+    pub architecture: Option<String>,
     #[serde(default)]
     pub creation_date: String,
     pub root_device_name: Option<String>,
@@ -212,6 +218,15 @@ pub struct Zones {
 #[serde(rename_all = "camelCase")]
 pub struct NamedZone {
     pub zone_name: String,
+}
+
+/// Of `GetConsoleOutput`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsoleOutput {
+    /// In base64; empty while there is none.
+    #[serde(default)]
+    pub output: String,
 }
 
 /// An answer of which nothing is read.

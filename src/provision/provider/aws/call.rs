@@ -55,7 +55,7 @@ impl Ec2 {
     /// Makes a call and reads its answer.
     pub fn call<T: DeserializeOwned>(&self, region: &Region, query: &Query) -> Result<T, Fault> {
         let session = self.session()?;
-        let (url, body) = (self.environment.ec2_endpoint(region), query.encoded());
+        let (url, body) = (self.environment.ec2_endpoint(region)?, query.encoded());
         let headers = signed(&session.credentials, region, &url, &body)
             .map_err(|why| CallError::Refused { what: format!("can't sign the call of {url}: {why}"), hint: None })?;
         let request = session.http.client().post(&url).header(CONTENT_TYPE, FORM);

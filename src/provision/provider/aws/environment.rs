@@ -7,12 +7,23 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::place::Region;
+use crate::provision::credentials::{self, CredentialError};
+use crate::provision::error::chain;
+use crate::provision::provider::cloud::CallError;
+use crate::provision::provider::http;
+use crate::provision::secret::Secret;
 
 /// Looks a variable up.
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The variables of a process. There is no way to see them all: some are secret.
-pub struct Environment(Lookup);
+/// Looks up what prov itself keeps.
+type Own = Box<dyn Fn(&str) -> Result<Option<Secret>, CredentialError> + Send + Sync>;
+
+/// The variables of a process, and what prov keeps for its user. There is no way to see them all: some are secret.
+pub struct Environment {
+    variables: Lookup,
+    own: Own,
+}
 
 /// The settings of a profile, or of a part of one.
 pub type Settings = BTreeMap<String, String>;
@@ -21,19 +32,36 @@ impl Environment {
     /// Those of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::new(|name| std::env::var(name).ok())
+        Self::new(|name| std::env::var(name).ok()).with_own(credentials::resolve)
     }
 
-    /// Those that `lookup` knows.
+    /// The variables that `lookup` knows; nothing is kept.
     #[must_use]
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Box::new(lookup))
+        Self { variables: Box::new(lookup), own: Box::new(|_| Ok(None)) }
+    }
+
+    /// The same with what `own` keeps.
+    #[must_use]
+    pub fn with_own(
+        self,
+        own: impl Fn(&str) -> Result<Option<Secret>, CredentialError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { own: Box::new(own), ..self }
+    }
+
+    /// What prov keeps under this name.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] where that can't be said.
+    pub fn own(&self, name: &str) -> Result<Option<Secret>, CallError> {
+        (self.own)(name).map_err(|error| CallError::Refused { what: chain(&error), hint: error.hint() })
     }
 
     /// A variable; an empty one counts as unset.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
-        (self.0)(name).filter(|value| !value.is_empty())
+        (self.variables)(name).filter(|value| !value.is_empty())
     }
 
     /// The region that is configured.
@@ -45,16 +73,17 @@ impl Environment {
     }
 
     /// Where calls of EC2 in a region go.
-    #[must_use]
-    pub fn ec2_endpoint(&self, region: &Region) -> String {
-        let own = self.get("AWS_ENDPOINT_URL_EC2").or_else(|| self.get("AWS_ENDPOINT_URL"));
-        own.map_or_else(
-            || {
-                let ending = if region.as_str().starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-                format!("https://ec2.{region}.{ending}/")
-            },
-            |url| format!("{}/", url.trim_end_matches('/')),
-        )
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] for an address where they would go in clear.
+    pub fn ec2_endpoint(&self, region: &Region) -> Result<String, CallError> {
+        let given =
+            ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| Some((name, self.get(name)?)));
+        if let Some((name, url)) = given {
+            return Ok(format!("{}/", http::endpoint(name, &url)?));
+        }
+        let ending = if region.as_str().starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        Ok(format!("https://ec2.{region}.{ending}/"))
     }
 
     /// The profile in use.
@@ -133,13 +162,17 @@ mod tests {
     #[test]
     fn the_narrower_endpoint_wins_and_every_region_has_its_own() {
         let region = Region::new("eu-west-1").unwrap();
-        let both = environment(&[("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_EC2", "http://b/")]);
-        assert_eq!(both.ec2_endpoint(&region), "http://b/");
-        assert_eq!(environment(&[("AWS_ENDPOINT_URL", "http://a")]).ec2_endpoint(&region), "http://a/");
+        let both = environment(&[("AWS_ENDPOINT_URL", "https://a"), ("AWS_ENDPOINT_URL_EC2", "https://b/")]);
+        assert_eq!(both.ec2_endpoint(&region).unwrap(), "https://b/");
+        let here = environment(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")]);
+        assert_eq!(here.ec2_endpoint(&region).unwrap(), "http://127.0.0.1:5000/");
+        let in_clear =
+            environment(&[("AWS_ENDPOINT_URL", "http://ec2.example.org")]).ec2_endpoint(&region).unwrap_err();
+        assert!(in_clear.to_string().starts_with("AWS_ENDPOINT_URL is no address of an interface"), "{in_clear}");
         let none = environment(&[("AWS_ENDPOINT_URL", "")]);
-        assert_eq!(none.ec2_endpoint(&region), "https://ec2.eu-west-1.amazonaws.com/");
+        assert_eq!(none.ec2_endpoint(&region).unwrap(), "https://ec2.eu-west-1.amazonaws.com/");
         let china = Region::new("cn-north-1").unwrap();
-        assert_eq!(none.ec2_endpoint(&china), "https://ec2.cn-north-1.amazonaws.com.cn/");
+        assert_eq!(none.ec2_endpoint(&china).unwrap(), "https://ec2.cn-north-1.amazonaws.com.cn/");
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! A name alone says nothing about who published an image: anybody may call theirs `debian-12-…`. So names are looked for
 //! only among those of an owner, known here or named by the settings.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use super::answers::{Image, Images};
 use super::call::{Ec2, Fault, Query};
 use super::place::Region;
 use super::types;
 use crate::provision::provider::cloud::CallError;
+use crate::provision::provider::optional;
 
 /// A publisher of images.
 struct Publisher {
@@ -26,6 +30,14 @@ const PUBLISHERS: [Publisher; 4] = [
     Publisher { prefix: "al20", owner: "amazon", login: "ec2-user" },
     Publisher { prefix: "amzn", owner: "amazon", login: "ec2-user" },
 ];
+/// The names of images that are listed besides the account's own: those that publishers make for servers.
+const LISTED: [&str; 3] = ["debian-12-*", "debian-13-*", "ubuntu/images/*-server-*"];
+/// Architectures that prov has types for.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
+/// Images of a page.
+const PAGE: &str = "1000";
+/// Pages that are read: an account has fewer images than that.
+const MOST_PAGES: usize = 20;
 /// Whom the image lets in that is taken where none is named.
 pub const DEFAULT_LOGIN: &str = "admin";
 
@@ -93,6 +105,64 @@ pub fn find(ec2: &Ec2, region: &Region, wish: &Wish) -> Result<Image, CallError>
     })
 }
 
+/// The images that a list shows: the account's own, then Debian's and Canonical's, of each kind the newest.
+pub fn all(ec2: &Ec2, region: &Region) -> Result<Vec<optional::Image>, CallError> {
+    let available = |owners: &[&str]| {
+        let query = Query::of("DescribeImages").list("Owner", owners).filter("state", ["available"]);
+        query.filter("architecture", ARCHITECTURES)
+    };
+    let own = described(ec2, region, &available(&["self"]))?;
+    let owners: BTreeSet<&str> = LISTED.iter().filter_map(|name| publisher(name)).map(|known| known.owner).collect();
+    let owners: Vec<&str> = owners.into_iter().collect();
+    let of_publishers = described(ec2, region, &available(&owners).filter("name", LISTED))?;
+    Ok(own.into_iter().map(|image| listed(image, "own")).chain(newest(of_publishers)).collect())
+}
+
+/// Images over all pages, the newest first.
+fn described(ec2: &Ec2, region: &Region, query: &Query) -> Result<Vec<Image>, CallError> {
+    let (mut images, mut next) = (Vec::new(), None::<String>);
+    for _ in 0..MOST_PAGES {
+        let query = query.clone().with("MaxResults", PAGE).maybe("NextToken", next.as_deref());
+        let page: Images = ec2.call(region, &query).map_err(Fault::into_error)?;
+        images.extend(page.images_set.items);
+        next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            break;
+        }
+    }
+    images.sort_by(|a, b| (Reverse(&a.creation_date), &a.image_id).cmp(&(Reverse(&b.creation_date), &b.image_id)));
+    Ok(images)
+}
+
+/// Of images, the newest first, those that are the newest of their kind.
+fn newest(images: Vec<Image>) -> impl Iterator<Item = optional::Image> {
+    let mut seen = BTreeSet::new();
+    images.into_iter().filter_map(move |image| {
+        let is_new = seen.insert((image.image_owner_id.clone(), kind(&image.name).to_owned()));
+        is_new.then(|| {
+            let owner = image.image_owner_id.clone();
+            listed(image, &owner)
+        })
+    })
+}
+
+/// What an image is called apart from its day: `debian-12-amd64` of `debian-12-amd64-20260101-2`.
+fn kind(name: &str) -> &str {
+    let is_day = |part: &str| part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let day = name.split('-').find(|part| is_day(part));
+    day.and_then(|day| name.split_once(day)).map_or(name, |(kind, _)| kind.trim_end_matches('-'))
+}
+
+fn listed(image: Image, owner: &str) -> optional::Image {
+    optional::Image {
+        id: image.image_id,
+        name: image.name,
+        owner: owner.to_owned(),
+        architecture: image.architecture,
+        created: Some(image.creation_date).filter(|date| !date.is_empty()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +176,20 @@ mod tests {
         assert_eq!(of(Some("debian-12-*"), Some("self")).owners, ["self"]);
         assert_eq!(of(Some("ami-0abc"), Some("self")).owners, [""; 0]);
         assert_eq!(Wish::of(None, None, "t4g.small").image, "debian-12-arm64-*");
+    }
+
+    #[test]
+    fn an_image_is_of_the_kind_that_its_name_says_without_its_day() {
+        for (name, of) in [
+            ("debian-12-amd64-20260101-2", "debian-12-amd64"),
+            (
+                "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20260126",
+                "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server",
+            ),
+            ("our-own", "our-own"),
+        ] {
+            assert_eq!(kind(name), of);
+        }
     }
 
     #[test]

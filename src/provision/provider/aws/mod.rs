@@ -20,6 +20,7 @@ mod launch;
 mod machine;
 mod metadata;
 mod network;
+mod optional;
 mod place;
 mod query;
 mod regions;
@@ -41,7 +42,8 @@ use self::images::Wish;
 use self::launch::Parts;
 use self::place::{Place, Region};
 use self::regions::Regions;
-use super::cloud::{Api, CallError, Catalogue, Deletion, INFRA, Labels, Machine, Order};
+use super::cloud::{Api, CallError, Catalogue, Deletion, INFRA, Labels, Machine, MachineConsole, Order};
+use super::optional::Images;
 use super::{ProviderError, ServerSpec};
 use crate::model::digest::sha256;
 use crate::model::name::Name;
@@ -252,6 +254,14 @@ impl Api for Aws {
         Ok(Catalogue { plans: types::offers(), zones })
     }
 
+    fn images(&self) -> Option<&dyn Images<CallError>> {
+        Some(self)
+    }
+
+    fn console(&self) -> Option<&dyn MachineConsole> {
+        Some(self)
+    }
+
     fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError> {
         // `*` and `?` stand for anything in a filter: what has them is compared here alone.
         let plain = labels.iter().filter(|(_, value)| !value.contains(['*', '?', '\\']));
@@ -271,7 +281,8 @@ impl Api for Aws {
             .map_err(|error| CallError::Refused { what: chain(&error), hint: error.hint() })?;
         let spec = ServerSpec { extra: extra.as_object().cloned().unwrap_or_default(), ..order.spec.clone() };
         let made = self.ordered(&Order { spec: &spec, ..*order });
-        made.map_err(|error| covered(error, &Redaction::of(&secrets)))
+        let redaction = Redaction::of(&secrets);
+        made.map_err(|error| error.map_text(|text| redaction.text(&text)))
     }
 
     fn start(&self, machine: &Machine) -> Result<(), CallError> {
@@ -369,20 +380,6 @@ impl Aws {
     fn is_new(&self, machine: &Machine) -> bool {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.get(&machine.id).is_some_and(|at| at.elapsed() < SETTLES)
-    }
-}
-
-/// The error without what is secret.
-fn covered(error: CallError, redaction: &Redaction) -> CallError {
-    match error {
-        CallError::Refused { what, hint } => {
-            CallError::Refused { what: redaction.text(&what), hint: hint.map(|hint| redaction.text(&hint)) }
-        }
-        CallError::Later { what, after, throttled } => {
-            CallError::Later { what: redaction.text(&what), after, throttled }
-        }
-        CallError::Unreachable(what) => CallError::Unreachable(redaction.text(&what)),
-        CallError::Unknown(what) => CallError::Unknown(redaction.text(&what)),
     }
 }
 

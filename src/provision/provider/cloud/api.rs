@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::optional::MachineConsole;
 use crate::model::plan::Plan;
+use crate::provision::provider::optional::{Images, Prices};
 use crate::provision::provider::{ProviderError, ServerSpec};
 
 /// The label with the infra of a machine.
@@ -130,6 +132,17 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The same with other texts.
+    #[must_use]
+    pub fn map_text(self, change: impl Fn(String) -> String) -> Self {
+        match self {
+            Self::Refused { what, hint } => Self::Refused { what: change(what), hint: hint.map(change) },
+            Self::Later { what, after, throttled } => Self::Later { what: change(what), after, throttled },
+            Self::Unreachable(what) => Self::Unreachable(change(what)),
+            Self::Unknown(what) => Self::Unknown(change(what)),
+        }
+    }
+
     /// The wait that the provider asks for.
     #[must_use]
     pub const fn after(&self) -> Option<Duration> {
@@ -162,6 +175,21 @@ pub trait Api: Send + Sync {
     /// # Errors
     /// [`CallError`].
     fn catalogue(&self) -> Result<Catalogue, CallError>;
+
+    /// Its images, if it tells them.
+    fn images(&self) -> Option<&dyn Images<CallError>> {
+        None
+    }
+
+    /// What its plans cost, if it tells that.
+    fn prices(&self) -> Option<&dyn Prices<CallError>> {
+        None
+    }
+
+    /// The consoles of its machines, if they have any that can be read.
+    fn console(&self) -> Option<&dyn MachineConsole> {
+        None
+    }
 
     /// Every machine that carries all of these labels and isn't gone, ordered by id.
     ///

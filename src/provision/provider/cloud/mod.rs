@@ -9,6 +9,7 @@ mod ask;
 mod backoff;
 mod journal;
 mod moment;
+mod optional;
 mod order;
 mod reach;
 #[cfg(test)]
@@ -26,8 +27,10 @@ pub use self::api::{
 use self::journal::{Entries, Entry, Journal, Stage};
 pub use self::journal::{is_on_record, recorded, used};
 use self::moment::Moment;
+pub use self::optional::MachineConsole;
 pub use self::reach::Reach;
 use self::view::Listing;
+use super::optional::{Console, Images, Prices};
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
 use crate::provision::error::chain;
@@ -144,6 +147,18 @@ impl Provider for Cloud {
 
     fn catalogue(&self) -> Result<Catalogue, ProviderError> {
         self.ask("list its plans and zones", || self.api.catalogue())
+    }
+
+    fn images(&self) -> Option<&dyn Images<ProviderError>> {
+        self.api.images().map(|_| self as _)
+    }
+
+    fn prices(&self) -> Option<&dyn Prices<ProviderError>> {
+        self.api.prices().map(|_| self as _)
+    }
+
+    fn console(&self) -> Option<&dyn Console> {
+        self.api.console().map(|_| self as _)
     }
 
     fn zones(&self) -> Vec<String> {

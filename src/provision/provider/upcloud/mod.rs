@@ -2,10 +2,11 @@
 //!
 //! Translates [`Api`] into calls and their answers back; decides nothing but what can be bought for a wanted size. [`fields`]
 //! are what only UpCloud understands of a server's settings; [`session`] makes calls; [`problem`] says how far one is that
-//! failed; [`size`] and [`template`] choose from what is sold; [`wire`] has the shapes of bodies. UpCloud knows no token of
+//! failed; [`optional`] has what can be told besides; [`size`] and [`template`] choose from what is sold; [`wire`] has the shapes of bodies. UpCloud knows no token of
 //! a request: whoever looks for what a lost reply leaves open looks for labels.
 
 mod fields;
+mod optional;
 mod order;
 mod problem;
 mod session;
@@ -24,6 +25,7 @@ use self::problem::Failure;
 use self::session::{Call, Session};
 use self::wire::{Details, Plans, Row, Rows, Zones};
 use super::cloud::{Api, CallError, Catalogue, Deletion, Labels, Machine, MachineState, Offer, Order};
+use super::optional::{Images, Prices};
 use super::{ProviderError, ServerSpec};
 use crate::provision::secret::Secret;
 use crate::provision::workspace::Workspace;
@@ -133,6 +135,14 @@ impl Api for UpCloud {
         let plans = offers.collect();
         let zones: Zones = self.session()?.get("/zone", &[])?;
         Ok(Catalogue { plans, zones: zones.public() })
+    }
+
+    fn images(&self) -> Option<&dyn Images<CallError>> {
+        Some(self)
+    }
+
+    fn prices(&self) -> Option<&dyn Prices<CallError>> {
+        Some(self)
     }
 
     fn find(&self, labels: &Labels) -> Result<Vec<Machine>, CallError> {

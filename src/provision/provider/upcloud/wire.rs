@@ -2,11 +2,14 @@
 //!
 //! The password in the answer to an order isn't among it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::plan::Plan;
 use crate::provision::provider::cloud::{Labels, Machine, MachineState};
+use crate::provision::provider::optional::Price;
 
 /// `GET /server/UUID`, and the answer to an order.
 #[derive(Debug, Deserialize)]
@@ -236,11 +239,64 @@ pub(super) struct Template {
     pub(super) title: String,
     #[serde(default)]
     access: String,
+    /// Empty where it can be had everywhere.
+    #[serde(default)]
+    pub(super) zone: String,
 }
 
 impl Template {
     pub(super) fn is_public(&self) -> bool {
         self.access == "public"
+    }
+}
+
+/// How prices of plans are called.
+const OF_PLAN: &str = "server_plan_";
+/// What prices are in: UpCloud's credits are hundredths of the account's currency.
+const UNIT: &str = "credits";
+
+/// `GET /price`.
+#[derive(Debug, Deserialize)]
+pub(super) struct PriceList {
+    prices: ZonePrices,
+}
+
+#[derive(Debug, Deserialize)]
+struct ZonePrices {
+    #[serde(default)]
+    zone: Vec<ZonePrice>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ZonePrice {
+    name: String,
+    /// By what is sold; other things may stand among them.
+    #[serde(flatten)]
+    sold: BTreeMap<String, Value>,
+}
+
+/// For an hour of so many.
+#[derive(Debug, Deserialize)]
+struct Rate {
+    amount: f64,
+    price: f64,
+}
+
+impl PriceList {
+    /// The zones that have prices.
+    pub(super) fn zones(&self) -> impl Iterator<Item = &str> {
+        self.prices.zone.iter().map(|zone| zone.name.as_str())
+    }
+
+    /// What plans cost in a zone, if there is one of this name.
+    pub(super) fn of(&self, zone: &str) -> Option<Vec<Price>> {
+        let sold = &self.prices.zone.iter().find(|known| known.name == zone)?.sold;
+        let price = |(name, value): (&String, &Value)| {
+            let Rate { amount, price } = serde_json::from_value(value.clone()).ok()?;
+            let plan = name.strip_prefix(OF_PLAN)?.to_owned();
+            (amount > 0.0).then(|| Price { plan, per_hour: price / amount, unit: UNIT })
+        };
+        Some(sold.iter().filter_map(price).collect())
     }
 }
 
