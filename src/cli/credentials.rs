@@ -11,7 +11,8 @@ use super::{Global, Printer, secret};
 use crate::model::name::Name;
 use crate::provision::credentials::{self, CredentialError, Meant, Origin};
 use crate::provision::error::chain;
-use crate::provision::secret::{Secret, kept};
+use crate::provision::secret::Secret;
+use crate::provision::secret::kept::{self, Place};
 
 /// Credentials of providers, and secrets that settings refer to: set, list, delete
 ///
@@ -34,6 +35,9 @@ enum Verb {
         /// session token where there is one
         #[arg(long)]
         stdin: bool,
+        /// Keep it in a file of this user alone: the keyring forgets at a reboot, and what was not used for days
+        #[arg(long)]
+        file: bool,
     },
     /// List the credentials that there are, and where each comes from; never what they are
     #[command(visible_alias = "ls")]
@@ -60,10 +64,11 @@ struct Listed {
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
     match &args.verb {
-        Verb::Set { name, stdin } => {
+        Verb::Set { name, stdin, file } => {
             let meant = credentials::meant(name);
             let texts = given(&meant, *stdin, global)?;
-            set(&meant, texts, printer)?;
+            let at = if *file { Place::File } else { Place::Keyring };
+            set(&meant, texts, at, printer)?;
         }
         Verb::List => printer.list(&listed()?, rows)?,
         Verb::Delete { name } => {
@@ -82,15 +87,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
 }
 
 /// Keeps what was given in place of what was kept.
-fn set(meant: &[Meant], texts: Vec<Option<String>>, printer: Printer) -> Result<(), CliError> {
+fn set(meant: &[Meant], texts: Vec<Option<String>>, at: Place, printer: Printer) -> Result<(), CliError> {
     if meant.len() > 1 {
         // A new one beside an old one opens nothing: what a crash leaves must not pass for whole.
         forget(&mut meant.to_vec())?;
     }
     for (Meant { name, .. }, text) in meant.iter().zip(texts) {
         let Some(text) = text else { continue };
-        let place = kept::keep(name, &Secret::new(text)).map_err(|error| failed("keep", name, &error))?;
-        printer.remark(&format!("{name} is kept in {place}"));
+        let place = kept::keep(name, &Secret::new(text), at).map_err(|error| failed("keep", name, &error))?;
+        let until = if place == Place::Keyring {
+            ", until a reboot or days without use; --file keeps it for longer"
+        } else {
+            ""
+        };
+        printer.remark(&format!("{name} is kept in {place}{until}"));
     }
     Ok(())
 }

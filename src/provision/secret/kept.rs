@@ -1,7 +1,7 @@
 //! What is kept between commands: in the kernel's keyring of this user where it works, else in a file for this user alone.
 //!
 //! Each credential has a file that says where it is; a keyring can't be listed. The keyring is probed by writing and reading
-//! back, and forgets at reboot.
+//! back, and forgets at a reboot and what was not used for days (`persistent-keyring(7)`).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -24,27 +24,27 @@ const HERE: &str = "file\n";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// In the kernel's keyring of this user; gone after a reboot.
+    /// In the kernel's keyring of this user; gone after a reboot, and when it was not used for days.
     Keyring,
     /// In a file that this user alone can read.
-    Kept,
+    File,
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
-            Self::Keyring => "keyring",
-            Self::Kept => "a file of this user alone",
+            Self::Keyring => "the keyring",
+            Self::File => "a file of this user alone",
         })
     }
 }
 
-/// Keeps a secret, and says where.
+/// Keeps a secret `at` this place, or in a file where the keyring doesn't take it; says where.
 ///
 /// # Errors
 /// When that can't be written down.
-pub fn keep(name: &Name, secret: &Secret) -> io::Result<Place> {
-    keep_in(&directory()?, name, secret)
+pub fn keep(name: &Name, secret: &Secret, at: Place) -> io::Result<Place> {
+    keep_in(&directory()?, name, secret, at)
 }
 
 /// The secret that is kept under this name.
@@ -104,25 +104,30 @@ fn directory() -> io::Result<PathBuf> {
     Ok(base.config_dir().join("prov/credentials"))
 }
 
-fn keep_in(directory: &Path, name: &Name, secret: &Secret) -> io::Result<Place> {
+fn keep_in(directory: &Path, name: &Name, secret: &Secret, at: Place) -> io::Result<Place> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let place = if in_keyring(directory, name, secret) { Place::Keyring } else { Place::Kept };
+    let in_keyring = at == Place::Keyring && in_keyring(directory, name, secret);
+    let place = if in_keyring { Place::Keyring } else { Place::File };
     // A name never begins with a dot: what is cut short is no credential.
     let partial = directory.join(format!(".{name}.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     match place {
         Place::Keyring => file.write_all(IN_KEYRING.as_bytes())?,
-        Place::Kept => file.write_all(format!("{HERE}{}", secret.expose()).as_bytes())?,
+        Place::File => file.write_all(format!("{HERE}{}", secret.expose()).as_bytes())?,
     }
     file.sync_all()?;
     fs::rename(&partial, directory.join(name.as_str()))?;
+    if let (Place::File, Some(entry)) = (place, entry(directory, name)) {
+        // What an earlier one left in the keyring is nobody's any more.
+        let _ = entry.delete_credential();
+    }
     Ok(place)
 }
 
 fn find_in(directory: &Path, name: &Name) -> io::Result<Option<Secret>> {
     Ok(match read(directory, name)? {
         None => None,
-        Some((Place::Kept, secret)) => Some(secret),
+        Some((Place::File, secret)) => Some(secret),
         // A keyring forgets at reboot, which is no damage.
         Some((Place::Keyring, _)) => {
             entry(directory, name).and_then(|entry| entry.get_password().ok()).map(Secret::new)
@@ -142,7 +147,7 @@ fn read(directory: &Path, name: &Name) -> io::Result<Option<(Place, Secret)>> {
     }
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
     let secret = text.strip_prefix(HERE).ok_or_else(damaged)?;
-    Ok(Some((Place::Kept, Secret::new(secret.to_owned()))))
+    Ok(Some((Place::File, Secret::new(secret.to_owned()))))
 }
 
 /// The keyring belongs to the user, the file to a home: entries of different homes must differ.
@@ -178,11 +183,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (directory, name) = (dir.path().join("credentials"), Name::new("UPCLOUD_TOKEN").unwrap());
         assert!(find_in(&directory, &name).unwrap().is_none());
-        let place = keep_in(&directory, &name, &Secret::new("s3cret\nof two lines\n".to_owned())).unwrap();
+        let place =
+            keep_in(&directory, &name, &Secret::new("s3cret\nof two lines\n".to_owned()), Place::Keyring).unwrap();
         assert_eq!(find_in(&directory, &name).unwrap().unwrap().expose(), "s3cret\nof two lines\n");
         let path = directory.join(name.as_str());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_to_string(&path).unwrap().contains("s3cret"), place == Place::Kept);
+        assert_eq!(fs::read_to_string(&path).unwrap().contains("s3cret"), place == Place::File);
+        let place = keep_in(&directory, &name, &Secret::new("0ther".to_owned()), Place::File).unwrap();
+        assert_eq!((place, fs::read_to_string(&path).unwrap()), (Place::File, format!("{HERE}0ther")));
+        assert_eq!(find_in(&directory, &name).unwrap().unwrap().expose(), "0ther");
+        assert!(entry(&directory, &name).is_none_or(|entry| entry.get_password().is_err()), "the keyring has none");
         fs::write(&path, "nonsense").unwrap();
         let error = find_in(&directory, &name).unwrap_err().to_string();
         assert!(error.ends_with("is damaged"), "{error}");
