@@ -247,6 +247,7 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
         changed: Vec::new(),
         stray: false,
         silent: None,
+        workspace: None,
     }))
 }
 
@@ -273,6 +274,7 @@ fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
         changed: Vec::new(),
         stray: false,
         silent: None,
+        workspace: None,
     }
 }
 
