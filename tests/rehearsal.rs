@@ -158,6 +158,53 @@ fn a_stray_is_seen_adopted_and_deleted_and_drift_is_told() {
     assert_eq!(sample.twin("upcloud").0, 1);
 }
 
+/// Another workspace with an infra of the same name at the same account.
+#[test]
+fn machines_of_another_workspace_are_nobodys_strays_until_they_are_taken_over() {
+    let mode = "rehearse:seed=1,speed=500,faults=0,rate=1000";
+    let (lost, sample) = (Sample::new(mode, &fleet(2)), Sample::new(mode, &fleet(2)));
+    ok(&lost.prov("servers create --infra fleet --wait"));
+    let id = fs::read_to_string(lost.dir.path().join(".prov/rehearsal/workspace-id")).unwrap();
+    let twin = |sample: &Sample| sample.dir.path().join(".prov/rehearsal/twin/upcloud.json");
+    fs::create_dir_all(twin(&sample).parent().unwrap()).unwrap();
+    fs::copy(twin(&lost), twin(&sample)).unwrap();
+
+    assert_eq!(sample.json("infra reconcile fleet"), json!([]));
+    let looked = sample.prov("infra reconcile fleet");
+    assert_eq!(looked.status.code(), Some(0), "{looked:?}");
+    assert!(String::from_utf8_lossy(&looked.stderr).contains(&format!("--from-workspace {id}")), "{looked:?}");
+    assert_eq!(sample.json("servers list --infra fleet"), json!([]));
+    ok(&sample.prov("servers delete --infra fleet --yes"));
+    assert_eq!(sample.prov("servers delete node-1 --infra fleet --yes").status.code(), Some(6));
+    ok(&sample.prov("infra reconcile fleet --delete --yes"));
+    assert_eq!(sample.twin("upcloud").0, 2, "nothing of another workspace's is taken");
+    let refused = sample.prov("servers create --infra fleet");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains(&format!("made by the workspace {id}")), "{said}");
+    assert!(said.contains(&format!("reconcile fleet --from-workspace {id} --adopt")), "{said}");
+
+    let adopted = sample.json(&format!("infra reconcile fleet --from-workspace {id} --adopt"));
+    assert_eq!((&adopted[0]["outcome"], &adopted[1]["outcome"]), (&json!("adopted"), &json!("adopted")), "{adopted}");
+    assert_eq!(sample.json("infra drift fleet"), json!([]));
+    let own = fs::read_to_string(sample.dir.path().join(".prov/rehearsal/workspace-id")).unwrap();
+    let mut state: Value = serde_json::from_slice(&fs::read(twin(&sample)).unwrap()).unwrap();
+    assert_ne!(own, id);
+    for machine in state["machines"].as_object_mut().unwrap().values_mut() {
+        assert_eq!(machine["machine"]["labels"]["prov-workspace"], own);
+        // As an earlier version made it.
+        machine["machine"]["labels"].as_object_mut().unwrap().remove("prov-workspace");
+    }
+    fs::write(twin(&sample), state.to_string()).unwrap();
+    fs::remove_file(sample.dir.path().join(".prov/rehearsal/cloud/upcloud/fleet/node-2.json")).unwrap();
+    assert_eq!(sample.json("infra reconcile fleet")[0]["name"], "node-2", "nothing says whose it is");
+    let named = sample.prov("servers delete node-2 --infra fleet --yes");
+    assert!(named.status.code() == Some(6) && String::from_utf8_lossy(&named.stderr).contains("reconcile fleet"));
+    ok(&sample.prov("servers delete --infra fleet --yes"));
+    assert_eq!(sample.twin("upcloud").0, 1, "what is on record goes, and nothing else");
+    assert_eq!(sample.json("infra reconcile fleet --delete --yes")[0]["outcome"], "deleted");
+    assert_eq!(sample.twin("upcloud").0, 0);
+}
+
 #[test]
 fn task_services_and_clusters_are_found_wherever_their_servers_are() {
     let settings = json!({

@@ -23,7 +23,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a directory with those above it, so that they are there after a crash, too.
-fn make(directory: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When they aren't.
+pub fn make(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory.ancestors().take_while(|above| !above.exists()).collect();
     fs::create_dir_all(directory)?;
     let mut above = missing.iter().filter_map(|made| made.parent()).filter(|above| !above.as_os_str().is_empty());

@@ -13,6 +13,7 @@ pub mod describe;
 pub mod disk;
 pub mod drift;
 pub mod error;
+pub mod identity;
 pub mod lock;
 pub mod operation;
 pub mod plan;

@@ -1,6 +1,9 @@
 //! `prov infra drift` and `prov infra reconcile`: where settings, records and what there is differ, and what to do about it.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+
+use uuid::Uuid;
 
 use super::{Where, settings_error};
 use crate::cli::Global;
@@ -28,6 +31,9 @@ pub(super) struct Reconcile {
     /// Delete what is not adopted
     #[arg(long)]
     delete: bool,
+    /// Look at the machines of this workspace, too: it is lost, or it was this one before its `.prov` was lost
+    #[arg(long, value_name = "ID", conflicts_with = "delete")]
+    from_workspace: Option<Uuid>,
     /// Take servers off the record that somebody else deleted
     #[arg(long)]
     forget: bool,
@@ -70,11 +76,19 @@ pub(super) fn reconcile(
     let printer = Printer::new(global);
     let (servers, settings) = open(workspace, &args.at, reporter)?;
     let wanted = settings.as_ref().map(|settings| wanted::by_settings(settings, "")).unwrap_or_default();
+    let servers = servers.with_those_of(args.from_workspace.map(|id| id.to_string()));
     let failed = |error| servers_error(&error);
     let strays = || servers.list().and_then(|_| servers.strays()).map_err(failed);
     if !(args.adopt || args.delete || args.forget) {
         let strays = strays()?;
         printer.list(&strays, server_rows)?;
+        let elsewhere = servers.elsewhere().map_err(failed)?;
+        let of: BTreeSet<&String> = elsewhere.iter().filter_map(|stray| stray.workspace.as_ref()).collect();
+        for id in of {
+            reporter.say(&format!(
+                "note: the workspace {id} has machines of this infra's name; see them: --from-workspace {id}"
+            ));
+        }
         return Ok(ExitCode::from(if strays.is_empty() { 0 } else { Kind::Changes.code() }));
     }
     let mut outcomes = Vec::new();

@@ -108,6 +108,7 @@ mod tests {
             changed: Vec::new(),
             stray: false,
             silent: None,
+            workspace: None,
         }
     }
 

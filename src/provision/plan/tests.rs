@@ -37,6 +37,7 @@ fn made(wanted: &Wanted, state: ServerState) -> Server {
         changed: Vec::new(),
         stray: false,
         silent: None,
+        workspace: None,
     }
 }
 

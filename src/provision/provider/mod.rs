@@ -86,6 +86,9 @@ pub struct Server {
     /// Why it doesn't answer, where only it itself could say whether it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<String>,
+    /// Of a stray, the id of the workspace that had it made; absent where nothing says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
 }
 
 /// Whether a server runs.
@@ -171,7 +174,8 @@ pub trait Provider: Send + Sync {
         false
     }
 
-    /// What carries the labels of `infra` without being in [`list`](Self::list): machines that this workspace has no record of.
+    /// What carries the labels of `infra` without being in [`list`](Self::list): machines that this workspace has no record
+    /// of, whichever workspace had them made.
     ///
     /// # Errors
     /// When the provider can't be asked.
@@ -197,7 +201,7 @@ pub trait Provider: Send + Sync {
         Err(no_strays(stray))
     }
 
-    /// Records a stray as this workspace's server, as its `spec` says.
+    /// Records a stray as this workspace's server, as its `spec` says, and has it say so itself.
     ///
     /// # Errors
     /// When the name is taken, or the machine is gone.
@@ -240,6 +244,15 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`ProviderError::NotFound`]; [`ProviderError::Unavailable`] where it doesn't run.
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError>;
+}
+
+/// What to do about a name that a machine of another workspace has.
+#[must_use]
+pub fn of_another_workspace(infra: &Name, workspace: &str) -> String {
+    format!(
+        "give the server or the infra another name; where that workspace is lost, take over what it had: \
+         prov infra reconcile {infra} --from-workspace {workspace} --adopt"
+    )
 }
 
 fn no_strays(stray: &Server) -> ProviderError {

@@ -100,6 +100,7 @@ impl Provider for Fake {
             changed: Vec::new(),
             stray: false,
             silent: None,
+            workspace: None,
         };
         state.servers.insert(spec.name.clone(), server.clone());
         Ok(server)
@@ -157,6 +158,8 @@ impl Sample {
             infra: self.infra.clone(),
             providers: BTreeMap::from([("local".to_owned(), provider)]),
             reporter: &self.reporter,
+            own: None,
+            also: None,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod wanted;
 use std::collections::BTreeMap;
 
 use super::error::chain;
+use super::identity;
 use super::plan::{Action, Changes, Others, Wanted};
 use super::provider::{self, Provider, ProviderError, Server, ServerSpec};
 use super::report::Reporter;
@@ -36,6 +37,10 @@ pub struct Servers<'a> {
     infra: Name,
     providers: BTreeMap<String, Box<dyn Provider>>,
     reporter: &'a Reporter,
+    /// The id of the workspace, if it has one.
+    own: Option<String>,
+    /// Another one whose machines count as this one's strays.
+    also: Option<String>,
 }
 
 /// Why something with servers could not be done.
@@ -86,6 +91,8 @@ pub enum ServersError {
         infra: Name,
         /// One line each.
         strays: Vec<String>,
+        /// Another workspace that made some of them.
+        of: Option<String>,
     },
     /// Some servers were done and some were not.
     #[error("{0}")]
@@ -99,7 +106,8 @@ impl ServersError {
         match self {
             Self::Provider { source, .. } | Self::List { source, .. } => provider_hint(source),
             Self::Invalid { hint, .. } | Self::Left { hint, .. } => hint.clone(),
-            Self::Strays { infra, .. } => Some(format!("adopt or delete them: prov infra reconcile {infra}")),
+            Self::Strays { infra, of: Some(other), .. } => Some(provider::of_another_workspace(infra, other)),
+            Self::Strays { infra, of: None, .. } => Some(format!("adopt or delete them: prov infra reconcile {infra}")),
             Self::Incomplete(outcome) => outcome.hint(),
         }
     }
@@ -150,7 +158,17 @@ impl<'a> Servers<'a> {
 
     /// Those of no provider yet.
     fn at_none(workspace: &'a Workspace, infra: &Name, reporter: &'a Reporter) -> Self {
-        Self { workspace, infra: infra.clone(), providers: BTreeMap::new(), reporter }
+        let own = identity::of(workspace).unwrap_or_else(|error| {
+            reporter.say(&format!("warning: {error}; all that says which workspace made it counts as another one's"));
+            None
+        });
+        Self { workspace, infra: infra.clone(), providers: BTreeMap::new(), reporter, own, also: None }
+    }
+
+    /// With the machines of another workspace as this one's strays: it is lost, or was this one before its `.prov` was lost.
+    #[must_use]
+    pub fn with_those_of(self, workspace: Option<String>) -> Self {
+        Self { also: workspace, ..self }
     }
 
     /// With these providers besides; one that can't be used says why when it is asked.
@@ -182,12 +200,31 @@ impl<'a> Servers<'a> {
         self.of_each(|provider| if provider.is_untouched(&self.infra) { Ok(Vec::new()) } else { list(provider) })
     }
 
-    /// The machines that carry the infra's labels though this workspace has no record of making them, by name.
+    /// The machines that carry the infra's labels though this workspace has no record of making them, by name: its own, and
+    /// those that don't say whose they are.
     ///
     /// # Errors
     /// [`ServersError::List`] where a provider can't say.
     pub fn strays(&self) -> Result<Vec<Server>, ServersError> {
-        self.of_each(|provider| provider.strays(&self.infra))
+        let mut strays = self.of_each(|provider| provider.strays(&self.infra))?;
+        strays.retain(|stray| !self.is_elsewhere(stray));
+        Ok(strays)
+    }
+
+    /// The machines of other workspaces that carry the labels of an infra of this name.
+    ///
+    /// # Errors
+    /// [`ServersError::List`] where a provider can't say.
+    pub fn elsewhere(&self) -> Result<Vec<Server>, ServersError> {
+        let mut strays = self.of_each(|provider| provider.strays(&self.infra))?;
+        strays.retain(|stray| self.is_elsewhere(stray));
+        Ok(strays)
+    }
+
+    /// Whether it is another workspace's.
+    fn is_elsewhere(&self, stray: &Server) -> bool {
+        let is_another = |id: &String| Some(id) != self.own.as_ref() && Some(id) != self.also.as_ref();
+        stray.workspace.as_ref().is_some_and(is_another)
     }
 
     /// The servers that this workspace made and somebody else deleted.
@@ -210,13 +247,14 @@ impl<'a> Servers<'a> {
         touched.map(|(name, _)| name.as_str())
     }
 
-    /// Everything that there is: what [`list`](Self::list) and [`strays`](Self::strays) say.
+    /// What deletions may take: what [`list`](Self::list) says, and the [`strays`](Self::strays) that say themselves that
+    /// this workspace made them.
     ///
     /// # Errors
     /// [`ServersError::List`] where a provider can't say.
     pub fn all(&self) -> Result<Vec<Server>, ServersError> {
         let mut servers = self.list()?;
-        servers.extend(self.strays()?);
+        servers.extend(self.strays()?.into_iter().filter(|stray| stray.workspace.is_some()));
         servers.sort_by(|a, b| (&a.spec.name, a.stray).cmp(&(&b.spec.name, b.stray)));
         Ok(servers)
     }
@@ -277,8 +315,13 @@ impl<'a> Servers<'a> {
             let named = |spec: &ServerSpec| spec.name == stray.spec.name;
             wanted.iter().any(|wanted| named(&wanted.spec)) && !seen.there.iter().any(|server| named(&server.spec))
         };
-        let strays: Vec<String> = seen.strays.iter().filter(is_wanted).map(stray_line).collect();
-        if strays.is_empty() { Ok(()) } else { Err(ServersError::Strays { infra: self.infra.clone(), strays }) }
+        let strays: Vec<&Server> = seen.strays.iter().chain(&seen.elsewhere).filter(is_wanted).collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let of = strays.iter().find(|stray| self.is_elsewhere(stray)).and_then(|stray| stray.workspace.clone());
+        let strays = strays.into_iter().map(stray_line).collect();
+        Err(ServersError::Strays { infra: self.infra.clone(), strays, of })
     }
 
     /// The changes with what the providers say beforehand of servers that are yet to be made.
@@ -313,7 +356,8 @@ fn on_record(recorded: Option<&[Name]>) -> String {
 }
 
 fn stray_line(stray: &Server) -> String {
-    format!("{} at {}: {}", stray.spec.name, stray.provider, stray.id)
+    let by = stray.workspace.iter().map(|workspace| format!(", made by the workspace {workspace}"));
+    format!("{} at {}: {}{}", stray.spec.name, stray.provider, stray.id, by.collect::<String>())
 }
 
 fn provider_hint(error: &ProviderError) -> Option<String> {

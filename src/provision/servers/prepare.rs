@@ -161,7 +161,7 @@ impl<'a> Prepared<'a> {
                 let mut seen = servers.seen();
                 let unasked = std::mem::take(&mut seen.unasked);
                 let unasked = unasked.into_iter().filter(|error| is_left(error, reporter)).collect();
-                let changes = Changes::deleting(infra, &seen.all(), |_| true);
+                let changes = Changes::deleting(infra, &seen.own(), |_| true);
                 Ok(Self { servers, changes, unasked })
             }
             Source::Operation(from) => Self::undo(workspace, infra, &BatchOperation::read(from)?, reporter),
@@ -200,7 +200,8 @@ impl<'a> Prepared<'a> {
         // Those that are meant can go though a provider that has none of them doesn't answer.
         let mut seen = servers.seen();
         let unasked = std::mem::take(&mut seen.unasked);
-        let there = seen.all();
+        let unclaimed: Vec<Name> = seen.strays.iter().map(|stray| stray.spec.name.clone()).collect();
+        let there = seen.own();
         let known: Vec<&str> = there.iter().map(|server| server.spec.name.as_str()).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
             let (name, infra) = (name.clone(), infra.clone());
@@ -208,6 +209,9 @@ impl<'a> Prepared<'a> {
                 return Err(PrepareError::Unseen { name, infra, source: Box::new(source) });
             }
             let hint = match nearest(name.as_str(), &known) {
+                _ if unclaimed.contains(&name) => {
+                    Some(format!("nothing says which workspace made the stray: prov infra reconcile {infra}"))
+                }
                 Some(nearest) => Some(format!("did you mean {nearest}?")),
                 None => Some(format!("see what there is: prov servers list --infra {infra}")),
             };

@@ -9,8 +9,10 @@ use crate::provision::provider::{Server, ServerSpec};
 pub struct Seen {
     /// The servers on record, by name.
     pub there: Vec<Server>,
-    /// Machines that carry the infra's labels and are on no record here, by name.
+    /// Machines that carry the infra's labels and are on no record here, by name; none that another workspace made.
     pub strays: Vec<Server>,
+    /// Those that other workspaces made.
+    pub elsewhere: Vec<Server>,
     /// Servers on record that somebody else deleted, and their providers.
     pub gone: Vec<(String, ServerSpec)>,
     /// Why the other providers don't answer; each error names one.
@@ -24,6 +26,13 @@ impl Seen {
         let mut servers: Vec<Server> = self.there.into_iter().chain(self.strays).collect();
         servers.sort_by(|a, b| (&a.spec.name, a.stray).cmp(&(&b.spec.name, b.stray)));
         servers
+    }
+
+    /// What deletions may take: servers, and strays that say themselves that this workspace made them.
+    #[must_use]
+    pub fn own(mut self) -> Vec<Server> {
+        self.strays.retain(|stray| stray.workspace.is_some());
+        self.all()
     }
 
     /// Whether this provider is among those that can't be asked.
@@ -47,7 +56,10 @@ impl Servers<'_> {
             match listed {
                 Ok((there, strays, gone)) => {
                     seen.there.extend(there);
+                    let (elsewhere, strays): (Vec<_>, Vec<_>) =
+                        strays.into_iter().partition(|stray| self.is_elsewhere(stray));
                     seen.strays.extend(strays);
+                    seen.elsewhere.extend(elsewhere);
                     seen.gone.extend(gone.into_iter().map(|spec| (name.clone(), spec)));
                 }
                 Err(source) => seen.unasked.push(self.cannot_list(name, source)),

@@ -21,6 +21,8 @@ pub const SERVER: &str = "prov-server";
 pub const OPERATION: &str = "prov-operation";
 /// The label with the token of the call that made it.
 pub const TOKEN: &str = "prov-token";
+/// The label with the id of the workspace that had it made; absent on what earlier versions made.
+pub const WORKSPACE: &str = "prov-workspace";
 
 /// What marks a label as prov's own.
 pub const OWN: &str = "prov-";

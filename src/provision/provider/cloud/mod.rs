@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use self::api::{
     Api, CallError, Catalogue, Deletion, INFRA, Labels, Machine, MachineState, OPERATION, OWN, Offer, Order, SERVER,
-    TOKEN,
+    TOKEN, WORKSPACE,
 };
 use self::journal::{Entries, Entry, Journal, Stage};
 pub use self::journal::{is_on_record, recorded, used};
@@ -34,6 +34,7 @@ use super::optional::{Console, Images, Prices};
 use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
 use crate::provision::error::chain;
+use crate::provision::identity;
 use crate::provision::transport::{Exec, Transport};
 use crate::provision::workspace::Workspace;
 
@@ -47,6 +48,7 @@ pub struct Cloud {
     api: Box<dyn Api>,
     reach: Box<dyn Reach>,
     journal: Journal,
+    workspace: Workspace,
     /// The machines of an infra as they were seen last: many who wait look once.
     seen: Mutex<Option<(Instant, Name, Arc<Listing>)>>,
 }
@@ -56,7 +58,7 @@ impl Cloud {
     #[must_use]
     pub fn new(workspace: &Workspace, api: Box<dyn Api>, reach: Box<dyn Reach>) -> Self {
         let journal = Journal::of(workspace, api.name());
-        Self { api, reach, journal, seen: Mutex::new(None) }
+        Self { api, reach, journal, workspace: workspace.clone(), seen: Mutex::new(None) }
     }
 
     /// How long one thing is tried again.
@@ -119,10 +121,18 @@ impl Cloud {
         }
     }
 
+    /// The id of the workspace, which its machines carry.
+    fn identity(&self) -> Result<String, ProviderError> {
+        identity::made(&self.workspace).map_err(unidentified)
+    }
+
     /// Refuses a name that a machine has which isn't in the journal.
     fn refuse_stray(&self, spec: &ServerSpec) -> Result<(), ProviderError> {
         match self.find(&order::where_it_is(&spec.infra, &spec.name))?.first() {
-            Some(stray) => Err(view::stray_has_the_name(self.api.name(), spec, stray)),
+            Some(stray) => {
+                let own = identity::of(&self.workspace).map_err(unidentified)?;
+                Err(view::stray_has_the_name(self.api.name(), spec, stray, own.as_ref()))
+            }
             None => Ok(()),
         }
     }
@@ -289,6 +299,12 @@ impl Provider for Cloud {
         }
         let found = self.find(&of_infra(&spec.infra))?.into_iter().find(|machine| machine.id == stray.id);
         let machine = found.ok_or_else(|| ProviderError::NotFound(spec.name.clone()))?;
+        let own = self.identity()?;
+        if machine.labels.get(WORKSPACE) != Some(&own) {
+            let mut labels = machine.labels.clone();
+            labels.insert(WORKSPACE.to_owned(), own);
+            self.ask(&format!("label the server {}", spec.name), || self.api.relabel(&machine, &labels))?;
+        }
         let token = machine.labels.get(TOKEN).cloned().unwrap_or_default();
         let stage = Stage::Made { id: machine.id.clone() };
         let machine = self.located(&machine)?;
@@ -303,7 +319,7 @@ impl Provider for Cloud {
         let machine = self.look_for(&entry)?.ok_or_else(|| ProviderError::NotFound(name.clone()))?;
         let spec = ServerSpec { labels: labels.clone(), ..entry.spec.clone() };
         let entry = Entry { spec, ..entry };
-        let all = order::labels(&entry);
+        let all = order::labels(&entry, self.identity()?);
         self.ask(&format!("label the server {name}"), || self.api.relabel(&machine, &all))?;
         self.journal.write(&entry)?;
         self.server(&entry, &machine)
@@ -340,12 +356,16 @@ impl Cloud {
 }
 
 impl Cloud {
-    /// Deletes a server whose entry can't be read: whatever carries its name, looked for until it would be in every list.
+    /// Deletes a server whose entry can't be read: whatever carries its name and isn't another workspace's, looked for until
+    /// it would be in every list.
     fn delete_damaged(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
+        let own = identity::of(&self.workspace).map_err(unidentified)?;
+        let is_other = |machine: &Machine| machine.labels.get(WORKSPACE).is_some_and(|of| Some(of) != own.as_ref());
         let until = Instant::now() + self.api.settles_within();
         loop {
             let is_last = Instant::now() >= until;
-            let found = self.find(&order::where_it_is(infra, name))?;
+            let mut found = self.find(&order::where_it_is(infra, name))?;
+            found.retain(|machine| !is_other(machine));
             found.iter().try_for_each(|machine| self.end(machine))?;
             if is_last || !found.is_empty() {
                 return self.journal.remove(infra, name);
@@ -353,6 +373,10 @@ impl Cloud {
             std::thread::sleep(self.api.poll_every().min(until.saturating_duration_since(Instant::now())));
         }
     }
+}
+
+fn unidentified(source: std::io::Error) -> ProviderError {
+    ProviderError::Failed { attempt: "the workspace's id can't be had".to_owned(), source: Box::new(source) }
 }
 
 /// The label by which all machines of an infra are found.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Cloud;
-use super::api::{CallError, INFRA, Labels, Machine, OPERATION, Order, SERVER, TOKEN};
+use super::api::{CallError, INFRA, Labels, Machine, OPERATION, Order, SERVER, TOKEN, WORKSPACE};
 use super::ask::refused;
 use super::journal::{Entry, Stage};
 use super::moment::Moment;
@@ -31,7 +31,7 @@ impl Cloud {
 
     /// Makes calls until the machine is there, or it is known that it won't be.
     pub(super) fn order_as(&self, mut entry: Entry) -> Result<(Entry, Machine), ProviderError> {
-        let labels = labels(&entry);
+        let labels = labels(&entry, self.identity()?);
         let public_key = self.reach.public_key()?;
         let until = Instant::now() + self.patience();
         let mut backoff = self.backoff();
@@ -115,12 +115,13 @@ pub(super) fn where_it_is(infra: &Name, name: &Name) -> Labels {
     [(INFRA, infra), (SERVER, name)].map(|(key, name)| (key.to_owned(), name.to_string())).into()
 }
 
-/// Everything that the machine of an entry carries.
-pub(super) fn labels(entry: &Entry) -> Labels {
+/// Everything that the machine of an entry of the workspace carries.
+pub(super) fn labels(entry: &Entry, workspace: String) -> Labels {
     let spec = &entry.spec;
     let mut labels = spec.labels.clone();
     labels.extend(where_it_is(&spec.infra, &spec.name));
     labels.insert(TOKEN.to_owned(), entry.token.clone());
+    labels.insert(WORKSPACE.to_owned(), workspace);
     if !spec.operation.is_empty() {
         labels.insert(OPERATION.to_owned(), spec.operation.clone());
     }

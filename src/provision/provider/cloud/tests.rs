@@ -335,10 +335,16 @@ fn a_stray_is_shown_keeps_its_name_and_can_be_adopted_or_deleted() {
     let strays = elsewhere.cloud().strays(&infra).unwrap();
     assert_eq!((strays.len(), strays[0].stray, strays[0].spec.operation.as_str()), (1, true, "b/o"));
     let error = elsewhere.cloud().create(&spec(1)).unwrap_err().to_string();
-    assert_eq!(error, "hostile has a machine for web already (m1), and this workspace has no record of it");
+    let own = identity::made(&sample.workspace).unwrap();
+    assert_eq!(error, format!("hostile has a machine for web already (m1), and the workspace {own} made it"));
+    assert_eq!(strays[0].workspace.as_ref(), Some(&own));
     let adopted = elsewhere.cloud().adopt(&strays[0]).unwrap();
-    assert_eq!(elsewhere.cloud().list(&infra).unwrap(), [adopted]);
+    let listed = elsewhere.cloud().list(&infra).unwrap();
+    assert_eq!((listed.len(), &listed[0].id, &listed[0].spec), (1, &adopted.id, &adopted.spec));
     assert!(elsewhere.cloud().strays(&infra).unwrap().is_empty());
+    let carried = sample.hostile.0.lock().unwrap().machines["m1"].0.labels.clone();
+    assert_eq!(carried[WORKSPACE], identity::made(&elsewhere.workspace).unwrap());
+    assert_eq!(carried[OPERATION], "b/o");
     sample.cloud().delete_stray(&strays[0]).unwrap();
     assert_eq!(sample.hostile.count(), 0);
 }

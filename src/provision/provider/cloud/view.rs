@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::api::{INFRA, Labels, Machine, MachineState, OPERATION, OWN, SERVER};
+use super::api::{INFRA, Labels, Machine, MachineState, OPERATION, OWN, SERVER, WORKSPACE};
 use super::journal::{Damage, Entry, Stage};
 use super::moment::Moment;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
-use crate::provision::provider::{ProviderError, Server, ServerSpec, ServerState};
+use crate::provision::provider::{ProviderError, Server, ServerSpec, ServerState, of_another_workspace};
 
 /// What a provider listed.
 pub(super) struct Listing {
@@ -95,7 +95,7 @@ pub(super) fn of_damage(provider: &str, infra: &Name, damage: &Damage, listing: 
         notes: Vec::new(),
     };
     let stray = of_stray(provider, infra, &machine.cloned().unwrap_or_else(nothing));
-    Server { state: ServerState::Damaged, notes: vec![note], stray: false, ..stray }
+    Server { state: ServerState::Damaged, notes: vec![note], stray: false, workspace: None, ..stray }
 }
 
 /// A machine of this infra that no entry owns.
@@ -121,7 +121,7 @@ pub(super) fn of_stray(provider: &str, infra: &Name, machine: &Machine) -> Serve
     let note = "a stray: it carries the labels of this infra, and this workspace has no record of making it";
     let notes = vec![note.to_owned()];
     let server = server(provider, spec, machine.id.clone(), state, machine.address.clone(), notes);
-    Server { stray: true, ..server }
+    Server { stray: true, workspace: label(WORKSPACE).cloned(), ..server }
 }
 
 fn server(
@@ -134,7 +134,19 @@ fn server(
 ) -> Server {
     let limits = format!("enforced by {provider}");
     let provider = provider.to_owned();
-    Server { spec, id, provider, state, address, limits, notes, changed: Vec::new(), stray: false, silent: None }
+    Server {
+        spec,
+        id,
+        provider,
+        state,
+        address,
+        limits,
+        notes,
+        changed: Vec::new(),
+        stray: false,
+        silent: None,
+        workspace: None,
+    }
 }
 
 /// The first thing in which what is there differs from what is wanted, as the error for it. Labels can be changed, and whose
@@ -173,11 +185,23 @@ pub(super) fn failed(provider: &str, spec: &ServerSpec, machine: &Machine) -> Pr
     }
 }
 
-/// The error for a name that a stray has.
-pub(super) fn stray_has_the_name(provider: &str, spec: &ServerSpec, stray: &Machine) -> ProviderError {
+/// The error for a name that a stray has, in the workspace `own`.
+pub(super) fn stray_has_the_name(
+    provider: &str,
+    spec: &ServerSpec,
+    stray: &Machine,
+    own: Option<&String>,
+) -> ProviderError {
     let (name, id, infra) = (&spec.name, &stray.id, &spec.infra);
-    ProviderError::Unavailable {
-        what: format!("{provider} has a machine for {name} already ({id}), and this workspace has no record of it"),
-        hint: Some(format!("adopt or delete it: prov infra reconcile {infra}")),
+    let what = format!("{provider} has a machine for {name} already ({id})");
+    match stray.labels.get(WORKSPACE).filter(|of| Some(*of) != own) {
+        Some(other) => ProviderError::Unavailable {
+            what: format!("{what}, and the workspace {other} made it"),
+            hint: Some(of_another_workspace(infra, other)),
+        },
+        None => ProviderError::Unavailable {
+            what: format!("{what}, and this workspace has no record of it"),
+            hint: Some(format!("adopt or delete it: prov infra reconcile {infra}")),
+        },
     }
 }

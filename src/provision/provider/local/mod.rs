@@ -318,6 +318,7 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
         changed: Vec::new(),
         stray: false,
         silent: None,
+        workspace: None,
     }))
 }
 
@@ -344,6 +345,7 @@ fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
         changed: Vec::new(),
         stray: false,
         silent: None,
+        workspace: None,
     }
 }
 

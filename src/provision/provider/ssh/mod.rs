@@ -181,6 +181,7 @@ fn server(record: Record, silent: Option<String>) -> Server {
         changed: Vec::new(),
         stray: false,
         silent,
+        workspace: None,
         spec,
     }
 }
