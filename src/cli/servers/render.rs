@@ -98,17 +98,9 @@ mod tests {
 
     fn server(name: &str, plan: &str) -> Server {
         Server {
-            spec: wanted(name, plan).spec,
-            id: format!("id-{name}"),
-            provider: "local".to_owned(),
-            state: ServerState::Running,
             address: Some("10.0.0.1".to_owned()),
             limits: "enforced (cgroup v1)".to_owned(),
-            notes: Vec::new(),
-            changed: Vec::new(),
-            stray: false,
-            silent: None,
-            workspace: None,
+            ..Server::of(wanted(name, plan).spec, "local", format!("id-{name}"), ServerState::Running)
         }
     }
 

@@ -27,17 +27,8 @@ fn wanted(server: &str, cpus: u32) -> Wanted {
 
 fn made(wanted: &Wanted, state: ServerState) -> Server {
     Server {
-        spec: wanted.spec.clone(),
-        id: wanted.spec.name.to_string(),
-        provider: wanted.provider.to_string(),
-        state,
-        address: None,
         limits: String::new(),
-        notes: Vec::new(),
-        changed: Vec::new(),
-        stray: false,
-        silent: None,
-        workspace: None,
+        ..Server::of(wanted.spec.clone(), wanted.provider.as_str(), wanted.spec.name.to_string(), state)
     }
 }
 

@@ -91,6 +91,26 @@ pub struct Server {
     pub workspace: Option<String>,
 }
 
+impl Server {
+    /// One of which there is no more to tell.
+    #[must_use]
+    pub fn of(spec: ServerSpec, provider: &str, id: String, state: ServerState) -> Self {
+        Self {
+            spec,
+            id,
+            provider: provider.to_owned(),
+            state,
+            address: None,
+            limits: String::new(),
+            notes: Vec::new(),
+            changed: Vec::new(),
+            stray: false,
+            silent: None,
+            workspace: None,
+        }
+    }
+}
+
 /// Whether a server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -90,17 +90,13 @@ impl Provider for Fake {
         }
         state.created.push(spec.name.to_string());
         let server = Server {
-            spec: spec.clone(),
-            id: format!("{}-{}", spec.name, state.created.len()),
-            provider: self.name().to_owned(),
-            state: ServerState::Running,
-            address: None,
             limits: "not enforced: it is a fake".to_owned(),
-            notes: Vec::new(),
-            changed: Vec::new(),
-            stray: false,
-            silent: None,
-            workspace: None,
+            ..Server::of(
+                spec.clone(),
+                self.name(),
+                format!("{}-{}", spec.name, state.created.len()),
+                ServerState::Running,
+            )
         };
         state.servers.insert(spec.name.clone(), server.clone());
         Ok(server)

@@ -133,20 +133,7 @@ fn server(
     notes: Vec<String>,
 ) -> Server {
     let limits = format!("enforced by {provider}");
-    let provider = provider.to_owned();
-    Server {
-        spec,
-        id,
-        provider,
-        state,
-        address,
-        limits,
-        notes,
-        changed: Vec::new(),
-        stray: false,
-        silent: None,
-        workspace: None,
-    }
+    Server { address, limits, notes, ..Server::of(spec, provider, id, state) }
 }
 
 /// The first thing in which what is there differs from what is wanted, as the error for it. Labels can be changed, and whose

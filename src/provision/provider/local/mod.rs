@@ -307,19 +307,7 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
     let Record { spec, id, address, limits, mut notes, .. } = record;
     notes.extend(init.into_iter().flat_map(|init| init.notes));
     let address = address.map(|address| address.to_string());
-    Ok(Some(Server {
-        spec,
-        id,
-        provider: "local".to_owned(),
-        state,
-        address,
-        limits,
-        notes,
-        changed: Vec::new(),
-        stray: false,
-        silent: None,
-        workspace: None,
-    }))
+    Ok(Some(Server { address, limits, notes, ..Server::of(spec, "local", id, state) }))
 }
 
 /// A server of which nothing is known but that it is there.
@@ -335,17 +323,9 @@ fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
         extra: serde_json::Map::new(),
     };
     Server {
-        spec,
-        id,
-        provider: "local".to_owned(),
-        state: ServerState::Damaged,
-        address: None,
         limits: "unknown".to_owned(),
         notes: vec![format!("its record is damaged, so it can only be deleted ({error})")],
-        changed: Vec::new(),
-        stray: false,
-        silent: None,
-        workspace: None,
+        ..Server::of(spec, "local", id, ServerState::Damaged)
     }
 }
 

@@ -171,18 +171,13 @@ fn server(record: Record, silent: Option<String>) -> Server {
     let fields = Fields::of(&spec).ok();
     let state = if silent.is_some() { ServerState::Stopped } else { ServerState::Running };
     notes.extend(silent.as_ref().map(|why| format!("it doesn't answer: {why}")));
+    let id = fields.as_ref().map_or_else(String::new, |fields| fields.to.to_string());
     Server {
-        id: fields.as_ref().map_or_else(String::new, |fields| fields.to.to_string()),
-        provider: NAME.to_owned(),
-        state,
         address: fields.map(|fields| fields.to.address().to_owned()),
         limits: "not enforced: it is a host of your own".to_owned(),
         notes,
-        changed: Vec::new(),
-        stray: false,
         silent,
-        workspace: None,
-        spec,
+        ..Server::of(spec, NAME, id, state)
     }
 }
 

@@ -97,8 +97,7 @@ fn server(record: Record, state: ServerState, there: Option<&Value>, trouble: Op
     let is_reached = !notes.iter().any(|note| note == ROOTLESS_NOTE);
     notes.extend(trouble);
     let address = there.filter(|_| is_reached).and_then(address).map(|address| address.to_string());
-    let (provider, changed) = ("local".to_owned(), Vec::new());
-    Server { spec, id, provider, state, address, limits, notes, changed, stray: false, silent: None }
+    Server { address, limits, notes, ..Server::of(spec, "local", id, state) }
 }
 
 #[cfg(test)]
