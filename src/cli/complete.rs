@@ -170,8 +170,8 @@ pub(super) fn servers() -> ArgValueCandidates {
         let Some(workspace) = workspace() else { return Vec::new() };
         let infras = infra().map_or_else(|| lock::known_infras(&workspace), |infra| vec![infra]);
         let reporter = Reporter::silent();
-        let servers = infras.iter().flat_map(|infra| existing(&workspace, infra, &reporter).seen().there);
-        named(servers.map(|server| server.spec.name.to_string()).collect())
+        let servers = infras.iter().flat_map(|infra| existing(&workspace, infra, &reporter).recorded());
+        named(servers.map(|name| name.to_string()).collect())
     })
 }
 

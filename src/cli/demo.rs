@@ -198,8 +198,8 @@ impl Stage {
             return ask_from_here(&format!("{address}:{port}"), request).map_err(|error| failed(&what, &error));
         }
         let workspace = self.opened()?;
-        let provider =
-            provider::open(&server.provider, &workspace).map_err(|error| CliError::of(Kind::Failure, &error))?;
+        let provider = provider::open(&server.provider, &workspace, &Reporter::silent())
+            .map_err(|error| CliError::of(Kind::Failure, &error))?;
         let script = r#"exec 3<>"/dev/tcp/127.0.0.1/$1"; cat >&3; timeout 1 cat <&3 || true"#;
         let argv = ["bash", "-c", script, "bash", &port.to_string()].map(str::to_owned).to_vec();
         let exec =

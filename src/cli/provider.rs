@@ -14,6 +14,7 @@ use crate::model::name::Name;
 use crate::provision::provider::cloud::Offer;
 use crate::provision::provider::optional::{Image, Price};
 use crate::provision::provider::{self, Provider, ProviderError};
+use crate::provision::report::Reporter;
 
 /// Providers: what can be had there
 #[derive(Debug, clap::Args)]
@@ -103,7 +104,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, CliError> {
 }
 
 fn open(at: &At, global: &Global) -> Result<Box<dyn Provider>, CliError> {
-    provider::open(at.provider.as_str(), &workspace(global)?).map_err(failed)
+    provider::open(at.provider.as_str(), &workspace(global)?, &Reporter::from_env(global.is_quiet())).map_err(failed)
 }
 
 /// The error for a provider that failed.

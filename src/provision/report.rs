@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -17,13 +17,13 @@ pub const EVENTS_VARIABLE: &str = "PROV_EVENTS";
 /// The only part there is.
 const WHOLE: (usize, usize) = (0, 1);
 
-/// Says what is going on; shared between threads.
-#[derive(Debug)]
+/// Says what is going on. Its clones are one: threads share it, and so does whoever outlives the call that brought it.
+#[derive(Clone, Debug)]
 pub struct Reporter {
-    events: Option<Mutex<File>>,
+    events: Option<Arc<Mutex<File>>>,
     quiet: bool,
     /// Which of how many parts of the whole is reported of.
-    part: Mutex<(usize, usize)>,
+    part: Arc<Mutex<(usize, usize)>>,
 }
 
 /// A line of the events file.
@@ -71,20 +71,20 @@ impl Reporter {
     #[must_use]
     pub fn new(events: Option<&Path>, quiet: bool) -> Self {
         let open = |path: &Path| match OpenOptions::new().append(true).create(true).open(path) {
-            Ok(file) => Some(Mutex::new(file)),
+            Ok(file) => Some(Arc::new(Mutex::new(file))),
             Err(error) => {
                 // Not for people: the first words of this process may become a task's error.
                 tracing::debug!("can't report progress to {}: {error}", path.display());
                 None
             }
         };
-        Self { events: events.and_then(open), quiet, part: Mutex::new(WHOLE) }
+        Self { events: events.and_then(open), quiet, part: Arc::new(Mutex::new(WHOLE)) }
     }
 
     /// Says nothing to anybody.
     #[must_use]
-    pub const fn silent() -> Self {
-        Self { events: None, quiet: true, part: Mutex::new(WHOLE) }
+    pub fn silent() -> Self {
+        Self { events: None, quiet: true, part: Arc::new(Mutex::new(WHOLE)) }
     }
 
     /// What is reported from now on is one part of a whole of so many, counted from 0: how far each part is says how far the

@@ -2,6 +2,7 @@
 
 use prov::provision::provider::cloud::{Cloud, Machine, Reach};
 use prov::provision::provider::{Provider, ProviderError};
+use prov::provision::report::Reporter;
 use prov::provision::transport::Transport;
 use serde_json::json;
 
@@ -42,7 +43,10 @@ fn a_server_survives_lost_answers_and_throttling_from_its_order_to_its_end() {
             _ => Fate::Pass,
         }
     });
-    let cloud = |sample: &Sample| Cloud::new(&sample.workspace, Box::new(sample.aws(&ec2.address)), Box::new(KeyOnly));
+    let cloud = |sample: &Sample| {
+        let api = Box::new(sample.aws(&ec2.address));
+        Cloud::new(&sample.workspace, api, Box::new(KeyOnly), Reporter::silent())
+    };
     let spec = sample.spec("a", &json!({"labels": {"team": "x"}}));
     let made = cloud(&sample).create(&spec).unwrap();
     assert_eq!((&made.spec, made.changed.as_slice()), (&spec, [].as_slice()));

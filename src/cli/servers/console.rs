@@ -52,7 +52,7 @@ pub(super) fn run(
             |error| servers_error(&error),
         ));
     };
-    let provider = provider::open(&server.provider, workspace).map_err(failed)?;
+    let provider = provider::open(&server.provider, workspace, reporter).map_err(failed)?;
     let console = provider.console().ok_or_else(|| lacks(provider.name(), "consoles"))?;
     let bytes = console.read_console(infra, name).map_err(failed)?;
     let printer = Printer::new(global);

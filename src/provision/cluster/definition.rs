@@ -9,6 +9,7 @@ use crate::model::name::Name;
 use crate::model::nearest::unknown;
 use crate::model::plan::Plan;
 use crate::provision::provider;
+use crate::provision::report::Reporter;
 use crate::provision::secret;
 use crate::provision::settings::ClusterSettings;
 use crate::provision::taskserv::definition::{DefinitionError, out_of_range};
@@ -122,7 +123,7 @@ impl Wish {
         zone.ok_or_else(|| ClusterError::NoZone {
             name: self.name.clone(),
             provider: provider.to_owned(),
-            zones: provider::open_or_why(provider, workspace).zones(),
+            zones: provider::open_or_why(provider, workspace, &Reporter::silent()).zones(),
         })
     }
 

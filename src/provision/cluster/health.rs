@@ -15,7 +15,7 @@ use crate::provision::transport::Exec;
 impl Clusters<'_> {
     /// Asks one server of the role that knows; answers what it said.
     pub(super) fn healthy(&self, wish: &Wish) -> Result<String, ClusterError> {
-        let provider = provider::open(&self.provider, self.workspace)?;
+        let provider = provider::open(&self.provider, self.workspace, self.reporter)?;
         let health = &wish.definition.health;
         let members: Vec<Server> =
             provider.list(&self.infra)?.into_iter().filter(|server| is_of(server, &wish.name)).collect();

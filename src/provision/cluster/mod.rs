@@ -356,7 +356,7 @@ impl<'a> Clusters<'a> {
     fn wish(&self, cluster: &ClusterSettings) -> Result<Wish, ClusterError> {
         let wish = Wish::of(&Library::of(self.workspace, &self.infra), cluster)?;
         let servers: u32 = wish.definition.roles.iter().map(|role| role.count).sum();
-        let provider = provider::open(&self.provider, self.workspace)?;
+        let provider = provider::open(&self.provider, self.workspace, self.reporter)?;
         match provider.no_addresses().filter(|_| servers > 1) {
             Some(why) => Err(ClusterError::NoAddresses { name: wish.name, why }),
             None => Ok(wish),

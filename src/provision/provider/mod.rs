@@ -32,6 +32,8 @@ use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::rehearsal::ProviderMode;
 pub use crate::provision::error::ProviderError;
+use crate::provision::error::chain;
+use crate::provision::report::Reporter;
 use crate::provision::transport::Transport;
 use crate::provision::workspace::Workspace;
 
@@ -107,6 +109,25 @@ impl Server {
             stray: false,
             silent: None,
             workspace: None,
+        }
+    }
+
+    /// One of which no more is known than its name, because its record can't be read.
+    #[must_use]
+    pub fn damaged(infra: &Name, name: &Name, provider: &str, id: String, error: &dyn std::error::Error) -> Self {
+        let spec = ServerSpec {
+            infra: infra.clone(),
+            name: name.clone(),
+            plan: Plan { cpus: 0, memory_mib: 0 },
+            zone: Name::new("unknown").expect("letters are a name"),
+            operation: String::new(),
+            labels: BTreeMap::new(),
+            extra: Map::new(),
+        };
+        Self {
+            limits: "unknown".to_owned(),
+            notes: vec![format!("its record is damaged, so it can only be deleted ({})", chain(error))],
+            ..Self::of(spec, provider, id, ServerState::Damaged)
         }
     }
 }
@@ -281,17 +302,17 @@ fn no_strays(stray: &Server) -> ProviderError {
 
 pub use crate::model::batch::PROVIDERS as KNOWN;
 
-/// The provider called `name`, for a workspace.
+/// The provider called `name`, for a workspace. What keeps it waiting goes to `reporter`.
 ///
 /// # Errors
 /// [`ProviderError::Invalid`] for an unknown name, [`ProviderError::Unavailable`] for one that this host or account can't
 /// use.
-pub fn open(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
-    let live = live(name, workspace)?;
+pub fn open(name: &str, workspace: &Workspace, reporter: &Reporter) -> Result<Box<dyn Provider>, ProviderError> {
+    let live = live(name, workspace, reporter)?;
     let ProviderMode::Rehearse(rehearsal) = workspace.mode() else { return Ok(live) };
     let twin = Twin::of(live, rehearsal, &workspace.state_dir());
     let reach = twin.reach();
-    Ok(Box::new(Cloud::new(workspace, Box::new(twin), reach)))
+    Ok(Box::new(Cloud::new(workspace, Box::new(twin), reach, reporter.clone())))
 }
 
 /// The zone at a provider that has only one: there, nobody needs to say it.
@@ -308,8 +329,8 @@ pub fn only_zone(provider: &str) -> Option<Name> {
 
 /// As [`open`], for those who go on without it: one that can't be used says why when it is asked.
 #[must_use]
-pub fn open_or_why(name: &str, workspace: &Workspace) -> Box<dyn Provider> {
-    open(name, workspace).unwrap_or_else(|error| Box::new(Unusable::of(name, workspace, &error)))
+pub fn open_or_why(name: &str, workspace: &Workspace, reporter: &Reporter) -> Box<dyn Provider> {
+    open(name, workspace, reporter).unwrap_or_else(|error| Box::new(Unusable::of(name, workspace, &error)))
 }
 
 /// Whether a name that is none of prov's own providers' is one all the same: a plugin's, or that of one which was a plugin's
@@ -328,18 +349,18 @@ pub fn used(workspace: &Workspace, infra: &Name) -> Vec<String> {
 }
 
 /// A provider whose machines are reached by ssh, with the workspace's key.
-fn over_ssh(workspace: &Workspace, api: impl Api + 'static) -> Box<dyn Provider> {
-    Box::new(Cloud::new(workspace, Box::new(api), Box::new(Access::of(workspace))))
+fn over_ssh(workspace: &Workspace, reporter: &Reporter, api: impl Api + 'static) -> Box<dyn Provider> {
+    Box::new(Cloud::new(workspace, Box::new(api), Box::new(Access::of(workspace)), reporter.clone()))
 }
 
-fn live(name: &str, workspace: &Workspace) -> Result<Box<dyn Provider>, ProviderError> {
+fn live(name: &str, workspace: &Workspace, reporter: &Reporter) -> Result<Box<dyn Provider>, ProviderError> {
     match name {
         "local" => Ok(Box::new(local::LocalProvider::new(workspace.root())?)),
-        "aws" => Ok(over_ssh(workspace, aws::Aws::open(workspace)?)),
+        "aws" => Ok(over_ssh(workspace, reporter, aws::Aws::open(workspace)?)),
         ssh::NAME => Ok(Box::new(ssh::SshHosts::new(workspace))),
-        "upcloud" => Ok(over_ssh(workspace, upcloud::UpCloud::open(workspace)?)),
+        "upcloud" => Ok(over_ssh(workspace, reporter, upcloud::UpCloud::open(workspace)?)),
         _ => match plugin::find(workspace, name) {
-            Some(path) => Ok(over_ssh(workspace, Plugin::open(workspace, name, &path)?)),
+            Some(path) => Ok(over_ssh(workspace, reporter, Plugin::open(workspace, name, &path)?)),
             None if cloud::is_on_record(workspace, name) => Err(ProviderError::Unavailable {
                 what: format!("the plugin prov-provider-{name} is gone"),
                 hint: Some("put it back, into the workspace's providers/ or on PATH".to_owned()),

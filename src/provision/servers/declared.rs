@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::wanted;
 use crate::model::name::Name;
 use crate::provision::provider::{self, ProviderError};
+use crate::provision::report::Reporter;
 use crate::provision::settings::{self, Finding, Settings, SettingsError};
 use crate::provision::value_path::ValuePath;
 use crate::provision::workspace::Workspace;
@@ -25,7 +26,7 @@ pub fn refused(workspace: &Workspace, settings: &Settings) -> Vec<Finding> {
     let top = ValuePath::default().key("servers");
     let wanted = wanted::by_settings(settings, "").into_iter().enumerate();
     let refused = wanted.filter_map(|(index, wanted)| {
-        let provider = provider::open(wanted.provider.as_str(), workspace).ok()?;
+        let provider = provider::open(wanted.provider.as_str(), workspace, &Reporter::silent()).ok()?;
         let error = provider.validate(&wanted.spec).err()?;
         let hint = match &error {
             ProviderError::Invalid { hint, .. } => hint.clone(),

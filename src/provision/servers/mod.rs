@@ -148,7 +148,7 @@ impl<'a> Servers<'a> {
         let mut servers = Self::at_none(workspace, infra, reporter);
         for name in providers {
             if !servers.providers.contains_key(name) {
-                let provider = provider::open(name, workspace);
+                let provider = provider::open(name, workspace, reporter);
                 let failed = |source| ServersError::Provider { name: name.to_owned(), source: Box::new(source) };
                 servers.providers.insert(name.to_owned(), provider.map_err(failed)?);
             }
@@ -175,7 +175,7 @@ impl<'a> Servers<'a> {
     #[must_use]
     pub fn besides<'n>(mut self, providers: impl IntoIterator<Item = &'n str>) -> Self {
         for name in providers {
-            let opened = || provider::open_or_why(name, self.workspace);
+            let opened = || provider::open_or_why(name, self.workspace, self.reporter);
             self.providers.entry(name.to_owned()).or_insert_with(opened);
         }
         self

@@ -1,8 +1,11 @@
 //! What all providers say of an infra's servers, as far as they answer: for people who look, and for what may be done at the
 //! others where one of them doesn't.
 
+use std::collections::BTreeSet;
+
 use super::{Servers, ServersError};
-use crate::provision::provider::{Server, ServerSpec};
+use crate::model::name::Name;
+use crate::provision::provider::{Provider, Server, ServerSpec};
 
 /// What there is, and which providers can't be asked.
 #[derive(Debug, Default)]
@@ -43,6 +46,16 @@ impl Seen {
 }
 
 impl Servers<'_> {
+    /// The names of the servers that are on record, or that this machine has: nobody is asked over a network.
+    #[must_use]
+    pub fn recorded(&self) -> BTreeSet<Name> {
+        let at = |provider: &dyn Provider| {
+            let listed = || provider.list(&self.infra).unwrap_or_default().into_iter().map(|server| server.spec.name);
+            provider.recorded(&self.infra).unwrap_or_else(|| listed().collect())
+        };
+        self.providers.values().flat_map(|provider| at(provider.as_ref())).collect()
+    }
+
     /// Asks every provider.
     #[must_use]
     pub fn seen(&self) -> Seen {

@@ -151,7 +151,7 @@ impl<'a> Taskservs<'a> {
         operation: String,
         reporter: &'a Reporter,
     ) -> Result<Self, TaskservError> {
-        let opened = super::provider::open(provider, workspace);
+        let opened = super::provider::open(provider, workspace, reporter);
         let failed = |source| TaskservError::Provider { name: provider.to_owned(), source: Box::new(source) };
         Ok(Self {
             workspace,

@@ -1,5 +1,6 @@
 //! Asking a provider until there is an answer: calls that change nothing, or that may be repeated.
 
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::Cloud;
@@ -16,7 +17,8 @@ impl Cloud {
 
     /// Makes a call that may be made again until it has an answer, for as long as patience lasts.
     pub(super) fn ask<T>(&self, what: &str, call: impl Fn() -> Result<T, CallError>) -> Result<T, ProviderError> {
-        let until = Instant::now() + self.patience();
+        let begun = Instant::now();
+        let until = begun + self.patience();
         let mut backoff = self.backoff();
         loop {
             match call() {
@@ -29,6 +31,7 @@ impl Cloud {
                     if wait >= until.saturating_duration_since(Instant::now()) {
                         return Err(self.out_of_patience(what, &error));
                     }
+                    self.tell(what, &error, begun);
                     std::thread::sleep(wait);
                 }
             }
@@ -53,6 +56,18 @@ impl Cloud {
                 return Err(self.out_of_patience(&what, &still));
             }
             std::thread::sleep(self.api.poll_every());
+        }
+    }
+
+    /// Tells what goes on being tried since `begun`: not what a second try mends, and not the same from every thread.
+    pub(super) fn tell(&self, what: &str, last: &CallError, begun: Instant) {
+        let (now, pause) = (Instant::now(), self.api.poll_every() * 15);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = told.is_none_or(|at| now.duration_since(at) >= pause);
+        if is_news && now.duration_since(begun) >= self.api.poll_every() {
+            *told = Some(now);
+            let (provider, left) = (self.api.name(), self.patience().saturating_sub(now.duration_since(begun)));
+            self.reporter.step(&format!("{provider} can't {what}: {last}; trying for {} s more", left.as_secs()));
         }
     }
 

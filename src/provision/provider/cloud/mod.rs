@@ -35,6 +35,7 @@ use super::{Provider, ProviderError, Server, ServerSpec};
 use crate::model::name::Name;
 use crate::provision::error::chain;
 use crate::provision::identity;
+use crate::provision::report::Reporter;
 use crate::provision::transport::{Exec, Transport};
 use crate::provision::workspace::Workspace;
 
@@ -49,16 +50,20 @@ pub struct Cloud {
     reach: Box<dyn Reach>,
     journal: Journal,
     workspace: Workspace,
+    reporter: Reporter,
+    /// When somebody was told last what is waited for.
+    told: Mutex<Option<Instant>>,
     /// The machines of an infra as they were seen last: many who wait look once.
     seen: Mutex<Option<(Instant, Name, Arc<Listing>)>>,
 }
 
 impl Cloud {
-    /// Those that `api` makes for a workspace, reached by `reach`.
+    /// Those that `api` makes for a workspace, reached by `reach`. What keeps them waiting goes to `reporter`.
     #[must_use]
-    pub fn new(workspace: &Workspace, api: Box<dyn Api>, reach: Box<dyn Reach>) -> Self {
+    pub fn new(workspace: &Workspace, api: Box<dyn Api>, reach: Box<dyn Reach>, reporter: Reporter) -> Self {
         let journal = Journal::of(workspace, api.name());
-        Self { api, reach, journal, workspace: workspace.clone(), seen: Mutex::new(None) }
+        let (workspace, told, seen) = (workspace.clone(), Mutex::new(None), Mutex::new(None));
+        Self { api, reach, journal, workspace, reporter, told, seen }
     }
 
     /// How long one thing is tried again.

@@ -33,7 +33,8 @@ impl Cloud {
     pub(super) fn order_as(&self, mut entry: Entry) -> Result<(Entry, Machine), ProviderError> {
         let labels = labels(&entry, self.identity()?);
         let public_key = self.reach.public_key()?;
-        let until = Instant::now() + self.patience();
+        let begun = Instant::now();
+        let until = begun + self.patience();
         let mut backoff = self.backoff();
         // Whether an earlier call may have made something that no list shows yet.
         let mut open = false;
@@ -58,9 +59,9 @@ impl Cloud {
                 }
                 open = self.api.knows_tokens() && !is_last;
             }
+            let what = format!("make the server {}", entry.spec.name);
             if is_last {
                 self.journal.remove(&entry.spec.infra, &entry.spec.name)?;
-                let what = format!("make the server {}", entry.spec.name);
                 return Err(match error {
                     CallError::Refused { what: said, hint } => {
                         refused(&format!("{} can't {what}", self.api.name()), &said, hint)
@@ -68,6 +69,7 @@ impl Cloud {
                     other => self.out_of_patience(&what, &other),
                 });
             }
+            self.tell(&what, &error, begun);
             std::thread::sleep(wait);
         }
     }

@@ -237,7 +237,7 @@ impl Sample {
     }
 
     fn cloud(&self) -> Cloud {
-        Cloud::new(&self.workspace, Box::new(self.hostile.clone()), Box::new(Nowhere))
+        Cloud::new(&self.workspace, Box::new(self.hostile.clone()), Box::new(Nowhere), Reporter::silent())
     }
 
     /// Does something in one process after the other until one of them lives to its end.

@@ -40,7 +40,6 @@ use self::network::Network;
 use self::state::{Record, ServerDir};
 use super::{Provider, ProviderError, Server, ServerSpec, ServerState};
 use crate::model::name::Name;
-use crate::model::plan::Plan;
 use crate::provision::transport::{Exec, ExecResult, Mirrors, Transport};
 
 /// How often a server that somebody else is making is looked at.
@@ -279,7 +278,7 @@ impl LocalProvider {
                 Ok(look) => looks.push(look),
                 // One that can't be read must not keep the others from being used.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    let damaged = damaged(infra, &name, self.id(infra, &name), &error);
+                    let damaged = Server::damaged(infra, &name, "local", self.id(infra, &name), &error);
                     looks.push(Look::Server(Box::new(damaged)));
                 }
                 Err(error) => return Err(failed(format!("can't read the state of server {name}"), error)),
@@ -308,25 +307,6 @@ fn view(dir: &ServerDir) -> io::Result<Option<Server>> {
     notes.extend(init.into_iter().flat_map(|init| init.notes));
     let address = address.map(|address| address.to_string());
     Ok(Some(Server { address, limits, notes, ..Server::of(spec, "local", id, state) }))
-}
-
-/// A server of which nothing is known but that it is there.
-fn damaged(infra: &Name, name: &Name, id: String, error: &io::Error) -> Server {
-    let unknown = || Name::new("unknown").expect("letters are a name");
-    let spec = ServerSpec {
-        infra: infra.clone(),
-        name: name.clone(),
-        plan: Plan { cpus: 0, memory_mib: 0 },
-        zone: unknown(),
-        operation: String::new(),
-        labels: BTreeMap::new(),
-        extra: serde_json::Map::new(),
-    };
-    Server {
-        limits: "unknown".to_owned(),
-        notes: vec![format!("its record is damaged, so it can only be deleted ({error})")],
-        ..Server::of(spec, "local", id, ServerState::Damaged)
-    }
 }
 
 /// The names of the directories in `dir`, ordered; none where there is no such directory.

@@ -34,7 +34,7 @@ const CHECK: &str =
 /// Whether the workspace has hosts of `infra` on record.
 #[must_use]
 pub fn has_any(workspace: &Workspace, infra: &Name) -> bool {
-    Records::of(workspace).all(infra).is_ok_and(|records| !records.is_empty())
+    Records::of(workspace).names(infra).is_ok_and(|names| !names.is_empty())
 }
 
 /// The hosts of one workspace.
@@ -60,22 +60,18 @@ impl SshHosts {
 
     /// Two servers that are one host would install over each other.
     fn refuse_second(&self, spec: &ServerSpec, fields: &Fields) -> Result<(), ProviderError> {
-        let is_same = |other: &Record| {
+        for name in self.records.names(&spec.infra)?.iter().filter(|name| **name != spec.name) {
+            let Some(other) = self.records.read(&spec.infra, name)? else { continue };
             let there = Fields::of(&other.spec);
-            other.spec.name != spec.name
-                && there
-                    .is_ok_and(|there| (there.to.address(), there.to.port()) == (fields.to.address(), fields.to.port()))
-        };
-        match self.records.all(&spec.infra)?.iter().find(|other| is_same(other)) {
-            Some(other) => Err(ProviderError::Invalid {
-                what: format!(
-                    "server {}: its host is the server {} of {} already",
-                    spec.name, other.spec.name, spec.infra
-                ),
-                hint: Some("give each host one name".to_owned()),
-            }),
-            None => Ok(()),
+            if there.is_ok_and(|there| (there.to.address(), there.to.port()) == (fields.to.address(), fields.to.port()))
+            {
+                return Err(ProviderError::Invalid {
+                    what: format!("server {}: its host is the server {name} of {} already", spec.name, spec.infra),
+                    hint: Some("give each host one name".to_owned()),
+                });
+            }
         }
+        Ok(())
     }
 
     /// What the host is, a sentence each.
@@ -121,15 +117,24 @@ impl Provider for SshHosts {
     }
 
     fn list(&self, infra: &Name) -> Result<Vec<Server>, ProviderError> {
-        let records = self.records.all(infra)?;
-        let mut servers = Vec::with_capacity(records.len());
-        for some in records.chunks(AT_ONCE) {
+        let names = self.records.names(infra)?;
+        // One that can't be read must not keep the others from being used.
+        let there = |name| match self.records.read(infra, name) {
+            Ok(record) => record.map(|record| self.is_there(&record)),
+            Err(error) => Some(Server::damaged(infra, name, NAME, String::new(), &error)),
+        };
+        let mut servers = Vec::with_capacity(names.len());
+        for some in names.chunks(AT_ONCE) {
             std::thread::scope(|scope| {
-                let asked: Vec<_> = some.iter().map(|record| scope.spawn(|| self.is_there(record))).collect();
-                servers.extend(asked.into_iter().filter_map(|one| one.join().ok()));
+                let asked: Vec<_> = some.iter().map(|name| scope.spawn(move || there(name))).collect();
+                servers.extend(asked.into_iter().filter_map(|one| one.join().ok().flatten()));
             });
         }
         Ok(servers)
+    }
+
+    fn recorded(&self, infra: &Name) -> Option<Vec<Name>> {
+        Some(self.records.names(infra).unwrap_or_default())
     }
 
     fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {

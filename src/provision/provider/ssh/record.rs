@@ -52,11 +52,11 @@ impl Records {
         }
     }
 
-    /// All of an infra, by name.
+    /// The names of all of an infra, ordered.
     ///
     /// # Errors
-    /// When one can't be read.
-    pub fn all(&self, infra: &Name) -> Result<Vec<Record>, ProviderError> {
+    /// When they can't be listed.
+    pub fn names(&self, infra: &Name) -> Result<Vec<Name>, ProviderError> {
         let entries = match std::fs::read_dir(self.dir.join(infra.as_str())) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -69,8 +69,7 @@ impl Records {
             names.extend(name.and_then(|name| Name::new(name).ok()));
         }
         names.sort();
-        let records: Result<Vec<_>, _> = names.iter().map(|name| self.read(infra, name)).collect();
-        Ok(records?.into_iter().flatten().collect())
+        Ok(names)
     }
 
     /// Records a host: it is on disk when this returns.

@@ -85,3 +85,16 @@ fn a_clock_that_is_set_forward_makes_no_machine_look_gone() {
     assert!(sample.cloud().list(&infra).unwrap().is_empty());
     assert_eq!(sample.cloud().gone(&infra).unwrap().len(), 1);
 }
+
+#[test]
+fn whoever_waits_is_told_for_what() {
+    let sample = Sample::of(Hostile::with(&[Fate::Unreachable; 8], false));
+    let events = sample.workspace.root().join("events");
+    let reporter = Reporter::new(Some(&events), true);
+    let cloud = Cloud::new(&sample.workspace, Box::new(sample.hostile.clone()), Box::new(Nowhere), reporter);
+    cloud.create(&spec(1)).unwrap();
+    let told = fs::read_to_string(events).unwrap();
+    let first: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let step = first["step"].as_str().unwrap();
+    assert!(step.starts_with("hostile can't list its machines: ") && step.ends_with(" s more"), "{step}");
+}
