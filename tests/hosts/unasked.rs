@@ -105,6 +105,9 @@ fn a_record_that_cannot_be_read_is_shown_and_can_be_deleted_or_made_good() {
     assert_eq!((adopted.0, machines()), (0, 2), "{adopted:?}");
     assert_eq!(names(&prov("servers list --infra demo -o json").1), ["a running", "b running"]);
     damage();
+    let refused = prov("servers create --infra demo --yes");
+    assert!(refused.0 == 1 && refused.2.contains("nobody can say what it is"), "{refused:?}");
+    assert!(machines() == 2 && refused.2.contains("prov servers delete a --infra demo"), "{refused:?}");
     assert_eq!(prov("servers delete a --infra demo --yes").1, "Successfully deleted 1 server\n");
     assert_eq!((machines(), names(&prov("servers list --infra demo -o json").1)), (1, vec!["b running".to_owned()]));
 }

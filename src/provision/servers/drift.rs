@@ -2,7 +2,7 @@
 
 use super::{Seen, Servers};
 use crate::provision::plan::drift::{Drift, DriftKind};
-use crate::provision::plan::{Action, Change, Changes, Others, Wanted};
+use crate::provision::plan::{Action, Change, Others, Wanted};
 use crate::provision::provider::{Server, ServerSpec};
 
 const DELETED: &str = "somebody deleted it at its provider";
@@ -11,7 +11,7 @@ impl Servers<'_> {
     /// Where what the providers were `seen` to have differs from what is wanted and from what was made.
     #[must_use]
     pub fn differences(&self, wanted: &[Wanted], seen: &Seen) -> Vec<Drift> {
-        let changes = Changes::between(&self.infra, wanted, &seen.there, Others::Leave);
+        let changes = self.changes(wanted, &seen.there, Others::Leave);
         let of_changes = changes.changes.iter().filter_map(|change| of_change(change, seen));
         // What a batch made is declared by nobody's settings: that it is gone is news all the same.
         let named = |spec: &ServerSpec| changes.changes.iter().any(|change| change.server == spec.name);

@@ -324,7 +324,7 @@ impl<'a> Servers<'a> {
         }
         self.refuse_strays(wanted, &seen)?;
         self.refuse_damaged(wanted, &seen)?;
-        Ok(self.warned(Changes::between(&self.infra, wanted, &seen.there, others)))
+        Ok(self.warned(self.changes(wanted, &seen.there, others)))
     }
 
     /// A wanted server whose name a stray has can be neither made nor kept before somebody says what the stray is.
@@ -350,6 +350,18 @@ impl<'a> Servers<'a> {
             let (infra, server, why) = (self.infra.clone(), server.spec.name.clone(), server.notes.join("; "));
             Err(ServersError::Damaged { infra, server, why })
         })
+    }
+
+    /// What it takes to come from what is there to what is wanted, as the providers understand it.
+    fn changes(&self, wanted: &[Wanted], there: &[Server], others: Others) -> Changes {
+        let normal = |wanted: &Wanted| {
+            let spec = wanted.spec.clone();
+            let spec =
+                self.providers.get(wanted.provider.as_str()).map_or_else(|| spec.clone(), |it| it.normal(spec.clone()));
+            Wanted { provider: wanted.provider.clone(), spec }
+        };
+        let wanted: Vec<Wanted> = wanted.iter().map(normal).collect();
+        Changes::between(&self.infra, &wanted, there, others)
     }
 
     /// The changes with what the providers say beforehand of servers that are yet to be made.
