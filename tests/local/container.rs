@@ -117,7 +117,7 @@ fn from_create_to_delete_nothing_is_left() {
     let error = bench.provider.create(&bigger).unwrap_err();
     assert!(matches!(error, ProviderError::Conflict { field: "plan", .. }), "{error}");
     let error = bench.provider.create(&ServerSpec { extra: spec("web").extra, ..container("web") }).unwrap_err();
-    assert!(matches!(error, ProviderError::Conflict { field: "driver", .. }), "{error}");
+    assert!(matches!(error, ProviderError::Conflict { field: "extra", .. }), "{error}");
 
     let labels = [("team".to_owned(), "shop".to_owned())].into();
     assert_eq!(bench.provider.relabel(&infra(), &web(), &labels).unwrap().spec.labels, labels);

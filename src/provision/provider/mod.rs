@@ -157,6 +157,11 @@ pub trait Provider: Send + Sync {
     /// [`ProviderError::Invalid`] names the field.
     fn validate(&self, spec: &ServerSpec) -> Result<(), ProviderError>;
 
+    /// The spec without what says no more than its default: two that want the same are equal then.
+    fn normal(&self, spec: ServerSpec) -> ServerSpec {
+        spec
+    }
+
     /// What somebody should know before such a server is made, a sentence each.
     fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
         let _ = spec;

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use serde_json::Value;
 
 use super::init::{Answer, GRACE};
 use super::machine_lock::Lock;
@@ -21,7 +20,7 @@ use super::procs::Procs;
 use super::remove::remove;
 use super::state::{Record, ServerDir};
 use super::sys::Fault;
-use super::{LocalProvider, cgroup, container, failed, hidden, hosts, names_in};
+use super::{LocalProvider, cgroup, failed, hidden, hosts, names_in};
 use crate::model::name::Name;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
@@ -213,10 +212,7 @@ fn argv0(id: &str) -> String {
 }
 
 pub(super) fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), ProviderError> {
-    let driver =
-        |spec: &ServerSpec| spec.extra.get("driver").and_then(Value::as_str).unwrap_or(container::NAMESPACE).to_owned();
     let fields = [
-        ("driver", driver(there), driver(wanted)),
         ("plan", there.plan.to_string(), wanted.plan.to_string()),
         ("zone", there.zone.to_string(), wanted.zone.to_string()),
         ("extra", text(&there.extra), text(&wanted.extra)),
@@ -229,7 +225,7 @@ pub(super) fn same(there: &ServerSpec, wanted: &ServerSpec) -> Result<(), Provid
     }
 }
 
-fn text(extra: &serde_json::Map<String, Value>) -> String {
+fn text(extra: &serde_json::Map<String, serde_json::Value>) -> String {
     serde_json::to_string(extra).unwrap_or_default()
 }
 

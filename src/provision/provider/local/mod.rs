@@ -45,6 +45,9 @@ use crate::provision::transport::{Exec, ExecResult, Mirrors, Transport};
 /// How often a server that somebody else is making is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// What the fields say that are left out.
+const DEFAULTS: [(&str, &str); 2] = [("driver", container::NAMESPACE), ("network", network::PRIVATE)];
+
 /// The driver for one workspace.
 #[derive(Debug)]
 pub struct LocalProvider {
@@ -123,6 +126,10 @@ impl Provider for LocalProvider {
         })
     }
 
+    fn normal(&self, spec: ServerSpec) -> ServerSpec {
+        normal(spec)
+    }
+
     fn warnings(&self, spec: &ServerSpec) -> Vec<String> {
         if let Ok(Some(image)) = container::image(spec) {
             return self.containers().warnings(image);
@@ -151,6 +158,7 @@ impl Provider for LocalProvider {
 
     fn create(&self, spec: &ServerSpec) -> Result<Server, ProviderError> {
         self.validate(spec)?;
+        let spec = &normal(spec.clone());
         let (infra, name, dir) = (&spec.infra, &spec.name, self.dir(&spec.infra, &spec.name));
         let _held = dir.lock().map_err(|error| failed(format!("can't lock server {name}"), error))?;
         let there = dir.record().map_err(|error| failed(format!("can't read the state of server {name}"), error))?;
@@ -324,6 +332,12 @@ fn names_in(dir: &Path) -> io::Result<Vec<Name>> {
     Ok(names)
 }
 
+/// `spec` without what says no more than its default.
+fn normal(mut spec: ServerSpec) -> ServerSpec {
+    spec.extra.retain(|field, value| !DEFAULTS.iter().any(|(name, default)| field == name && value == default));
+    spec
+}
+
 fn failed(attempt: String, source: io::Error) -> ProviderError {
     ProviderError::Failed { attempt, source: Box::new(source) }
 }
@@ -338,4 +352,29 @@ fn not_running(name: &Name) -> ProviderError {
 /// FNV-1a, 64 bits (RFC draft-eastlake-fnv): the same in every release, unlike the standard library's.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_says_no_more_than_its_default_is_neither_recorded_nor_reported() {
+        let spec = |extra: &serde_json::Value| -> ServerSpec {
+            let whole = json!({"infra": "a", "name": "web", "plan": "1xCPU-1 GB", "zone": "z", "extra": extra});
+            serde_json::from_value(whole).unwrap()
+        };
+        assert_eq!(normal(spec(&json!({"driver": "namespace", "network": "private"}))), spec(&json!({})));
+        let said = spec(&json!({"driver": "container", "image": "namespace", "network": "host"}));
+        assert_eq!(normal(said.clone()), said);
+
+        let dir = tempfile::tempdir().unwrap();
+        let written = spec(&json!({"driver": "namespace"}));
+        let record = json!({"spec": written, "id": "i", "address": null, "cgroups": [], "limits": "", "notes": []});
+        fs::write(dir.path().join("spec.json"), record.to_string()).unwrap();
+        let server = view(&ServerDir::at(dir.path().to_owned())).unwrap().unwrap();
+        assert_eq!(server.spec, spec(&json!({})), "an older record says it");
+    }
 }

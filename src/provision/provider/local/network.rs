@@ -19,6 +19,8 @@ use crate::provision::provider::ServerSpec;
 const FIRST_OCTETS: [u8; 2] = [10, 213];
 /// The name of the interface inside a server.
 const INSIDE: &str = "eth0";
+/// The network where the settings name none.
+pub const PRIVATE: &str = "private";
 /// What the user of a server in the host's network should know.
 pub const HOST_NOTE: &str = "it is in the host's network: its ports are the host's";
 
@@ -38,7 +40,7 @@ impl Network {
             return Err(format!("the provider local knows no field {unknown:?}"));
         }
         match spec.extra.get("network").map(|value| value.as_str()) {
-            None | Some(Some("private")) => Ok(Self::Private),
+            None | Some(Some(PRIVATE)) => Ok(Self::Private),
             Some(Some("host")) => Ok(Self::Host),
             Some(_) => Err(format!("there is no network {}", spec.extra["network"])),
         }

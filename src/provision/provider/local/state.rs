@@ -55,6 +55,11 @@ impl Record {
     pub fn workspace(&self) -> &str {
         self.id.split(':').next().unwrap_or_default()
     }
+
+    /// One that was written when defaults were recorded as they were spelt.
+    fn normal(self) -> Self {
+        Self { spec: super::normal(self.spec), ..self }
+    }
 }
 
 /// What a running init tells about itself.
@@ -165,12 +170,12 @@ impl ServerDir {
 
     /// What was decided about the server; `None` when there is none, or it is being deleted.
     pub fn record(&self) -> io::Result<Option<Record>> {
-        read(&self.join("spec.json"))
+        Ok(read(&self.join("spec.json"))?.map(Record::normal))
     }
 
     /// The record of a server whose deletion has begun and not ended.
     pub fn deleting(&self) -> io::Result<Option<Record>> {
-        read(&self.join("deleting.json"))
+        Ok(read(&self.join("deleting.json"))?.map(Record::normal))
     }
 
     /// The record of a server that is there or being deleted, as far as it can be read.
