@@ -158,6 +158,24 @@ fn a_stray_is_seen_adopted_and_deleted_and_drift_is_told() {
     assert_eq!(sample.twin("upcloud").0, 1);
 }
 
+#[test]
+fn what_was_to_be_installed_on_a_server_that_was_never_whole_is_missing() {
+    let mut settings = fleet(1);
+    settings["taskservs"] = json!(["redis"]);
+    let sample = Sample::new("rehearse:seed=1,speed=2000,faults=0,rate=1000", &settings);
+    ok(&sample.prov("servers create --infra fleet --wait"));
+    // As whoever is killed after the order leaves it.
+    let record = sample.dir.path().join(".prov/rehearsal/cloud/upcloud/fleet/node-1.json");
+    let mut entry: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    entry["stage"] = json!("ordered");
+    entry.as_object_mut().unwrap().remove("id");
+    fs::write(&record, entry.to_string()).unwrap();
+    let drift = sample.prov("infra drift fleet -o json");
+    let told: Value = serde_json::from_slice(&drift.stdout).unwrap();
+    let said = ["type", "name", "server", "kind", "what"].map(|field| told[1][field].as_str().unwrap());
+    assert_eq!(said, ["taskserv", "redis", "node-1", "missing", "its server isn't ready"], "{told}");
+}
+
 /// Another workspace with an infra of the same name at the same account.
 #[test]
 fn machines_of_another_workspace_are_nobodys_strays_until_they_are_taken_over() {
@@ -242,6 +260,26 @@ fn task_services_and_clusters_are_found_wherever_their_servers_are() {
     let drift: Value = serde_json::from_slice(&drift.stdout).unwrap();
     assert_eq!((&drift[0]["type"], &drift[0]["kind"]), (&json!("cluster"), &json!("changed")), "{drift}");
     ok(&sample.prov("taskserv delete nginx --server etcd-member-1 --infra fleet --yes"));
+    // Members aren't compared where they don't stay.
+    let mut moved = settings.clone();
+    moved["clusters"][0]["provider"] = json!("aws");
+    moved["clusters"][0]["params"]["zone"] = json!("eu-central-1a");
+    sample.declare(&moved);
+    let drift = sample.prov("infra drift fleet -o json");
+    let told: Value = serde_json::from_slice(&drift.stdout).unwrap();
+    assert_eq!((drift.status.code(), told.as_array().unwrap().len()), (Some(3), 1), "{drift:?}");
+    assert_eq!((&told[0]["name"], &told[0]["kind"]), (&json!("etcd"), &json!("changed")), "{told}");
+    sample.declare(&settings);
+    // Nor where one of them can't be known.
+    let record = sample.dir.path().join(".prov/rehearsal/cloud/upcloud/fleet/etcd-member-2.json");
+    let whole = fs::read(&record).unwrap();
+    fs::write(&record, "{").unwrap();
+    let drift = sample.prov("infra drift fleet -o json");
+    let told: Value = serde_json::from_slice(&drift.stdout).unwrap();
+    assert_eq!((drift.status.code(), told.as_array().unwrap().len()), (Some(1), 1), "{drift:?}");
+    let said = ["type", "name", "kind", "what"].map(|field| told[0][field].as_str().unwrap());
+    assert_eq!(said, ["cluster", "etcd", "unknown", "the record of etcd-member-2 can't be read"]);
+    fs::write(&record, whole).unwrap();
     ok(&sample.prov("cluster delete etcd --infra fleet --yes"));
     assert_eq!(sample.twin("upcloud").0, 1);
 }

@@ -69,8 +69,14 @@ fn in_clusters(workspace: &Workspace, library: &Library, settings: &Settings) ->
     let refused = settings.clusters.iter().enumerate().filter_map(|(index, cluster)| {
         let wish = Wish::of(library, cluster);
         let error = wish.and_then(|wish| wish.zone_at(cluster.provider.as_str(), workspace)).err()?;
-        let key = if matches!(error, ClusterError::NoZone { .. }) { "params" } else { "type" };
-        Some(Finding::of(top.index(index).key(key), chain(&error), error.hint()))
+        let (path, message, hint) = (top.index(index), chain(&error), error.hint());
+        Some(match &error {
+            ClusterError::Parameter { param: Some(param), .. } => {
+                Finding::of_key(path.key("params").key(param), message, hint)
+            }
+            ClusterError::NoZone { .. } => Finding::of(path.key("params"), message, hint),
+            _ => Finding::of(path.key("type"), message, hint),
+        })
     });
     refused.collect()
 }

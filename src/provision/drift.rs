@@ -7,14 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::Clusters;
+use super::cluster::definition::Wish;
 use super::error::chain;
 use super::plan::CLUSTER_LABEL;
 use super::plan::drift::{Drift, DriftKind, Thing};
-use super::provider::{Server, ServerSpec};
+use super::provider::{Server, ServerSpec, ServerState};
 use super::report::Reporter;
 use super::servers::{Seen, Servers, ServersError, wanted};
 use super::settings::{ClusterSettings, DEFAULT_PROVIDER, Settings};
 use super::taskserv::Taskservs;
+use super::taskserv::library::Library;
 use super::workspace::Workspace;
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
@@ -64,7 +66,14 @@ impl Place<'_> {
     fn without_members(&self, mut seen: Seen) -> (Members, Seen) {
         let declared: BTreeSet<&Name> =
             self.settings.iter().flat_map(|settings| &settings.servers).map(|server| &server.name).collect();
+        let members = self.names_of_members();
         let is_member = |spec: &ServerSpec| cluster_of(spec).is_some() && !declared.contains(&spec.name);
+        // A record that can't be read doesn't say whose it is: its name does.
+        for server in seen.there.iter_mut().filter(|server| server.state == ServerState::Damaged) {
+            if let Some(cluster) = members.get(&server.spec.name) {
+                server.spec.labels.insert(CLUSTER_LABEL.to_owned(), cluster.to_string());
+            }
+        }
         // Of a cluster that nobody declares only servers are left to tell of.
         let is_lost = |spec: &ServerSpec| is_member(spec) && cluster_of(spec).is_some_and(|name| self.declares(&name));
         let (members, there) = std::mem::take(&mut seen.there).into_iter().partition(|one| is_member(&one.spec));
@@ -87,8 +96,14 @@ impl Place<'_> {
         for (name, provider) in meant {
             match seen.there.iter().find(|server| server.spec.name == *name) {
                 Some(server) => by_provider.entry(&server.provider).or_default().push(server.clone()),
-                None if seen.is_unasked(provider) => {}
-                None => drift.extend(without_server(name, provider, &placed)),
+                None if seen.is_unasked(provider) => {
+                    let what = format!("{provider} can't be asked");
+                    drift.extend(without_server(name, provider, &placed, DriftKind::Unknown, &what));
+                }
+                None => {
+                    let what = "its server isn't there";
+                    drift.extend(without_server(name, provider, &placed, DriftKind::Missing, what));
+                }
             }
         }
         for (provider, servers) in by_provider {
@@ -102,6 +117,13 @@ impl Place<'_> {
             }
         }
         drift
+    }
+
+    /// The servers that the declared clusters are to have, and whose they are.
+    fn names_of_members(&self) -> BTreeMap<Name, Name> {
+        let library = Library::of(self.workspace, self.infra);
+        let members = self.declared_clusters().iter().filter_map(|cluster| Wish::of(&library, cluster).ok());
+        members.flat_map(|wish| wish.members().into_iter().map(move |server| (server, wish.name.clone()))).collect()
     }
 
     fn declared_clusters(&self) -> &[ClusterSettings] {
@@ -151,16 +173,16 @@ fn cluster_of(spec: &ServerSpec) -> Option<Name> {
     spec.labels.get(CLUSTER_LABEL).and_then(|label| Name::new(label.clone()).ok())
 }
 
-/// The services that a server which isn't there was to have.
-fn without_server(server: &Name, provider: &str, placed: &[TaskservRef]) -> Vec<Drift> {
+/// What is said of the services that a server which nobody sees was to have.
+fn without_server(server: &Name, provider: &str, placed: &[TaskservRef], kind: DriftKind, what: &str) -> Vec<Drift> {
     let here = placed.iter().filter(|service| service.servers.contains(server));
     here.map(|service| Drift {
         thing: Thing::Taskserv,
         name: service.name.clone(),
         server: Some(server.clone()),
         provider: provider.to_owned(),
-        kind: DriftKind::Missing,
-        what: "its server isn't there".to_owned(),
+        kind,
+        what: what.to_owned(),
     })
     .collect()
 }

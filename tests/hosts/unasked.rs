@@ -40,11 +40,18 @@ fn a_plugin_that_is_gone_fails_nothing_but_what_is_its_own() {
     for part in ["at more, where b is on record", "the plugin prov-provider-more is gone", "put it back"] {
         assert!(listed.2.contains(part), "{listed:?}");
     }
+    let mut declared = settings(&[("a", "dirs"), ("b", "more"), ("c", "dirs")]);
+    declared["taskservs"] = json!([{"name": "redis", "servers": ["b", "c"]}]);
+    hosts.declare(&declared);
     let drift = prov("infra drift demo -o json");
     // Nobody answers for the other one's task services either.
     let told: Value = serde_json::from_str(&drift.1).unwrap();
     assert_eq!((drift.0, &told[1]["name"], &told[1]["kind"]), (1, &json!("b"), &json!("unknown")), "{drift:?}");
     assert_eq!(told[1]["what"], "more can't be asked");
+    let said = |index: usize| ["name", "server", "kind", "what"].map(|field| told[index][field].as_str().unwrap());
+    assert_eq!(said(2), ["redis", "b", "unknown", "more can't be asked"], "{drift:?}");
+    assert_eq!(said(3), ["c", "c", "missing", "it isn't there"], "{drift:?}");
+    assert_eq!(said(4), ["redis", "c", "missing", "its server isn't there"], "{drift:?}");
     assert!(drift.2.contains("at more"), "{drift:?}");
 
     // Servers elsewhere are made and deleted; whoever names one that nobody finds is told who wasn't asked.
@@ -98,6 +105,17 @@ fn a_record_that_cannot_be_read_is_shown_and_can_be_deleted_or_made_good() {
     assert_eq!((listed.0, names(&listed.1)), (0, vec!["a damaged".to_owned(), "b running".to_owned()]), "{listed:?}");
     assert!(listed.1.contains("a.json can't be read") && listed.1.contains("prov infra reconcile demo --adopt"));
     assert_eq!(prov("infra reconcile demo -o json").1.trim(), "[]", "it is no stray");
+    // What it holds isn't known, and nobody says that it doesn't run.
+    let mut declared = settings(&[("a", "dirs")]);
+    declared["taskservs"] = json!([{"name": "redis", "servers": ["a"]}]);
+    hosts.declare(&declared);
+    let drift: Value = serde_json::from_str(&prov("infra drift demo -o json").1).unwrap();
+    let redis = drift.as_array().unwrap().iter().find(|one| one["name"] == "redis").unwrap();
+    assert_eq!((&redis["kind"], &redis["what"]), (&json!("unknown"), &json!("its server's record can't be read")));
+    let refused = prov("taskserv create redis --server a --infra demo");
+    assert!(refused.0 != 0 && refused.2.contains("a of demo has a record that can't be read"), "{refused:?}");
+    let passed = prov("taskserv list --infra demo");
+    assert!(passed.2.contains("a has a record that can't be read and is passed over"), "{passed:?}");
     let machines = || fs::read_dir(hosts.path().join(".prov/dirs")).unwrap().count();
     // As its note says.
     fs::remove_file(&record).unwrap();

@@ -166,7 +166,7 @@ fn an_infra_that_only_a_batch_made_is_deleted_whole() {
 fn what_settings_declare_and_nobody_has_is_shown_in_the_file() {
     let sample = Sample::without_servers();
     let text = "servers:\n  - name: a\n    plan: 1xCPU-1 GB\n    netwrok: host\n    taskservs: [tiny-htp]\n\
-                taskservs:\n  - name: redis\n    params:\n      prot: 1\nclusters:\n  - type: ectd\n";
+                taskservs:\n  - name: redis\n    params:\n      prot: 1\nclusters:\n  - type: ectd\n  - type: etcd\n    params:\n      members: 3\n";
     fs::write(sample.path().join("infra/production/bad.yaml"), text).unwrap();
     let refused = sample.prov("infra validate production --settings bad.yaml");
     assert_eq!(refused.code, 2, "{refused:?}");
@@ -177,9 +177,12 @@ fn what_settings_declare_and_nobody_has_is_shown_in_the_file() {
         "bad.yaml:9:7: taskservs[0].params.prot: ",
         "bad.yaml:11:11: clusters[0].type: ",
         "did you mean etcd?",
+        "bad.yaml:14:7: clusters[1].params.members: ",
     ] {
         assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
     }
+    let drift = sample.prov("infra drift production --settings bad.yaml");
+    assert_eq!((drift.code, &drift.stderr), (2, &refused.stderr), "what is wrong is compared with nothing");
     fs::rename(sample.path().join("infra/production/bad.yaml"), sample.path().join("infra/production/config.yaml"))
         .unwrap();
     let refused = sample.prov("infra validate production");

@@ -100,6 +100,13 @@ fn a_cluster_is_missing_changed_or_unhealthy_in_its_own_words() {
     assert_eq!(kinds(&drift(&sample)), ["cluster one - missing"]);
     assert_eq!(sample.prov("cluster create one --infra demo").code, 0);
     assert!(drift(&sample).is_empty());
+    // A record that can't be read doesn't even say whose server it is.
+    let record = sample.path().join(".prov/local/demo/one-half-2/spec.json");
+    let whole = fs::read(&record).unwrap();
+    fs::write(&record, "{").unwrap();
+    let unread = ("cluster one - unknown".to_owned(), "the record of one-half-2 can't be read".to_owned());
+    assert_eq!(drift(&sample), [unread]);
+    fs::write(&record, whole).unwrap();
 
     sample.inside("one-half-1", "echo 'two of them lead' >/root/ill");
     sample.inside("one-half-2", "rm /root/cluster");

@@ -12,12 +12,13 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::printer::{Printer, Rows, or_dash};
 use crate::cli::servers::{server_rows, servers_error, workspace_error};
 use crate::model::name::Name;
+use crate::provision::declared;
 use crate::provision::drift::{self, Comparison};
 use crate::provision::error::chain;
 use crate::provision::plan::drift::{Drift, DriftKind};
 use crate::provision::report::Reporter;
 use crate::provision::servers::{self, Reconciled, Servers, ServersError, wanted};
-use crate::provision::settings::Settings;
+use crate::provision::settings::{Settings, SettingsError};
 use crate::provision::workspace::Workspace;
 
 /// What is done about strays.
@@ -47,7 +48,7 @@ pub(super) fn drift(
     printer: Printer,
     reporter: &Reporter,
 ) -> Result<ExitCode, CliError> {
-    let (servers, settings) = open(workspace, at, reporter)?;
+    let (servers, settings) = open(workspace, at, reporter, declared::everything)?;
     let compared = drift::compare(workspace, &at.infra, &servers, settings.as_ref());
     printer.list(&compared.drift, drift_rows)?;
     match unknown(&at.infra, &compared) {
@@ -74,7 +75,8 @@ pub(super) fn reconcile(
     reporter: &Reporter,
 ) -> Result<ExitCode, CliError> {
     let printer = Printer::new(global);
-    let (servers, settings) = open(workspace, &args.at, reporter)?;
+    // Strays can be dealt with whatever is wrong with task services and clusters.
+    let (servers, settings) = open(workspace, &args.at, reporter, servers::load)?;
     let wanted = settings.as_ref().map(|settings| wanted::by_settings(settings, "")).unwrap_or_default();
     let servers = servers.with_those_of(args.from_workspace.map(|id| id.to_string()));
     let failed = |error| servers_error(&error);
@@ -114,14 +116,15 @@ pub(super) fn reconcile(
     Ok(ExitCode::from(if is_done { 0 } else { Kind::Failure.code() }))
 }
 
-/// The infra's servers wherever they may be, and its settings, if it has any.
+/// The infra's servers wherever they may be, and its settings as `load` reads them, if it has any.
 fn open<'w>(
     workspace: &'w Workspace,
     at: &Where,
     reporter: &'w Reporter,
+    load: impl Fn(&Workspace, &Name, Option<&str>) -> Result<Settings, SettingsError>,
 ) -> Result<(Servers<'w>, Option<Settings>), CliError> {
     servers::require_infra(workspace, &at.infra).map_err(|error| workspace_error(&error))?;
-    let settings = match servers::load(workspace, &at.infra, at.settings.as_deref()) {
+    let settings = match load(workspace, &at.infra, at.settings.as_deref()) {
         Ok(settings) => Some(settings),
         Err(error) if error.is_not_found() && at.settings.is_none() => None,
         Err(error) => return Err(settings_error(&error)),

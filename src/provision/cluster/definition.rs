@@ -87,25 +87,31 @@ impl Wish {
     /// Where its definition can't be used, or a parameter is unknown or wrong.
     pub fn of(library: &Library, cluster: &ClusterSettings) -> Result<Self, ClusterError> {
         let (mut definition, health) = read(library, &cluster.cluster_type)?;
-        let wrong = |what: String| ClusterError::Parameter { name: cluster.name.clone(), what };
+        let wrong = |param: &str, what: String| ClusterError::Parameter {
+            name: cluster.name.clone(),
+            param: Some(param.to_owned()),
+            what,
+        };
         let mut params = definition.params.clone();
         let counts: Vec<String> = definition.roles.iter().map(|role| format!("{}_count", role.name)).collect();
         let own: Vec<&str> = params.keys().map(String::as_str).collect();
         let known: Vec<&str> = own.into_iter().chain(OF_SERVERS).chain(counts.iter().map(String::as_str)).collect();
         if let Some(name) = cluster.params.keys().find(|name| !known.contains(&name.as_str())) {
-            return Err(wrong(unknown("parameter", name, &known)));
+            return Err(wrong(name, unknown("parameter", name, &known)));
         }
         for (name, value) in &cluster.params {
             if let Some((path, why)) = secret::faults(value, &ValuePath::default().key(name)).pop() {
-                return Err(wrong(format!("{path}: {why}")));
+                return Err(wrong(name, format!("{path}: {why}")));
             }
         }
         let given = |name: &str| cluster.params.get(name);
         for (role, count) in definition.roles.iter_mut().zip(&counts) {
-            role.count = given(count).map_or(Ok(role.count), |value| number(count, value)).map_err(&wrong)?;
-            role.plan = given("plan").map_or(Ok(role.plan), |value| text("plan", value)).map_err(&wrong)?;
+            let number = given(count).map_or(Ok(role.count), |value| number(count, value));
+            role.count = number.map_err(|what| wrong(count, what))?;
+            let plan = given("plan").map_or(Ok(role.plan), |value| text("plan", value));
+            role.plan = plan.map_err(|what| wrong("plan", what))?;
         }
-        let zone = given("zone").map(|value| text("zone", value)).transpose().map_err(&wrong)?;
+        let zone = given("zone").map(|value| text("zone", value)).transpose().map_err(|what| wrong("zone", what))?;
         for (name, value) in &cluster.params {
             if definition.params.contains_key(name) {
                 params.insert(name.clone(), value.clone());
@@ -129,10 +135,16 @@ impl Wish {
 
     /// The servers of a role by name.
     pub fn servers<'w>(&'w self, role: &'w Role) -> impl Iterator<Item = Result<Name, ClusterError>> + 'w {
-        let wrong = |what: String| ClusterError::Parameter { name: self.name.clone(), what };
+        let wrong = |what: String| ClusterError::Parameter { name: self.name.clone(), param: None, what };
         (1..=role.count).map(move |number| {
             Name::new(format!("{}-{}-{number}", self.name, role.name)).map_err(|error| wrong(error.to_string()))
         })
+    }
+
+    /// All its servers by name, as far as those are names.
+    #[must_use]
+    pub fn members(&self) -> Vec<Name> {
+        self.definition.roles.iter().flat_map(|role| self.servers(role)).flatten().collect()
     }
 
     /// Each role's services on its servers, with the parameters that are passed on.

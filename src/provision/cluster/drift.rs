@@ -32,9 +32,16 @@ impl Clusters<'_> {
         let of = |kind: DriftKind, what: String| Drift::of_cluster(name, &self.provider, kind, what);
         if own.is_empty() {
             return Ok(vec![match gone {
-                [] => of(DriftKind::Missing, "it was never made".to_owned()),
+                [] => of(DriftKind::Missing, "it isn't there".to_owned()),
                 _ => of(DriftKind::Gone, "somebody deleted its servers at their provider".to_owned()),
             }]);
+        }
+        // Whoever is told of its members, and what each of them is, isn't known without their records.
+        let damaged = own.iter().filter(|server| server.state == ServerState::Damaged);
+        let damaged: Vec<String> =
+            damaged.map(|server| format!("the record of {} can't be read", server.spec.name)).collect();
+        if !damaged.is_empty() {
+            return Ok(vec![of(DriftKind::Unknown, damaged.join("; "))]);
         }
         let wish = Wish::of(&Library::of(self.workspace, &self.infra), cluster)?;
         let changes = Changes::between(&self.infra, &self.wanted(&wish)?, own, Others::Leave);
@@ -42,19 +49,11 @@ impl Clusters<'_> {
         for change in &changes.changes {
             found.take_server(change, gone);
         }
-        // What the members are told of each other is known while all of them are there and run.
-        if found.unhealthy.is_empty() && !changes.changes.iter().any(|change| change.action == Action::Create) {
-            let services = self.services()?.as_cluster(name).differences(&wish.placed()?, own);
-            for drift in &services {
-                found.take_service(drift);
-            }
-        }
-        match self.healthy(&wish) {
-            Ok(_) => {}
-            Err(ClusterError::Unhealthy { why, .. }) => found.unhealthy.push(why),
-            // That one of them is stopped has been said.
-            Err(_) if own.iter().any(|server| server.state == ServerState::Stopped && server.silent.is_none()) => {}
-            Err(error) => found.unknown.push(chain(&error)),
+        // Members that are elsewhere than they should be, or are to be others, aren't asked: all of it is to be made anew.
+        let is_staying =
+            own.iter().all(|server| server.provider == self.provider) && changes.of(Action::Replace).next().is_none();
+        if is_staying {
+            self.ask(&wish, own, &changes, &mut found)?;
         }
         let kinds = [
             (DriftKind::Changed, found.changed),
@@ -63,6 +62,25 @@ impl Clusters<'_> {
         ];
         let said = kinds.into_iter().filter(|(_, what)| !what.is_empty());
         Ok(said.map(|(kind, what)| of(kind, what.join("; "))).collect())
+    }
+
+    /// Asks the members' task services, and whether the whole works.
+    fn ask(&self, wish: &Wish, own: &[Server], changes: &Changes, found: &mut Found) -> Result<(), ClusterError> {
+        // What the members are told of each other is known while all of them are there and run.
+        if found.unhealthy.is_empty() && changes.of(Action::Create).next().is_none() {
+            let services = self.services()?.as_cluster(&wish.name).differences(&wish.placed()?, own);
+            for drift in &services {
+                found.take_service(drift);
+            }
+        }
+        match self.healthy(wish) {
+            Ok(_) => {}
+            Err(ClusterError::Unhealthy { why, .. }) => found.unhealthy.push(why),
+            // That one of them is stopped has been said.
+            Err(_) if own.iter().any(|server| server.state == ServerState::Stopped && server.silent.is_none()) => {}
+            Err(error) => found.unknown.push(chain(&error)),
+        }
+        Ok(())
     }
 }
 

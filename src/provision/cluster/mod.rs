@@ -44,8 +44,10 @@ pub enum ClusterError {
     /// A parameter is unknown or wrong.
     #[error("the cluster {name}: {what}")]
     Parameter {
-        /// The definition.
+        /// The cluster.
         name: Name,
+        /// The parameter, where one alone is at fault.
+        param: Option<String>,
         /// What is wrong.
         what: String,
     },
@@ -364,7 +366,7 @@ impl<'a> Clusters<'a> {
     }
 
     fn wanted(&self, wish: &Wish) -> Result<Vec<Wanted>, ClusterError> {
-        let wrong = |what: String| ClusterError::Parameter { name: wish.name.clone(), what };
+        let wrong = |what: String| ClusterError::Parameter { name: wish.name.clone(), param: None, what };
         let provider = Name::new(self.provider.as_str()).map_err(|error| wrong(error.to_string()))?;
         let zone = wish.zone_at(&self.provider, self.workspace)?;
         let mut wanted = Vec::new();

@@ -39,7 +39,7 @@ pub enum Thing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftKind {
-    /// It is declared, and was never made or installed.
+    /// It is declared, and not on record: it was never made or installed, or prov deleted it.
     Missing,
     /// It was made or installed, and is there no more.
     Gone,

@@ -38,7 +38,7 @@ fn of_change(change: &Change, seen: &Seen) -> Option<Drift> {
         Action::Create if seen.gone.iter().any(|(_, spec)| spec.name == change.server) => {
             (DriftKind::Gone, DELETED.to_owned())
         }
-        Action::Create if change.actual.is_none() => (DriftKind::Missing, "it was never made".to_owned()),
+        Action::Create if change.actual.is_none() => (DriftKind::Missing, "it isn't there".to_owned()),
         Action::Start => match silent {
             Some(why) => (DriftKind::Unknown, format!("it doesn't answer: {why}")),
             None => (DriftKind::Stopped, details.join("; ")),

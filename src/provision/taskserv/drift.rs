@@ -34,11 +34,10 @@ impl Taskservs<'_> {
         for server in servers {
             let here = |wanted: &&TaskservRef| wanted.servers.contains(&server.spec.name);
             let mine: Vec<TaskservRef> = wanted.iter().filter(here).cloned().collect();
-            if server.state != ServerState::Running {
+            if let Some((kind, what)) = without_asking(server.state) {
                 // What is said of a server that nobody can ask is said of what it holds.
-                let stopped = mine.iter().filter(|_| server.silent.is_none());
-                let what = || "its server doesn't run".to_owned();
-                drift.extend(stopped.map(|one| Drift::of_taskserv(&one.name, server, DriftKind::Stopped, what())));
+                let told = mine.iter().filter(|_| server.silent.is_none());
+                drift.extend(told.map(|one| Drift::of_taskserv(&one.name, server, kind, what.to_owned())));
                 continue;
             }
             match order::order(&mine, &self.library) {
@@ -70,6 +69,17 @@ impl Taskservs<'_> {
             }
         }
         drift
+    }
+}
+
+/// What is known of the services of a server in this state, where it can't be asked itself: nothing is installed before a
+/// server is made to its end, and what a whole one holds it keeps while it is stopped.
+const fn without_asking(state: ServerState) -> Option<(DriftKind, &'static str)> {
+    match state {
+        ServerState::Running => None,
+        ServerState::Stopped => Some((DriftKind::Stopped, "its server doesn't run")),
+        ServerState::Incomplete => Some((DriftKind::Missing, "its server isn't ready")),
+        ServerState::Damaged => Some((DriftKind::Unknown, "its server's record can't be read")),
     }
 }
 

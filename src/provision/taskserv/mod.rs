@@ -238,6 +238,7 @@ impl<'a> Taskservs<'a> {
                 let found = there.iter().find(|server| server.spec.name == **name);
                 let what = match found.map(|server| server.state) {
                     Some(ServerState::Running) => continue,
+                    Some(ServerState::Damaged) => "has a record that can't be read",
                     Some(_) => "doesn't run",
                     None => "doesn't exist",
                 };
@@ -277,7 +278,11 @@ impl<'a> Taskservs<'a> {
         let (running, others): (Vec<_>, Vec<_>) =
             servers.into_iter().partition(|server| server.state == ServerState::Running);
         for server in others {
-            self.reporter.say(&format!("{} doesn't run and is passed over", server.spec.name));
+            let why = match server.state {
+                ServerState::Damaged => "has a record that can't be read",
+                _ => "doesn't run",
+            };
+            self.reporter.say(&format!("{} {why} and is passed over", server.spec.name));
         }
         running
     }
