@@ -83,10 +83,8 @@ fn trust(args: &Trust, global: &Global) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+// Taken by value to stand in `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 fn provider_error(error: ProviderError) -> CliError {
-    let cli = CliError::of(Kind::Failure, &error);
-    match error {
-        ProviderError::Invalid { hint, .. } | ProviderError::Unavailable { hint, .. } => cli.hint(hint),
-        _ => cli,
-    }
+    CliError::of(Kind::Failure, &error).hint(error.hint())
 }

@@ -111,13 +111,12 @@ fn open(at: &At, global: &Global) -> Result<Box<dyn Provider>, CliError> {
 // Taken by value to stand in `map_err`.
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn failed(error: ProviderError) -> CliError {
-    let (kind, hint) = match &error {
-        ProviderError::Invalid { hint, .. } => (Kind::Usage, hint.clone()),
-        ProviderError::Unavailable { hint, .. } => (Kind::Failure, hint.clone()),
-        ProviderError::NotFound(_) => (Kind::NotFound, None),
-        _ => (Kind::Failure, None),
+    let kind = match &error {
+        ProviderError::Invalid { .. } => Kind::Usage,
+        ProviderError::NotFound(_) => Kind::NotFound,
+        _ => Kind::Failure,
     };
-    CliError::of(kind, &error).hint(hint)
+    CliError::of(kind, &error).hint(error.hint())
 }
 
 /// The error for a provider that doesn't tell something.

@@ -133,16 +133,17 @@ impl<'a> At<'a> {
         let meant = meant(args, self.workspace, declared::taskservs)?;
         if target.check {
             let expected = meant.operation.as_ref().map_or(&[][..], |operation| &operation.made_before);
-            let plan =
-                self.each(&meant, target, |services, wanted| services.plan_expecting(wanted, again, expected))?;
+            let (plan, failures) =
+                self.each(&meant, target, |services, wanted| services.plan_expecting(wanted, again, expected));
             printer.list(&plan, done_rows)?;
+            unlisted(failures, self.reporter)?;
             return Ok(target.checked(plan.iter().any(|done| done.action != Action::Keep)));
         }
         if again {
             target.agree(&format!("reinstall {}", args.what()), self.global)?;
         }
-        let done = self.each(&meant, target, |services, wanted| services.create(wanted, again))?;
-        finish(&done, if again { "Successfully reinstalled" } else { "Successfully installed" }, printer)
+        let done = self.each(&meant, target, |services, wanted| services.create(wanted, again));
+        finish(done, if again { "Successfully reinstalled" } else { "Successfully installed" }, printer, self.reporter)
     }
 
     fn delete(&self, args: &Change) -> Result<ExitCode, CliError> {
@@ -163,28 +164,34 @@ impl<'a> At<'a> {
             ),
         };
         if target.check {
-            let plan = self.each(&meant, target, |services, unwanted| services.plan_removal(unwanted, &removal))?;
+            let (plan, failures) =
+                self.each(&meant, target, |services, unwanted| services.plan_removal(unwanted, &removal));
             printer.list(&plan, done_rows)?;
+            unlisted(failures, self.reporter)?;
             return Ok(target.checked(!plan.is_empty()));
         }
         target.agree(&format!("remove {}", args.what()), self.global)?;
-        let done = self.each(&meant, target, |services, unwanted| services.delete(unwanted, &removal))?;
-        finish(&done, "Successfully removed", printer)
+        let done = self.each(&meant, target, |services, unwanted| services.delete(unwanted, &removal));
+        finish(done, "Successfully removed", printer, self.reporter)
     }
 
+    /// What is done at each provider, and why nothing is at some: those don't keep the others from it.
     fn each(
         &self,
         meant: &Meant,
         target: &Target,
         work: impl Fn(&Taskservs<'_>, &[TaskservRef]) -> Result<Vec<Done>, TaskservError>,
-    ) -> Result<Vec<Done>, CliError> {
+    ) -> (Vec<Done>, Vec<CliError>) {
         let identity = meant.operation.as_ref().map_or_else(operation::identity, BatchOperation::identity);
-        let mut done = Vec::new();
+        let (mut done, mut failures) = (Vec::new(), Vec::new());
         for (provider, wanted) in &meant.by_provider {
-            let services = self.open(&target.infra, provider, identity.clone())?;
-            done.extend(work(&services, wanted).map_err(|error| failed(&error))?);
+            let services = self.open(&target.infra, provider, identity.clone());
+            match services.and_then(|services| work(&services, wanted).map_err(|error| failed(&error))) {
+                Ok(some) => done.extend(some),
+                Err(error) => failures.push(error),
+            }
         }
-        Ok(done)
+        (done, failures)
     }
 }
 
@@ -284,8 +291,15 @@ fn failed(error: &TaskservError) -> CliError {
     CliError::of(kind, error).hint(error.hint())
 }
 
-fn finish(done: &[Done], what: &str, printer: Printer) -> Result<ExitCode, CliError> {
+/// Says what was done; what could not be done is the command's error.
+fn finish(
+    (done, failures): (Vec<Done>, Vec<CliError>),
+    what: &str,
+    printer: Printer,
+    reporter: &Reporter,
+) -> Result<ExitCode, CliError> {
     match printer.format() {
+        _ if done.is_empty() && !failures.is_empty() => {}
         Format::Table | Format::Wide => {
             let changed = done.iter().filter(|done| done.action != Action::Keep).count();
             let kept = done.len() - changed;
@@ -293,9 +307,9 @@ fn finish(done: &[Done], what: &str, printer: Printer) -> Result<ExitCode, CliEr
             let noun = if changed == 1 { "task service" } else { "task services" };
             printer.out(&format!("{what} {changed} {noun}{kept}\n"))?;
         }
-        _ => printer.list(done, done_rows)?,
+        _ => printer.list(&done, done_rows)?,
     }
-    Ok(ExitCode::SUCCESS)
+    unlisted(failures, reporter)
 }
 
 pub(super) fn done_rows(done: &[Done]) -> Rows {

@@ -49,6 +49,18 @@ pub enum ProviderError {
     },
 }
 
+impl ProviderError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Invalid { hint, .. } | Self::Unavailable { hint, .. } => hint.clone(),
+            Self::Conflict { .. } => Some("see what would change with --check".to_owned()),
+            Self::NotFound(_) | Self::Failed { .. } => None,
+        }
+    }
+}
+
 /// An error with its causes, in one line.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {

@@ -37,8 +37,14 @@ pub(super) fn toward(wanted: &Wanted, actual: Option<&Server>) -> Change {
         _ if !is_fixed_same => change(Action::Replace, differences, None),
         _ if !differences.is_empty() => change(Action::Update, differences, None),
         ServerState::Running => change(Action::Keep, differences, None),
-        ServerState::Stopped => change(Action::Start, differences, Some("it is stopped")),
-        ServerState::Incomplete => change(Action::Create, differences, Some("its making was cut short")),
+        ServerState::Stopped => {
+            let silent = server.silent.as_ref().map(|why| format!("it doesn't answer: {why}"));
+            change(Action::Start, differences, Some(silent.as_deref().unwrap_or("it is stopped")))
+        }
+        ServerState::Incomplete => {
+            let words = [&["its making isn't at its end".to_owned()], server.notes.as_slice()].concat();
+            change(Action::Create, differences, Some(&words.join("; ")))
+        }
     }
 }
 

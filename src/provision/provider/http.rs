@@ -69,7 +69,7 @@ impl Http {
     /// [`CallError::Unreachable`] where nothing was sent, [`CallError::Unknown`] where the answer was lost,
     /// [`CallError::Later`] where there are too many calls. Messages hold no address with a query, no header and no body.
     pub fn send(&self, request: RequestBuilder) -> Result<Answer, CallError> {
-        self.pace.take();
+        self.pace.take().map_err(CallError::left_alone)?;
         let response = request.send().map_err(|error| lost(&error))?;
         let (status, retry_after) = (response.status(), retry_after(&response));
         if status == StatusCode::TOO_MANY_REQUESTS {

@@ -20,6 +20,8 @@ const LEAST: f64 = 1.0 / 64.0;
 /// What a call that goes well adds to the rate, as a share of its full value.
 const GAIN: f64 = 1.0 / 100.0;
 /// The rate is lowered at most once in so many seconds: calls that were under way together are one piece of news.
+/// Seconds for which a call is held: whoever made it can say why it waits longer.
+const HELD: f64 = 10.0;
 const NEWS: f64 = 1.0;
 /// The longest time before which a provider's word can keep everybody from asking, in seconds.
 const LONGEST: f64 = 300.0;
@@ -71,13 +73,18 @@ impl Bucket {
             && self.tokens / self.per_second >= -10.0 * LONGEST
     }
 
-    /// Takes a token; answers how many seconds the call has to wait for it.
-    fn take(&mut self, rate: Rate, now: f64) -> f64 {
+    /// Takes a token; answers how many seconds the call has to wait for it. Where the provider wants to be left alone for longer
+    /// than a call may be held, none is taken, and the error is for how long.
+    fn take(&mut self, rate: Rate, now: f64) -> Result<f64, f64> {
+        let left = self.not_before - now;
+        if left > HELD {
+            return Err(left);
+        }
         let passed = (now - self.at).max(0.0);
         self.tokens = (self.tokens + passed * self.per_second).min(rate.burst) - 1.0;
         self.at = self.at.max(now);
         let owed = (-self.tokens / self.per_second).max(0.0);
-        owed.max(self.not_before - now)
+        Ok(owed.max(left))
     }
 
     /// The provider says that these are too many.
@@ -108,11 +115,16 @@ impl Pace {
     }
 
     /// Waits until a call may be made.
-    pub fn take(&self) {
-        let wait = self.reckon(|bucket, rate, now| bucket.take(rate, now)).unwrap_or(0.0);
+    ///
+    /// # Errors
+    /// For how long the provider wants to be left alone, where that is longer than a call is held in silence.
+    pub fn take(&self) -> Result<(), Duration> {
+        let wait = self.reckon(|bucket, rate, now| bucket.take(rate, now)).unwrap_or(Ok(0.0));
+        let wait = wait.map_err(Duration::from_secs_f64)?;
         if wait > 0.0 {
             std::thread::sleep(Duration::from_secs_f64(wait));
         }
+        Ok(())
     }
 
     /// The provider says that the calls are too many, and perhaps how long it wants to be left alone.
@@ -166,7 +178,7 @@ mod tests {
             let mut sent = Vec::new();
             for gap in gaps {
                 now += gap;
-                sent.push(now + bucket.take(RATE, now));
+                sent.push(now + bucket.take(RATE, now).unwrap());
             }
             for (from, first) in sent.iter().enumerate() {
                 for (to, last) in sent.iter().enumerate().skip(from) {
@@ -198,18 +210,22 @@ mod tests {
         bucket.slow_down(RATE, Some(Duration::from_secs(7)), 100.0);
         bucket.slow_down(RATE, None, 100.5);
         assert!((bucket.per_second - 5.0).abs() < 1e-9, "two at once are one piece of news");
-        assert!(bucket.take(RATE, 101.0) >= 6.0);
+        assert!(bucket.take(RATE, 101.0).unwrap() >= 6.0);
+        bucket.slow_down(RATE, Some(Duration::from_secs(90)), 101.0);
+        let tokens = bucket.tokens;
+        assert!(bucket.take(RATE, 121.0).unwrap_err() >= 70.0 && (bucket.tokens - tokens).abs() < 1e-9);
+        assert!(bucket.take(RATE, 185.0).unwrap() >= 6.0);
     }
 
     #[test]
     fn processes_share_it_and_a_damaged_file_holds_nobody_up() {
         let dir = tempfile::tempdir().unwrap();
         let pace = || Pace::of(dir.path(), "p", "account", Rate { per_second: 0.01, burst: 1.0 });
-        pace().take();
-        let waits = pace().reckon(|bucket, rate, now| bucket.take(rate, now)).unwrap();
+        pace().take().unwrap();
+        let waits = pace().reckon(|bucket, rate, now| bucket.take(rate, now)).unwrap().unwrap();
         assert!(waits > 0.0, "the first took what was there");
         fs::write(&pace().path, "{\"tokens\": -1e300").unwrap();
-        pace().take();
+        pace().take().unwrap();
         assert!(!pace().path.to_string_lossy().contains("account-"));
     }
 }

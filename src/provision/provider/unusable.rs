@@ -20,11 +20,7 @@ pub(super) struct Unusable {
 
 impl Unusable {
     pub(super) fn of(name: &str, workspace: &Workspace, error: &ProviderError) -> Self {
-        let hint = match error {
-            ProviderError::Invalid { hint, .. } | ProviderError::Unavailable { hint, .. } => hint.clone(),
-            ProviderError::Conflict { .. } | ProviderError::NotFound(_) | ProviderError::Failed { .. } => None,
-        };
-        Self { name: name.to_owned(), workspace: workspace.clone(), what: chain(error), hint }
+        Self { name: name.to_owned(), workspace: workspace.clone(), what: chain(error), hint: error.hint() }
     }
 
     fn why<T>(&self) -> Result<T, ProviderError> {

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{Done, Failure, Outcome, Servers, ServersError, provider_hint};
+use super::{Done, Failure, Outcome, Servers, ServersError};
 use crate::provision::error::chain;
 use crate::provision::lock::{LockError, ServerLocks};
 use crate::provision::plan::{Action, Change, Changes};
@@ -179,7 +179,7 @@ impl Progress<'_> {
                 None => outcome.untried.push((action, server)),
                 Some(Ok(made)) => outcome.done.push(Done { action, name: server, server: made }),
                 Some(Err(error)) => {
-                    let hint = if let WorkError::Provider(error) = &error { provider_hint(error) } else { None };
+                    let hint = if let WorkError::Provider(error) = &error { error.hint() } else { None };
                     outcome.failed.push(Failure { action, server, why: chain(&error), hint });
                 }
             }

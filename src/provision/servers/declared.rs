@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::wanted;
 use crate::model::name::Name;
-use crate::provision::provider::{self, ProviderError};
+use crate::provision::provider;
 use crate::provision::report::Reporter;
 use crate::provision::settings::{self, Finding, Settings, SettingsError};
 use crate::provision::value_path::ValuePath;
@@ -28,16 +28,12 @@ pub fn refused(workspace: &Workspace, settings: &Settings) -> Vec<Finding> {
     let refused = wanted.filter_map(|(index, wanted)| {
         let provider = provider::open(wanted.provider.as_str(), workspace, &Reporter::silent()).ok()?;
         let error = provider.validate(&wanted.spec).err()?;
-        let hint = match &error {
-            ProviderError::Invalid { hint, .. } => hint.clone(),
-            _ => None,
-        };
         let message = error.to_string();
         let path = top.index(index);
         // The field that the provider speaks of, where it names one.
         match wanted.spec.extra.keys().find(|field| message.contains(&format!("{field:?}"))) {
-            Some(field) => Some(Finding::of_key(path.key(field), message, hint)),
-            None => Some(Finding::of(first_field(path, &wanted.spec.extra), message, hint)),
+            Some(field) => Some(Finding::of_key(path.key(field), message, error.hint())),
+            None => Some(Finding::of(first_field(path, &wanted.spec.extra), message, error.hint())),
         }
     });
     refused.collect()

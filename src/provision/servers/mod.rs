@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use super::error::chain;
 use super::identity;
 use super::plan::{Action, Changes, Others, Wanted};
-use super::provider::{self, Provider, ProviderError, Server, ServerSpec};
+use super::provider::{self, Provider, ProviderError, Server, ServerSpec, ServerState};
 use super::report::Reporter;
 use super::workspace::Workspace;
 use crate::model::name::Name;
@@ -94,6 +94,16 @@ pub enum ServersError {
         /// Another workspace that made some of them.
         of: Option<String>,
     },
+    /// The record of a wanted server can't be read.
+    #[error("the server {server} of {infra} is there, and nobody can say what it is: {why}")]
+    Damaged {
+        /// The infra.
+        infra: Name,
+        /// The server.
+        server: Name,
+        /// What its provider says of that.
+        why: String,
+    },
     /// Some servers were done and some were not.
     #[error("{0}")]
     Incomplete(Box<Outcome>),
@@ -104,10 +114,13 @@ impl ServersError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Provider { source, .. } | Self::List { source, .. } => provider_hint(source),
+            Self::Provider { source, .. } | Self::List { source, .. } => source.hint(),
             Self::Invalid { hint, .. } | Self::Left { hint, .. } => hint.clone(),
             Self::Strays { infra, of: Some(other), .. } => Some(provider::of_another_workspace(infra, other)),
             Self::Strays { infra, of: None, .. } => Some(format!("adopt or delete them: prov infra reconcile {infra}")),
+            Self::Damaged { infra, server, .. } => Some(format!(
+                "put a copy of the record back, or delete the server with all it holds: prov servers delete {server} --infra {infra}"
+            )),
             Self::Incomplete(outcome) => outcome.hint(),
         }
     }
@@ -117,7 +130,11 @@ impl ServersError {
     pub fn provider(&self) -> Option<&str> {
         match self {
             Self::Provider { name: provider, .. } | Self::List { provider, .. } => Some(provider),
-            Self::Invalid { .. } | Self::Incomplete(_) | Self::Strays { .. } | Self::Left { .. } => None,
+            Self::Invalid { .. }
+            | Self::Incomplete(_)
+            | Self::Strays { .. }
+            | Self::Damaged { .. }
+            | Self::Left { .. } => None,
         }
     }
 
@@ -129,7 +146,7 @@ impl ServersError {
             Self::Provider { source, .. } | Self::List { source, .. } => {
                 matches!(**source, ProviderError::Invalid { .. })
             }
-            Self::Incomplete(_) | Self::Strays { .. } | Self::Left { .. } => false,
+            Self::Incomplete(_) | Self::Strays { .. } | Self::Damaged { .. } | Self::Left { .. } => false,
         }
     }
 }
@@ -285,7 +302,7 @@ impl<'a> Servers<'a> {
                 let why = chain(&error);
                 let name = &wanted.spec.name;
                 problems.push(if why.starts_with(&format!("server {name}:")) { why } else { format!("{name}: {why}") });
-                hint = hint.or_else(|| provider_hint(&error));
+                hint = hint.or_else(|| error.hint());
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(ServersError::Invalid { problems, hint }) }
@@ -306,6 +323,7 @@ impl<'a> Servers<'a> {
             self.reporter.say(&format!("warning: {}", chain(&unasked)));
         }
         self.refuse_strays(wanted, &seen)?;
+        self.refuse_damaged(wanted, &seen)?;
         Ok(self.warned(Changes::between(&self.infra, wanted, &seen.there, others)))
     }
 
@@ -322,6 +340,16 @@ impl<'a> Servers<'a> {
         let of = strays.iter().find(|stray| self.is_elsewhere(stray)).and_then(|stray| stray.workspace.clone());
         let strays = strays.into_iter().map(stray_line).collect();
         Err(ServersError::Strays { infra: self.infra.clone(), strays, of })
+    }
+
+    /// Of a wanted server whose record can't be read nobody knows what it is: it isn't replaced because of that.
+    fn refuse_damaged(&self, wanted: &[Wanted], seen: &Seen) -> Result<(), ServersError> {
+        let is_wanted = |server: &&Server| wanted.iter().any(|wanted| wanted.spec.name == server.spec.name);
+        let mut damaged = seen.there.iter().filter(|server| server.state == ServerState::Damaged).filter(is_wanted);
+        damaged.next().map_or(Ok(()), |server| {
+            let (infra, server, why) = (self.infra.clone(), server.spec.name.clone(), server.notes.join("; "));
+            Err(ServersError::Damaged { infra, server, why })
+        })
     }
 
     /// The changes with what the providers say beforehand of servers that are yet to be made.
@@ -358,14 +386,6 @@ fn on_record(recorded: Option<&[Name]>) -> String {
 fn stray_line(stray: &Server) -> String {
     let by = stray.workspace.iter().map(|workspace| format!(", made by the workspace {workspace}"));
     format!("{} at {}: {}{}", stray.spec.name, stray.provider, stray.id, by.collect::<String>())
-}
-
-fn provider_hint(error: &ProviderError) -> Option<String> {
-    match error {
-        ProviderError::Invalid { hint, .. } | ProviderError::Unavailable { hint, .. } => hint.clone(),
-        ProviderError::Conflict { .. } => Some("see what would change with --check".to_owned()),
-        ProviderError::NotFound(_) | ProviderError::Failed { .. } => None,
-    }
 }
 
 fn list(lines: &[String]) -> String {

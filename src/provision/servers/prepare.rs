@@ -318,6 +318,7 @@ pub fn everywhere<'a>(
 /// made something.
 fn providers<'s>(settings: Option<&'s Settings>, used: &'s [String]) -> Vec<&'s str> {
     let of_servers = settings.into_iter().flat_map(|settings| &settings.servers);
-    let of_servers = of_servers.map(|server| server.provider.as_str());
-    [DEFAULT_PROVIDER].into_iter().chain(of_servers).chain(used.iter().map(String::as_str)).collect()
+    let of_clusters = settings.into_iter().flat_map(|settings| &settings.clusters);
+    let declared = of_servers.map(|server| &server.provider).chain(of_clusters.map(|cluster| &cluster.provider));
+    [DEFAULT_PROVIDER].into_iter().chain(declared.map(Name::as_str)).chain(used.iter().map(String::as_str)).collect()
 }

@@ -73,6 +73,7 @@ impl TaskservError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Definition(error) => error.hint(),
+            Self::Provider { source, .. } => source.hint(),
             Self::NoServers { infra, .. } => Some(format!(
                 "make some first: prov servers create --infra {infra}, or an earlier operation of the batch"
             )),

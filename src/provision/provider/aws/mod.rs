@@ -387,11 +387,8 @@ fn region_of(machine: &Machine) -> Result<Region, CallError> {
     Place::of(&machine.zone).map(|place| place.region).map_err(refused)
 }
 
+// Taken by value to stand in `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 fn refused(error: ProviderError) -> CallError {
-    let what = error.to_string();
-    let hint = match error {
-        ProviderError::Invalid { hint, .. } | ProviderError::Unavailable { hint, .. } => hint,
-        _ => None,
-    };
-    CallError::Refused { what, hint }
+    CallError::Refused { what: error.to_string(), hint: error.hint() }
 }

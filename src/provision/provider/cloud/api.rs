@@ -145,6 +145,13 @@ impl CallError {
         }
     }
 
+    /// The error for a call that isn't made, because the provider wants to be left alone for so long.
+    #[must_use]
+    pub fn left_alone(after: Duration) -> Self {
+        let what = "the provider wants to be left alone".to_owned();
+        Self::Later { what, after: Some(after), throttled: false }
+    }
+
     /// The wait that the provider asks for.
     #[must_use]
     pub const fn after(&self) -> Option<Duration> {

@@ -137,6 +137,13 @@ impl Journal {
         read(&path).map_err(|source| failed(format!("can't read {}", path.display()), source))
     }
 
+    /// Whether what stands in the entry's place is none. One that can't be had now is no such thing.
+    pub(super) fn is_damaged(&self, infra: &Name, name: &Name) -> bool {
+        let is_none =
+            |error: io::Error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        read(&self.path(infra, name)).is_err_and(is_none)
+    }
+
     /// On disk when this returns.
     pub(super) fn write(&self, entry: &Entry) -> Result<(), ProviderError> {
         let path = self.path(&entry.spec.infra, &entry.spec.name);

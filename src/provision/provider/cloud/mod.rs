@@ -187,13 +187,13 @@ impl Provider for Cloud {
         let listing = self.all(infra)?;
         let provider = self.api.name();
         let server = |entry: &Entry| match listing.of(entry) {
-            Some(machine) => self.server(entry, machine).map(Some),
-            None => Ok(view::unlisted(provider, entry, &listing)),
+            Some(machine) => Some(self.server(entry, machine)),
+            None => view::unlisted(provider, entry, &listing),
         };
-        let whole: Result<Vec<Server>, _> = entries.iter().filter_map(|entry| server(entry).transpose()).collect();
+        let whole = entries.iter().filter_map(server);
         // One that can't be read must not keep the others from being used.
         let damaged = damaged.iter().map(|damage| view::of_damage(provider, infra, damage, &listing));
-        let mut servers: Vec<Server> = whole?.into_iter().chain(damaged).collect();
+        let mut servers: Vec<Server> = whole.chain(damaged).collect();
         servers.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
         Ok(servers)
     }
@@ -234,7 +234,7 @@ impl Provider for Cloud {
         if machine.state == MachineState::Stopped {
             self.ask(&format!("start the server {}", spec.name), || self.api.start(&machine))?;
         }
-        self.server(&entry, &machine)
+        Ok(self.server(&entry, &machine))
     }
 
     fn wait_ready(&self, infra: &Name, name: &Name, limit: Duration) -> Result<Server, ProviderError> {
@@ -277,8 +277,10 @@ impl Provider for Cloud {
     }
 
     fn delete(&self, infra: &Name, name: &Name) -> Result<(), ProviderError> {
-        let Ok(entry) = self.journal.read(infra, name) else { return self.delete_damaged(infra, name) };
-        let Some(mut entry) = entry else { return Ok(()) };
+        if self.journal.is_damaged(infra, name) {
+            return self.delete_damaged(infra, name);
+        }
+        let Some(mut entry) = self.journal.read(infra, name)? else { return Ok(()) };
         if !matches!(entry.stage, Stage::Deleting { .. }) {
             entry.stage = Stage::Deleting { id: entry.id().map(str::to_owned) };
             self.journal.write(&entry)?;
@@ -327,7 +329,7 @@ impl Provider for Cloud {
         let all = order::labels(&entry, self.identity()?);
         self.ask(&format!("label the server {name}"), || self.api.relabel(&machine, &all))?;
         self.journal.write(&entry)?;
-        self.server(&entry, &machine)
+        Ok(self.server(&entry, &machine))
     }
 
     fn transport(&self, infra: &Name, name: &Name) -> Result<Box<dyn Transport + '_>, ProviderError> {
@@ -344,7 +346,7 @@ impl Cloud {
             entry.address.clone_from(&machine.address);
             self.journal.write(&entry)?;
         }
-        self.server(&entry, machine)
+        Ok(self.server(&entry, machine))
     }
 
     /// Whether commands run in the machine.

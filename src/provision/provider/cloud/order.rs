@@ -79,7 +79,8 @@ impl Cloud {
         if entry.id() != Some(&machine.id) {
             entry.stage = Stage::Made { id: machine.id.clone() };
             entry.heard = Moment::now();
-            entry.address.clone_from(&machine.address);
+            // Some lists tell no address: it is asked for once, and lists tell what is on record.
+            entry.address = machine.address.clone().or_else(|| self.api.address(&machine.id).ok().flatten());
             self.journal.write(&entry)?;
         }
         Ok((entry, machine))

@@ -39,13 +39,14 @@ impl Cloud {
     }
 
     /// The server of an entry and its machine; where it runs, with the address that is known of it.
-    pub(super) fn server(&self, entry: &Entry, machine: &Machine) -> Result<Server, ProviderError> {
+    pub(super) fn server(&self, entry: &Entry, machine: &Machine) -> Server {
         let is_told = machine.state != MachineState::Running || machine.address.is_some();
         let machine = match &entry.address {
             _ if is_told => machine.clone(),
             Some(address) => Machine { address: Some(address.clone()), ..machine.clone() },
-            None => self.located(machine)?,
+            // A list tells what it can.
+            None => Machine { address: self.api.address(&machine.id).ok().flatten(), ..machine.clone() },
         };
-        Ok(view::of_machine(self.api.name(), entry, &machine))
+        view::of_machine(self.api.name(), entry, &machine)
     }
 }

@@ -116,10 +116,6 @@ fn bad(what: &'static str, detail: String, remedy: Option<String>) -> Probe {
 }
 
 fn failure(what: &'static str, error: &ProviderError) -> Probe {
-    let remedy = match error {
-        ProviderError::Unavailable { hint, .. } | ProviderError::Invalid { hint, .. } => hint.clone(),
-        _ => None,
-    };
     let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    bad(what, format!("{error}{cause}"), remedy)
+    bad(what, format!("{error}{cause}"), error.hint())
 }

@@ -78,7 +78,7 @@ impl Plugin {
 
     fn call<T: DeserializeOwned>(&self, call: &str, fields: serde_json::Value) -> Result<T, CallError> {
         if let Some(pace) = &self.pace {
-            pace.take();
+            pace.take().map_err(CallError::left_alone)?;
         }
         let call = Call { protocol: PROTOCOL, provider: &self.name, call, fields };
         let answer = self.program.call(&call, ANSWERED_WITHIN);

@@ -69,7 +69,7 @@ impl Twin {
         subject: &str,
         work: impl FnOnce(&mut State, f64) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        self.pace.take();
+        self.pace.take().map_err(CallError::left_alone)?;
         let rate = self.rehearsal.rate * self.rehearsal.speed;
         let done = state::with(&self.path, |state, now| {
             if !bears(state, rate, now) {
