@@ -15,21 +15,21 @@ use super::podman::{IMAGE, Podman};
 use super::support::{infra, name, processes, spec, until};
 
 /// A workspace whose containers a Podman of its own makes.
-struct Bench {
-    dir: tempfile::TempDir,
-    podman: Podman,
-    provider: LocalProvider,
+pub struct Bench {
+    pub dir: tempfile::TempDir,
+    pub podman: Podman,
+    pub provider: LocalProvider,
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let (podman, dir) = (Podman::start()?, tempfile::tempdir().unwrap());
         let provider = LocalProvider::new(dir.path()).unwrap().with_program(env!("CARGO_BIN_EXE_prov").into());
         let provider = provider.with_engine(podman.socket());
         Some(Self { dir, podman, provider })
     }
 
-    fn state_of(&self, server: &str) -> std::path::PathBuf {
+    pub fn state_of(&self, server: &str) -> std::path::PathBuf {
         self.dir.path().join(".prov/local/production").join(server)
     }
 
@@ -43,7 +43,7 @@ impl Bench {
         String::from_utf8(result.stdout).unwrap().trim_end().to_owned()
     }
 
-    fn only(&self) -> Server {
+    pub fn only(&self) -> Server {
         let mut servers = self.provider.list(&infra()).unwrap();
         assert_eq!(servers.len(), 1, "{servers:?}");
         servers.remove(0)
@@ -90,7 +90,7 @@ impl Drop for Bench {
     }
 }
 
-fn container(server: &str) -> ServerSpec {
+pub fn container(server: &str) -> ServerSpec {
     let extra = json!({"driver": "container", "image": IMAGE});
     ServerSpec { extra: extra.as_object().unwrap().clone(), operation: "b/o".to_owned(), ..spec(server) }
 }
@@ -99,7 +99,7 @@ fn sh(script: &str) -> Exec<'static> {
     Exec { argv: ["sh", "-c", script].map(str::to_owned).to_vec(), ..Exec::default() }
 }
 
-fn web() -> Name {
+pub fn web() -> Name {
     name("web")
 }
 
@@ -259,32 +259,6 @@ fn killed_at_any_call_a_creation_is_completed_and_nothing_is_left_over() {
 }
 
 #[test]
-fn a_container_of_somebody_else_is_never_touched_and_a_lost_record_is_said_so() {
-    let Some(bench) = Bench::new() else { return };
-    let id = bench.provider.create(&container("web")).unwrap().id;
-    fs::remove_dir_all(bench.state_of("web")).unwrap();
-    let ours = bench.podman.containers(&id);
-    let other = ServerSpec { plan: "2xCPU-1 GB".parse().unwrap(), ..container("web") };
-    let error = bench.provider.create(&other).unwrap_err();
-    assert!(error.to_string().contains("made for another plan"), "{error}");
-    bench.provider.delete(&infra(), &web()).unwrap();
-    assert!(bench.podman.containers("").is_empty(), "its labels say whose it is");
-    assert_eq!(ours.len(), 1);
-
-    let theirs = json!({"Image": IMAGE, "Cmd": ["/bin/sleep", "900"], "Labels": {"prov-infra": "production"}});
-    let (status, said) = bench.podman.call("POST", &format!("/containers/create?name={id}"), &theirs.to_string());
-    assert_eq!(status, 201, "{said}");
-    let before = bench.podman.containers(&id);
-    let error = bench.provider.create(&container("web")).unwrap_err();
-    assert!(error.to_string().contains("somebody else's"), "{error}");
-    let seen = bench.only();
-    assert!(seen.state == ServerState::Incomplete && seen.notes[0].contains("somebody else's"), "{seen:?}");
-    bench.provider.delete(&infra(), &web()).unwrap();
-    assert!(bench.provider.list(&infra()).unwrap().is_empty());
-    assert_eq!(bench.podman.containers(&id), before);
-}
-
-#[test]
 fn without_its_engine_a_container_hides_no_other_server() {
     let Some(mut bench) = Bench::new() else { return };
     bench.provider.create(&container("web")).unwrap();
@@ -336,6 +310,43 @@ fn what_is_no_engine_is_said_to_be_none() {
 }
 
 #[test]
+fn an_engine_that_hangs_is_waited_for_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let looks = Arc::new(Mutex::new(Vec::new()));
+    let held = Arc::clone(&looks);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut chunk = [0; 4096];
+            let count = std::io::Read::read(&mut stream, &mut chunk).unwrap();
+            if chunk[..count].starts_with(b"GET /version ") {
+                let said = json!({"ApiVersion": "1.44"}).to_string();
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", said.len());
+                let _ = std::io::Write::write_all(&mut stream, (answer + &said).as_bytes());
+            } else {
+                held.lock().unwrap().push(stream);
+            }
+        }
+    });
+    for server in ["a", "b", "c"] {
+        let state = dir.path().join(".prov/local/production").join(server);
+        fs::create_dir_all(&state).unwrap();
+        let record = json!({
+            "spec": container(server), "id": format!("0:production:{server}"), "address": null, "cgroups": [],
+            "limits": "", "notes": [],
+        });
+        fs::write(state.join("spec.json"), record.to_string()).unwrap();
+        fs::write(state.join("engine.json"), json!(socket).to_string()).unwrap();
+        fs::write(state.join("made"), "").unwrap();
+    }
+    let servers = LocalProvider::new(dir.path()).unwrap().list(&infra()).unwrap();
+    let silent = |server: &Server| server.silent.as_ref().is_some_and(|why| why.contains("took too long"));
+    assert!(servers.len() == 3 && servers.iter().all(silent), "{servers:?}");
+    assert_eq!(looks.lock().unwrap().len(), 1);
+}
+
+#[test]
 fn a_batch_has_its_containers_and_what_is_installed_in_them() {
     let Some(bench) = Bench::new() else { return };
     let config = |image: &str| json!({"name": "web", "plan": "1xCPU-512 MB", "zone": "here", "driver": "container", "image": image});
@@ -350,7 +361,7 @@ fn a_batch_has_its_containers_and_what_is_installed_in_them() {
     let failed = bench.said(create);
     assert!(failed.0 == 1 && failed.2.contains("the image localhost/absent:1 can't be had: "), "{failed:?}");
     assert!(bench.podman.containers("").is_empty());
-    assert_eq!(bench.said("servers delete --infra production --yes").0, 0);
+    assert!(bench.provider.list(&infra()).unwrap().is_empty());
     assert!(bench.said("doctor").1.contains("Podman at"));
     operation(IMAGE);
     assert!(!bench.said(&format!("{create} --check")).1.contains("image"), "it is here");

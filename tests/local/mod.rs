@@ -5,6 +5,7 @@ mod container;
 mod crashes;
 mod mishaps;
 mod network;
+mod ownership;
 mod podman;
 mod secrets;
 mod support;

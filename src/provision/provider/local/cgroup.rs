@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::model::plan::Plan;
 
 /// Processes and threads that one server may have at once: enough for a kubernetes node, too few for a fork bomb.
-const PIDS_MAX: u32 = 16_384;
+pub const PIDS_MAX: u32 = 16_384;
 /// The period over which processor time is counted, in microseconds.
 const PERIOD_US: u64 = 100_000;
 /// How long the kernel may take to notice that a group's processes have ended.

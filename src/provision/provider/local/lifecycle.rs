@@ -76,7 +76,7 @@ impl LocalProvider {
             }
         }
         let home = Some(dir.path().to_owned());
-        Record { spec, id, home, address, cgroups: limits.groups, limits: limits.text, notes }
+        Record { spec, id, token: None, home, address, cgroups: limits.groups, limits: limits.text, notes }
     }
 
     /// Tells the servers of an infra each other's names. The caller holds the network's lock.

@@ -36,6 +36,10 @@ pub struct Record {
     pub spec: ServerSpec,
     /// The server's id: the workspace's hash, the infra and the name.
     pub id: String,
+    /// What its container carries so that it is taken for nobody else's: paths and names are given again. Older records have
+    /// none, nor has what is no container.
+    #[serde(default)]
+    pub token: Option<String>,
     /// The state directory that it was made in. The workspace may have been renamed since, or this may be a copy of it.
     #[serde(default)]
     pub home: Option<PathBuf>,
@@ -188,7 +192,9 @@ impl ServerDir {
     #[must_use]
     pub fn is_copy(&self, record: &Record) -> bool {
         let original = record.home.as_ref().filter(|home| **home != self.0).map(|home| Self::at(home.clone()));
-        original.is_some_and(|original| original.known().is_some_and(|there| there.id == record.id))
+        original.is_some_and(|original| {
+            original.known().is_some_and(|there| there.id == record.id && there.token == record.token)
+        })
     }
 
     /// From here on the server can only be deleted.

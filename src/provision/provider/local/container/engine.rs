@@ -19,8 +19,8 @@ const WANTED: (u32, u32) = (1, 44);
 const OLDEST: (u32, u32) = (1, 40);
 /// How long an engine may take for a call.
 pub const LIMIT: Duration = Duration::from_mins(2);
-/// How long it may take to say what it is.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// How long it may take to say what it is, and to show one container among others.
+pub const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read.
 const MOST_BYTES: u64 = 32 << 20;
 

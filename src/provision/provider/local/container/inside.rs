@@ -8,11 +8,11 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::engine::{Engine, LIMIT, refused};
-use super::order::PIDS_MAX;
 use super::stream::{Attached, attach, pump};
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::provision::provider::ProviderError;
+use crate::provision::provider::local::cgroup::PIDS_MAX;
 use crate::provision::provider::local::{failed, hosts, not_running};
 use crate::provision::transport::shell::header::{self, Mark};
 use crate::provision::transport::shell::session;

@@ -3,12 +3,10 @@
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Map, Value, json};
 
-use crate::model::digest::sha256;
-use crate::model::name::Name;
+use crate::provision::provider::local::cgroup::PIDS_MAX;
+use crate::provision::provider::local::state::Record;
 use crate::provision::provider::{ProviderError, ServerSpec};
 
-/// Processes and threads of one server.
-pub const PIDS_MAX: u32 = 16_384;
 /// The driver where the settings name none.
 pub const NAMESPACE: &str = "namespace";
 /// What keeps a container running, and lets it stop at once. A shell that waits reaps orphans too.
@@ -18,7 +16,8 @@ const WORKSPACE: &str = "prov-workspace";
 const INFRA: &str = "prov-infra";
 const SERVER: &str = "prov-server";
 const OPERATION: &str = "prov-operation";
-const SPEC: &str = "prov-spec";
+/// Tells the container of one record from that of another, wherever the workspaces are.
+const TOKEN: &str = "prov-token";
 
 /// The image, where `spec` asks for a container.
 ///
@@ -84,32 +83,35 @@ fn is_image(text: &str) -> bool {
         && digest.is_none_or(is_digest)
 }
 
-/// What of a server can't change while it is there.
-pub fn digest(spec: &ServerSpec) -> String {
-    let fixed = json!([spec.plan.to_string(), spec.zone.as_str(), spec.extra]).to_string();
-    sha256(fixed.as_bytes())[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+/// Whether a container is the one that `record` is of.
+pub fn is_of(inspected: &Value, record: &Record) -> bool {
+    let (labels, spec) = (&inspected["Config"]["Labels"], &record.spec);
+    labels[WORKSPACE] == record.workspace()
+        && labels[INFRA] == spec.infra.as_str()
+        && labels[SERVER] == spec.name.as_str()
+        // An older record has none, nor has its container.
+        && labels[TOKEN].as_str() == record.token.as_deref()
 }
 
-/// The digest that a container bears, if it is the server `name` of the workspace.
-pub fn digest_of<'a>(inspected: &'a Value, workspace: &str, infra: &Name, name: &Name) -> Option<&'a str> {
-    let labels = &inspected["Config"]["Labels"];
-    let is_ours = labels[WORKSPACE] == workspace && labels[INFRA] == infra.as_str() && labels[SERVER] == name.as_str();
-    is_ours.then(|| labels[SPEC].as_str()).flatten()
-}
-
-/// The body of the call that makes the container.
-pub fn order(spec: &ServerSpec, image: &str, workspace: &str, is_podman: bool) -> Value {
+/// The body of the call that makes the container of `record`.
+pub fn order(record: &Record, image: &str, is_podman: bool) -> Value {
+    let spec = &record.spec;
     let mut labels: Map<String, Value> = spec.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    labels.remove(TOKEN);
     let own = [
-        (WORKSPACE, workspace),
-        (INFRA, spec.infra.as_str()),
-        (SERVER, spec.name.as_str()),
-        (OPERATION, &spec.operation),
-        (SPEC, &digest(spec)),
+        (WORKSPACE, Some(record.workspace())),
+        (INFRA, Some(spec.infra.as_str())),
+        (SERVER, Some(spec.name.as_str())),
+        (OPERATION, Some(spec.operation.as_str())),
+        (TOKEN, record.token.as_deref()),
     ];
+    let own = own.into_iter().filter_map(|(key, value)| Some((key, value?)));
     labels.extend(own.map(|(key, value)| (key.to_owned(), json!(value))));
+    let memory = spec.plan.memory_mib << 20;
     let mut host = json!({
-        "Memory": spec.plan.memory_mib << 20,
+        "Memory": memory,
+        // With its memory, not besides it: left out, Docker gives as much again as swap.
+        "MemorySwap": memory,
         "NanoCpus": u64::from(spec.plan.cpus) * 1_000_000_000,
         "PidsLimit": PIDS_MAX,
         // What a command left is found by its environment, whoever it has become.
@@ -133,6 +135,7 @@ pub fn order(spec: &ServerSpec, image: &str, workspace: &str, is_podman: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::name::Name;
 
     fn spec(extra: &Value) -> ServerSpec {
         let name = |text: &str| Name::new(text).unwrap();
@@ -200,17 +203,34 @@ mod tests {
     #[test]
     fn a_container_is_known_by_all_its_labels_and_no_label_of_the_user_stands_for_one() {
         let spec = spec(&json!({"driver": "container", "image": "debian:12"}));
-        let body = order(&spec, "debian:12", "cafe", true);
-        let inspected = json!({"Config": {"Labels": body["Labels"]}});
-        let (infra, other) = (&spec.infra, Name::new("db").unwrap());
-        assert_eq!(digest_of(&inspected, "cafe", infra, &spec.name), Some(digest(&spec).as_str()));
-        assert_eq!(digest_of(&inspected, "beef", infra, &spec.name), None);
-        assert_eq!(digest_of(&inspected, "cafe", infra, &other), None);
-        assert_eq!(digest_of(&inspected, "cafe", &other, &spec.name), None);
-        assert_eq!(digest_of(&json!({"Config": {"Labels": null}}), "cafe", infra, &spec.name), None);
+        let record = |token: Option<&str>, id: &str| Record {
+            spec: spec.clone(),
+            id: id.to_owned(),
+            token: token.map(str::to_owned),
+            home: None,
+            address: None,
+            cgroups: Vec::new(),
+            limits: String::new(),
+            notes: Vec::new(),
+        };
+        let ours = record(Some("t"), "cafe:a:web");
+        let body = order(&ours, "debian:12", true);
+        let inspected = |body: &Value| json!({"Config": {"Labels": body["Labels"]}});
+        let there = inspected(&body);
+        assert!(is_of(&there, &ours));
+        assert!(!is_of(&there, &record(Some("t"), "beef:a:web")));
+        assert!(!is_of(&there, &record(Some("u"), &ours.id)), "another workspace was at that path");
+        for name in ["infra", "name"] {
+            let mut other = ours.clone();
+            *(if name == "infra" { &mut other.spec.infra } else { &mut other.spec.name }) = Name::new("db").unwrap();
+            assert!(!is_of(&there, &other), "{name}");
+        }
+        assert!(!is_of(&json!({"Config": {"Labels": null}}), &ours));
+        let older = record(None, &ours.id);
+        assert!(!is_of(&there, &older) && !is_of(&inspected(&order(&older, "debian:12", true)), &ours));
+        assert!(is_of(&inspected(&order(&older, "debian:12", true)), &older));
         assert_eq!(body["Labels"]["team"], "x");
+        assert_eq!(body["HostConfig"]["MemorySwap"], body["HostConfig"]["Memory"]);
         assert_eq!(body["HostConfig"]["NanoCpus"], 2_000_000_000_u64);
-        let bigger = ServerSpec { plan: "4xCPU-1 GB".parse().unwrap(), ..spec.clone() };
-        assert_ne!(digest(&bigger), digest(&spec));
     }
 }

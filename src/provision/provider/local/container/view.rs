@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::engine::Engine;
-use super::{Containers, ROOTLESS_NOTE, address, inspect, name_of, runs};
+use super::calls::{Stuck, inspect};
+use super::engine::{ANSWERS_WITHIN, Engine};
+use super::{Containers, ROOTLESS_NOTE, address, name_of, runs};
 use crate::model::name::Name;
 use crate::provision::provider::local::state::{Record, ServerDir};
 use crate::provision::provider::{ProviderError, Server, ServerSpec, ServerState};
@@ -40,23 +41,31 @@ impl Containers<'_> {
             },
         };
         if dir.is_copy(&record) {
-            return Ok(Look::Server(Box::new(server(record, ServerState::Incomplete, None, None))));
+            let home = record.home.as_deref().and_then(|home| home.ancestors().nth(4)).unwrap_or(dir.path());
+            let why = format!("this workspace is a copy: the container belongs to {}", home.display());
+            // Not the id of the original's.
+            let id = self.id(&record.spec.infra, &record.spec.name);
+            let record = Record { id, ..record };
+            return Ok(Look::Server(Box::new(server(record, ServerState::Incomplete, None, Some(why)))));
         }
-        let socket = dir.engine().ok().flatten();
-        let engine = engines.entry(socket).or_insert_with(|| self.engine_of(dir).map_err(|error| error.to_string()));
+        let engine = engines
+            .entry(dir.engine().ok().flatten())
+            .or_insert_with(|| self.engine_of(dir).map_err(|error| error.to_string()));
         let is_made = dir.is_made() && !is_deleting;
-        let engine = match engine {
-            Ok(engine) => engine,
-            Err(why) => {
-                // Only its engine could say whether it runs.
-                let state = if is_made { ServerState::Stopped } else { ServerState::Incomplete };
-                let silent = Some(why.clone());
-                return Ok(Look::Server(Box::new(Server { silent, ..server(record, state, None, Some(why.clone())) })));
-            }
+        let seen = match &*engine {
+            Ok(engine) => inspect(engine, &record, ANSWERS_WITHIN),
+            Err(why) => return Ok(unseen(record, is_made, why)),
         };
-        Ok(match inspect(engine, &record) {
-            Err(error) => {
+        Ok(match seen {
+            Err(Stuck::Refused(error)) => {
                 Look::Server(Box::new(server(record, ServerState::Incomplete, None, Some(error.to_string()))))
+            }
+            Err(Stuck::Silent(error)) => {
+                let why = error.to_string();
+                let look = unseen(record, is_made, &why);
+                // The next one would only wait for it as long again.
+                *engine = Err(why);
+                look
             }
             Ok(there) => match state(there.as_ref(), is_made, is_deleting) {
                 Some(state) => Look::Server(Box::new(server(record, state, there.as_ref(), None))),
@@ -89,6 +98,13 @@ fn state(there: Option<&Value>, is_made: bool, is_deleting: bool) -> Option<Serv
         Some(_) if is_made => Some(ServerState::Stopped),
         _ => Some(ServerState::Incomplete),
     }
+}
+
+/// A server whose engine doesn't answer: only that could say whether it runs.
+fn unseen(record: Record, is_made: bool, why: &str) -> Look {
+    let state = if is_made { ServerState::Stopped } else { ServerState::Incomplete };
+    let silent = Some(why.to_owned());
+    Look::Server(Box::new(Server { silent, ..server(record, state, None, Some(why.to_owned())) }))
 }
 
 fn server(record: Record, state: ServerState, there: Option<&Value>, trouble: Option<String>) -> Server {
