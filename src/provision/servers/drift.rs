@@ -3,7 +3,7 @@
 use super::{Seen, Servers};
 use crate::provision::plan::drift::{Drift, DriftKind};
 use crate::provision::plan::{Action, Change, Others, Wanted};
-use crate::provision::provider::{Server, ServerSpec};
+use crate::provision::provider::{Server, ServerSpec, ServerState};
 
 const DELETED: &str = "somebody deleted it at its provider";
 
@@ -31,7 +31,9 @@ fn of_change(change: &Change, seen: &Seen) -> Option<Drift> {
     let differences = change.differences.iter().map(ToString::to_string);
     let details: Vec<String> = differences.chain(changed).chain(change.reason.clone()).collect();
     let silent = change.actual.as_ref().and_then(|actual: &Server| actual.silent.clone());
+    let is_damaged = change.actual.as_ref().is_some_and(|actual| actual.state == ServerState::Damaged);
     let (kind, what) = match change.action {
+        _ if is_damaged => (DriftKind::Unknown, "its record can't be read".to_owned()),
         Action::Create if change.actual.is_none() && seen.is_unasked(&change.provider) => {
             (DriftKind::Unknown, format!("{} can't be asked", change.provider))
         }
