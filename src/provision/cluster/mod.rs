@@ -20,7 +20,7 @@ use super::provider::{self, ProviderError, Server, ServerSpec, ServerState};
 use super::report::Reporter;
 use super::secret::SecretError;
 use super::servers::{Options, Servers, ServersError};
-use super::settings::{ClusterSettings, DEFAULT_PROVIDER, Settings};
+use super::settings::{ClusterSettings, Settings, default_provider};
 use super::taskserv::definition::DefinitionError;
 use super::taskserv::library::Library;
 use super::taskserv::{self, Done, TaskservError, Taskservs};
@@ -207,10 +207,6 @@ pub fn meant(settings: Option<&Settings>, name: &Name) -> Result<ClusterSettings
             Err(ClusterError::Ambiguous { cluster_type: name.clone(), names })
         }
     }
-}
-
-fn default_provider() -> Name {
-    Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name")
 }
 
 /// The clusters of one infra at one provider.

@@ -10,7 +10,7 @@ use crate::provision::operation::{BatchOperation, OperationError};
 use crate::provision::plan::Wanted;
 use crate::provision::provider::ServerSpec;
 use crate::provision::secret;
-use crate::provision::settings::{DEFAULT_PROVIDER, Settings};
+use crate::provision::settings::{Settings, default_provider};
 use crate::provision::value_path::ValuePath;
 
 /// The servers that `settings` declare, as the work of `operation`.
@@ -39,9 +39,7 @@ pub fn by_operation(infra: &Name, operation: &BatchOperation) -> Result<Vec<Want
     let Payload::ServerBatch { server_configs } = operation.payload() else {
         return Err(operation.not_a("server_batch"));
     };
-    let provider = operation.operation.provider.clone();
-    let provider =
-        provider.unwrap_or_else(|| Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name"));
+    let provider = operation.operation.provider.clone().unwrap_or_else(default_provider);
     let identity = operation.identity();
     let wanted = server_configs.iter().map(|config| {
         let spec = spec(infra, config, &identity).map_err(|why| OperationError::Invalid {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::checker::{Checker, Finding, Record, shortened};
-use super::{ClusterSettings, DEFAULT_PROVIDER, ServerSettings, Settings};
+use super::{ClusterSettings, ServerSettings, Settings, default_provider};
 use crate::model::batch::TaskservRef;
 use crate::model::name::Name;
 use crate::model::nearest::{nearest, unknown};
@@ -64,8 +64,7 @@ fn infra_settings(checker: &mut Checker<'_>, top: &Record<'_>, infra: &Name) -> 
 }
 
 fn defaults(checker: &mut Checker<'_>, top: &Record<'_>) -> Defaults {
-    let local = || Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name");
-    let provider = provider_name(checker, top).unwrap_or_else(local);
+    let provider = provider_name(checker, top).unwrap_or_else(default_provider);
     let Some(record) = checker.child(top, "defaults") else {
         return Defaults { provider, plan: None, zone: None, labels: BTreeMap::new() };
     };

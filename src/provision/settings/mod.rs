@@ -38,6 +38,12 @@ pub const DEFAULT_FILES: &[&str] = &["config.ncl", "config.yaml", "config.yml", 
 /// The provider of servers whose settings name none.
 pub const DEFAULT_PROVIDER: &str = "local";
 
+/// [`DEFAULT_PROVIDER`] as a name.
+#[must_use]
+pub fn default_provider() -> Name {
+    Name::new(DEFAULT_PROVIDER).expect("the default provider's name is a name")
+}
+
 /// An infra as its settings describe it; defaults are already applied to each server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {

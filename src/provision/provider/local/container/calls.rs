@@ -80,9 +80,8 @@ fn look_at(engine: &Engine, id: &str, name: &Name, limit: Duration) -> Result<Op
 /// Removes the server's container with its volumes, and nobody else's.
 pub fn remove(engine: &Engine, record: &Record) -> Result<(), Stuck> {
     let (name, begun) = (&record.spec.name, Instant::now());
-    let path = format!("/containers/{}?force=true&v=true", name_of(&record.id));
     let mut last: Option<Value> = None;
-    while look_at(engine, &record.id, name, LIMIT)?.is_some_and(|there| is_of(&there, record)) {
+    while let Some(there) = look_at(engine, &record.id, name, LIMIT)?.filter(|there| is_of(there, record)) {
         if let Some(said) = &last {
             if begun.elapsed() >= GONE_WITHIN {
                 let attempt = format!("can't delete server {name}: its container is still there");
@@ -90,6 +89,9 @@ pub fn remove(engine: &Engine, record: &Record) -> Result<(), Stuck> {
             }
             sleep(INTERVAL);
         }
+        // By its id: the name may be another container's by now.
+        let id = there["Id"].as_str().map_or_else(|| name_of(&record.id), str::to_owned);
+        let path = format!("/containers/{id}?force=true&v=true");
         let (status, said) = engine.ask(&Method::DELETE, &path, None, LIMIT)?;
         // 409: somebody else deletes it already.
         if status >= 400 && ![404, 409].contains(&status) {
